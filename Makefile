@@ -1,0 +1,56 @@
+# make demo       install, then a search of a minute on synthetic images with two DDP workers
+# make test       the test suite;  make test-slow: the tests that train, kill and restart;  make check: ruff and mypy
+# make ui         MLflow's pages for the results in STORAGE
+# make cluster    a local Ray head that jobs can be submitted to;  make stop-cluster ends it
+.PHONY: demo install test test-slow check ui cluster stop-cluster
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+STORAGE ?= $(or $(CIFARRAY_STORAGE),$(HOME)/cifarray-results)
+MLFLOW_TRACKING_URI ?= sqlite:///$(STORAGE)/mlflow.db
+PORT ?= 5000
+
+install: $(VENV)/.installed
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	@echo "installing (torch, Ray and MLflow: some minutes the first time)"
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
+$(VENV)/.installed-check: $(VENV)/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[check]'
+	@touch $@
+
+demo: install
+	$(BIN)/python jobs/tune_wrn.py --smoke --workers 2 --fresh --storage '$(STORAGE)'
+	@echo "open MLflow with: make ui"
+
+test: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -m slow
+
+check: $(VENV)/.installed-check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+ui: install
+	$(BIN)/mlflow ui --host 127.0.0.1 --port $(PORT) --backend-store-uri '$(MLFLOW_TRACKING_URI)'
+
+# Jobs without a working dir start where `ray start` was run, and find the `python` that was on its PATH.
+cluster: install
+	@RAY_AUTH_MODE=token PATH="$(CURDIR)/$(BIN):$$PATH" ray start --head --disable-usage-stats > $(VENV)/cluster.log 2>&1 \
+		|| { cat $(VENV)/cluster.log; exit 1; }
+	@echo "a Ray head runs on this machine (dashboard: http://127.0.0.1:8265); in any folder:"
+	@echo "  source $(CURDIR)/$(BIN)/activate; export RAY_AUTH_MODE=token"
+	@echo "  ray job submit -- python jobs/tune_wrn.py --smoke"
+
+stop-cluster:
+	@RAY_AUTH_MODE=token $(BIN)/ray stop

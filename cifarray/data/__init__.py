@@ -1,0 +1,28 @@
+"""What is trained on: sources, the memory-mapped store, splits, batched augmentation.
+
+Not here: the training loop (`cifarray.training`). No worker processes and no DataLoader: a batch is a gather from the
+map and a few tensor operations on the device.
+"""
+
+from cifarray.data.augment import Augmentation, cutout, normalise
+from cifarray.data.draws import below, draw
+from cifarray.data.home import DataError, home
+from cifarray.data.sources import resolve
+from cifarray.data.splits import epoch_order, split_indices
+from cifarray.data.store import ImageStore, open_store, prepare
+
+__all__ = [
+    "Augmentation",
+    "DataError",
+    "ImageStore",
+    "below",
+    "cutout",
+    "draw",
+    "epoch_order",
+    "home",
+    "normalise",
+    "open_store",
+    "prepare",
+    "resolve",
+    "split_indices",
+]

@@ -1,0 +1,86 @@
+"""From the one string that names the data to something that can be read.
+
+Not here: the readers themselves (`download`, `parquet`, `folders`, `synthetic`) and what is stored (`store`).
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from cifarray.data import download, folders, parquet, synthetic
+from cifarray.data.home import DataError
+from cifarray.data.images import Dataset
+from cifarray.storage import is_remote
+
+CHOICES = (
+    "cifar10, cifar100, synthetic, synthetic:N, a folder or s3://, gs:// prefix of Parquet files, "
+    "or a folder of class folders"
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """`name` is the resolved string, `fingerprint` changes when the data does, `read(side)` decodes everything."""
+
+    name: str
+    fingerprint: str
+    read: Callable[[int], Dataset]
+
+
+def resolve(source: str) -> str:
+    """The string that means the same data in every working directory: folders become absolute paths.
+
+    Raises DataError if it is no known name and no folder.
+    """
+    if source in download.DATASETS or is_remote(source):
+        return source.rstrip("/")
+    if source.partition(":")[0] == "synthetic":
+        return f"synthetic:{_num_synthetic(source)}"
+    folder = Path(source).expanduser().absolute()
+    if folder.is_file():
+        raise DataError(f"data {source!r} is a file: give the folder that holds the files of train and test")
+    if "://" in source or not folder.is_dir():
+        raise DataError(f"data {source!r} is neither a known name nor a folder: choose {CHOICES}")
+    return str(folder)
+
+
+def find(source: str) -> Source:
+    """Looks at names, sizes and times only, so that it is fast enough for every start. Raises DataError."""
+    name = resolve(source)
+    if name in download.DATASETS:
+        return Source(name, name, partial(download.read, name))
+    if name.startswith("synthetic:"):
+        return Source(name, name, partial(synthetic.generate, _num_synthetic(name)))
+    files = parquet.list_files(name)
+    if "train" in files:
+        stamps = ((info.path, info.size, info.mtime_ns) for paths in files.values() for info in paths)
+        return Source(name, _fingerprint(name, stamps), partial(parquet.read, name, files))
+    tree = {} if is_remote(name) else folders.list_tree(Path(name))
+    if "train" not in tree:
+        raise DataError(
+            f"{name} holds no training images: train*.parquet files"
+            + ("" if is_remote(name) else f", or class folders with {', '.join(folders.SUFFIXES)} files,")
+            + " are needed"
+        )
+    images = (path for classes in tree.values() for paths in classes.values() for path in paths)
+    stamps = ((str(path), (stat := path.stat()).st_size, stat.st_mtime_ns) for path in images)
+    return Source(name, _fingerprint(name, stamps), partial(folders.read, tree))
+
+
+def _num_synthetic(source: str) -> int:
+    _, colon, number = source.partition(":")
+    if not colon:
+        return synthetic.DEFAULT_TRAIN
+    fewest = 5 * len(synthetic.CLASSES)
+    if not number.isdecimal() or int(number) < fewest:
+        raise DataError(f"data {source!r} needs a whole number of training images from {fewest} on: synthetic:2000")
+    return int(number)
+
+
+def _fingerprint(name: str, stamps: Iterable[tuple[str, int | None, int | None]]) -> str:
+    digest = hashlib.sha256(name.encode())
+    for stamp in stamps:
+        digest.update(repr(stamp).encode())
+    return digest.hexdigest()

@@ -1,0 +1,194 @@
+"""The prepared data on disk: one memory-mapped Arrow IPC file per split, made once per machine.
+
+A store is a folder below `home()/data` with `train.arrow` and, if the source has one, `test.arrow`. Columns: `image`
+(fixed_size_binary[3·side²], height × width × channel, uint8) and `label` (int64), in a single record batch, so that all
+images are one stretch of memory. The schema's metadata holds, as JSON: source, side, classes, mean, std, rows, sha256.
+Not here: reading sources (`sources`), choosing rows (`splits`).
+"""
+
+import hashlib
+import json
+import mmap
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import pyarrow as pa
+import torch
+from filelock import FileLock
+from torch import Tensor
+
+from cifarray.data import sources
+from cifarray.data.home import DataError, home
+from cifarray.data.images import Dataset, Split
+
+Channels = tuple[float, float, float]
+
+# Part of a store's name: a new layout or a change of the readers prepares everything anew.
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class ImageStore:
+    """One split. The tensors are views of the memory map, shared by all processes that open it.
+
+    The map is copy-on-write: whoever writes to a tensor changes it in this process alone.
+    """
+
+    path: Path
+    images: Tensor
+    """(N, side, side, 3) uint8."""
+    labels: Tensor
+    """(N,) int64."""
+    source: str
+    side: int
+    classes: tuple[str, ...]
+    mean: Channels
+    """Of the training split's pixels, per channel, in 0..1 units; likewise `std`."""
+    std: Channels
+    sha256: str
+    """Of the images' bytes followed by the labels' (little-endian int64)."""
+
+
+def prepare(source: str, image_size: int = 32) -> Path:
+    """Reads the source and stores it, unless that was done already; many processes may call it at once.
+
+    Returns the store's folder. Raises DataError; then nothing half-written stays.
+    """
+    found = sources.find(source)
+    folder = _folder(found, image_size)
+    if (folder / "train.arrow").exists():
+        return folder
+    partial = folder.with_name(f"{folder.name}.partial")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_name(f"{folder.name}.lock")):
+            if (folder / "train.arrow").exists():
+                return folder
+            # Left by a process that was killed; the lock says that nobody is writing there.
+            shutil.rmtree(partial, ignore_errors=True)
+            dataset = found.read(image_size)
+            if len(dataset.train.labels) == 0:
+                raise DataError(f"data {source!r} has no training images: add some, or choose other data")
+            try:
+                partial.mkdir()
+                _write(partial, found.name, dataset)
+                shutil.rmtree(folder, ignore_errors=True)
+                partial.rename(folder)
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
+    except OSError as error:
+        raise DataError(
+            f"{folder} cannot be written ({error}): free some space, or set CIFARRAY_HOME to a folder on another disk"
+        ) from error
+    return folder
+
+
+def open_store(source: str, split: Literal["train", "test"], image_size: int = 32) -> ImageStore:
+    """Opens a split, prepared first if it is not yet. Raises DataError, also if the source has no such split."""
+    path = prepare(source, image_size) / f"{split}.arrow"
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        raise DataError(f"data {source!r} has no {split} split: add one to it, or choose data that has one") from None
+    return _open(path, stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _open(path: Path, size: int, mtime_ns: int) -> ImageStore:
+    """Cached, since the checksum takes a tenth of a second for CIFAR; a file that changed is opened anew."""
+    try:
+        with path.open("rb") as file:
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        whole = pa.py_buffer(mapped)
+        batch = pa.ipc.open_file(whole).get_batch(0)
+        metadata = {key.decode(): json.loads(value) for key, value in batch.schema.metadata.items()}
+        rows, side = metadata["rows"], metadata["side"]
+        views = []
+        for column, dtype, count in (("image", torch.uint8, rows * side * side * 3), ("label", torch.int64, rows)):
+            offset = batch.column(column).buffers()[1].address - whole.address
+            views.append(torch.frombuffer(mapped, dtype=dtype, count=count, offset=offset))
+        images, labels = views[0].view(rows, side, side, 3), views[1]
+        if _sha256(Split(images, labels)) != metadata["sha256"]:
+            raise ValueError("its checksum is wrong")
+        return ImageStore(
+            path=path,
+            images=images,
+            labels=labels,
+            source=metadata["source"],
+            side=side,
+            classes=tuple(metadata["classes"]),
+            mean=tuple(metadata["mean"]),
+            std=tuple(metadata["std"]),
+            sha256=metadata["sha256"],
+        )
+    except (pa.ArrowException, OSError, ValueError, KeyError, AttributeError) as error:
+        raise DataError(
+            f"{path} cannot be read ({error}): it is damaged, delete the folder {path.parent} and run again, "
+            "it is prepared anew"
+        ) from error
+
+
+def _folder(source: sources.Source, side: int) -> Path:
+    """Named for people, and by a hash that changes with the data."""
+    readable = re.sub(r"[^A-Za-z0-9]+", "-", source.name.rstrip("/").rpartition("/")[2]).strip("-")
+    digest = hashlib.sha256(f"{_FORMAT} {side} {source.fingerprint}".encode()).hexdigest()
+    return home() / "data" / f"{readable}-{side}-{digest[:10]}"
+
+
+def _write(folder: Path, source: str, dataset: Dataset) -> None:
+    mean, std = channel_statistics(dataset.train.images)
+    for name, split in (("train", dataset.train), ("test", dataset.test)):
+        if split is None:
+            continue
+        rows, side = split.images.shape[:2]
+        metadata = {
+            "source": source,
+            "side": side,
+            "classes": dataset.classes,
+            "mean": mean,
+            "std": std,
+            "rows": rows,
+            "sha256": _sha256(split),
+        }
+        image_type = pa.binary(3 * side * side)
+        schema = pa.schema(
+            [pa.field("image", image_type, nullable=False), pa.field("label", pa.int64(), nullable=False)],
+            metadata={key: json.dumps(value) for key, value in metadata.items()},
+        )
+        columns = [
+            pa.Array.from_buffers(kind, rows, [None, pa.py_buffer(tensor.contiguous().numpy())])
+            for kind, tensor in ((image_type, split.images), (pa.int64(), split.labels))
+        ]
+        with pa.OSFile(str(folder / f"{name}.arrow"), "wb") as file, pa.ipc.new_file(file, schema) as writer:
+            writer.write_batch(pa.record_batch(columns, schema=schema))
+        # A rename may outlive a power cut that the file's content does not.
+        with (folder / f"{name}.arrow").open("rb") as file:
+            os.fsync(file.fileno())
+
+
+def channel_statistics(images: Tensor) -> tuple[Channels, Channels]:
+    """Mean and deviation of each channel of (N, side, side, 3) uint8, in 0..1 units; the sums are exact."""
+    sums = squares = torch.zeros(3, dtype=torch.int64)
+    for start in range(0, len(images), 1024):
+        pixels = images[start : start + 1024].reshape(-1, 3).to(torch.int64)
+        sums = sums + pixels.sum(0)
+        squares = squares + (pixels * pixels).sum(0)
+    count = images.numel() // 3
+    means = sums.double() / count
+    variances = (squares.double() / count - means**2).clamp(min=0)
+    # A constant channel would be divided by zero: one grey level is the least that differs.
+    stds = variances.sqrt().clamp(min=1)
+    red, green, blue = (means / 255).tolist()
+    red_std, green_std, blue_std = (stds / 255).tolist()
+    return (red, green, blue), (red_std, green_std, blue_std)
+
+
+def _sha256(split: Split) -> str:
+    digest = hashlib.sha256(split.images.contiguous().numpy().data)
+    digest.update(split.labels.contiguous().numpy().data)
+    return digest.hexdigest()

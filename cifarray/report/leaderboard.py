@@ -1,0 +1,131 @@
+"""The leaderboard of a study: rows of plain values, as a table on the terminal, as CSV and as Markdown.
+
+Trials rank by the validation accuracy of their last epoch, which is also the epoch of the checkpoint that is kept; the
+best epoch of a noisy curve is never picked. Not here: which trials there are (`cifarray.search.study_state`).
+"""
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from cifarray.search.study_state import Outcome, StudyState, TrialRecord
+
+FIXED = ("rank", "trial", "outcome", "epochs", "val_accuracy", "val_loss", "num_params", "macs", "images_per_second")
+
+
+def rows(state: StudyState) -> list[dict[str, Any]]:
+    """Best first. Accuracies in 0..1, MACs of one image, minutes of training and evaluation."""
+    return [
+        {
+            "rank": rank,
+            "trial": trial.number,
+            "outcome": str(trial.outcome or "unfinished"),
+            "epochs": trial.epoch,
+            "val_accuracy": trial.value,
+            "val_loss": trial.epochs[-1].get("val_loss") if trial.epochs else None,
+            "num_params": trial.num_params,
+            "macs": trial.macs,
+            "images_per_second": trial.epochs[-1].get("images_per_second") if trial.epochs else None,
+            "minutes": trial.seconds / 60,
+            **{path: trial.params.get(path) for path in state.space.domains},
+        }
+        for rank, trial in enumerate(state.ranking(), start=1)
+    ]
+
+
+def table(state: StudyState, limit: int = 10) -> Table:
+    """The best `limit` trials for the terminal."""
+    drawn = Table(title=None, box=None, padding=(0, 2), header_style="bold")
+    names = {path: short_name(path, state.space.domains) for path in state.space.domains}
+    for heading in ("#", "trial", "outcome", "epochs", "val accuracy", "params", "MACs", "images/s", "minutes"):
+        drawn.add_column(heading, justify="left" if heading == "outcome" else "right", no_wrap=True)
+    for path in state.space.domains:
+        drawn.add_column(names[path], justify="right")
+    for row in rows(state)[:limit]:
+        drawn.add_row(
+            str(row["rank"]),
+            str(row["trial"]),
+            row["outcome"],
+            str(row["epochs"]),
+            percent(row["val_accuracy"]),
+            short_count(row["num_params"]),
+            short_count(row["macs"]),
+            f"{row['images_per_second']:,.0f}" if row["images_per_second"] else "–",
+            f"{row['minutes']:.1f}",
+            *(short_value(row[path]) for path in state.space.domains),
+        )
+    return drawn
+
+
+def write_reports(state: StudyState, folder: Path) -> list[str]:
+    """leaderboard.csv, leaderboard.md and config.json in `folder`; returns their paths."""
+    found = rows(state)
+    columns = [*FIXED, "minutes", *state.space.domains]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: _plain(row[name]) for name in columns} for row in found)
+    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    lines += ["| " + " | ".join(str(_plain(row[name])) for name in columns) + " |" for row in found]
+    contents = {
+        "leaderboard.csv": text.getvalue(),
+        "leaderboard.md": "\n".join(lines) + "\n",
+        "config.json": json.dumps(state.space.to_dict(), indent=2) + "\n",
+    }
+    for name, content in contents.items():
+        (folder / name).write_text(content)
+    return [str(folder / name) for name in contents]
+
+
+def seeds_summary(state: StudyState) -> str | None:
+    """Mean and deviation where the trials are one config under several seeds; else None."""
+    values = [t.value for t in state.trials.values() if t.outcome is Outcome.COMPLETED and t.value is not None]
+    if set(state.space.domains) != {"seed"} or len(values) < 2:
+        return None
+    mean = sum(values) / len(values)
+    deviation = (sum((value - mean) ** 2 for value in values) / (len(values) - 1)) ** 0.5
+    return (
+        f"validation accuracy {percent(mean)} ± {100 * deviation:.2f} (mean ± standard deviation of n = {len(values)})"
+    )
+
+
+def describe_params(trial: TrialRecord) -> str:
+    """`widen_factor 2 · depth 16 · lr 0.1`, what sets the trial apart."""
+    if not trial.params:
+        return trial.config["model"]["name"]
+    names = {path: short_name(path, trial.params) for path in trial.params}
+    return " · ".join(f"{names[path]} {short_value(value)}" for path, value in trial.params.items())
+
+
+def short_name(path: str, among: Any) -> str:
+    """The last part of a dotted path, unless another path ends the same."""
+    leaf = path.rsplit(".", 1)[-1]
+    return leaf if sum(other.rsplit(".", 1)[-1] == leaf for other in among) == 1 else path
+
+
+def short_value(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    if isinstance(value, list | tuple):
+        return ",".join(short_value(part) for part in value)
+    return "–" if value is None else str(value)
+
+
+def percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.2f} %"
+
+
+def short_count(count: float) -> str:
+    """36479194 as 36.5 M."""
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if count >= size:
+            return f"{count / size:.3g} {unit}"
+    return str(int(count))
+
+
+def _plain(value: Any) -> Any:
+    return f"{value:.6g}" if isinstance(value, float) else ("" if value is None else value)

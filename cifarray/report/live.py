@@ -1,0 +1,207 @@
+"""The study while it runs: a live table on a terminal, one plain line per event elsewhere (job logs, pipes).
+
+Both hear the journal's events and read the study's state; neither decides anything.
+"""
+
+import threading
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from cifarray.report.leaderboard import describe_params, percent
+from cifarray.search.study_state import Outcome, StudyState, TrialRecord
+
+if TYPE_CHECKING:
+    from cifarray.search.study import Study
+    from cifarray.search.worker_group import GroupSettings
+
+SHOWN_ENDED = 8
+
+
+class Progress:
+    """What both views know: the running trials and how long the rest will take."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.state: StudyState | None = None
+        self.running: set[int] = set()
+        self.groups_starting: dict[str, float] = {}
+        self.groups_ready = 0
+        self.began = time.monotonic()
+
+    def start(self, study: "Study", state: StudyState, groups: "GroupSettings") -> None:
+        self.state, self.began = state, time.monotonic()
+        gpus = f" + {groups.gpus_per_worker:g} GPU" if groups.gpus_per_worker else ""
+        workers = f"{study.workers} DDP worker{'s' if study.workers > 1 else ''}"
+        ended = sum(trial.outcome is not None for trial in state.trials.values())
+        self.console.print(
+            f"study {study.name}: {state.budget} trials, {workers} × ({groups.cpus_per_worker:g} CPU{gpus}) each; "
+            f"results in {study.address}",
+            highlight=False,
+            soft_wrap=True,
+        )
+        if state.trials:
+            self.console.print(f"going on: {ended} trials are done, {state.remaining()} remain", highlight=False)
+
+    def event(self, event: Mapping[str, Any]) -> None:
+        """Keep up with one event of the journal."""
+        kind = event["kind"]
+        if kind == "start":
+            self.running.add(event["trial"])
+        elif kind == "outcome":
+            self.running.discard(event["trial"])
+        elif kind == "group":
+            if event["event"] == "started":
+                self.groups_starting[event["group"]] = time.monotonic()
+            else:
+                self.groups_starting.pop(event["group"], None)
+                self.groups_ready += 1 if event["event"] == "ready" else -1
+
+    def stop(self) -> None: ...
+
+    def seconds_left(self) -> float | None:
+        """An estimate from the epochs done so far; trials that are stopped early make it shorter. None at first."""
+        assert self.state is not None
+        trials = list(self.state.trials.values())
+        ended = [trial for trial in trials if trial.outcome is not None]
+        epochs = sum(trial.epoch for trial in trials)
+        if not epochs:
+            return None
+        per_epoch = sum(trial.seconds for trial in trials) / epochs
+        length = max(trial.config["epochs"] for trial in trials)
+        usual = sum(trial.epoch for trial in ended) / len(ended) if ended else length
+        todo = sum(max(0.0, trial.config["epochs"] - trial.epoch) for trial in trials if trial.outcome is None)
+        todo += usual * (self.state.budget - len(trials))
+        return per_epoch * todo / max(1, len(self.running))
+
+
+class LineView(Progress):
+    """One line per event."""
+
+    def say(self, text: str) -> None:
+        self.console.print(
+            f"[{clock(time.monotonic() - self.began)}] {text}", markup=False, highlight=False, soft_wrap=True
+        )
+
+    def event(self, event: Mapping[str, Any]) -> None:
+        super().event(event)
+        assert self.state is not None
+        kind = event["kind"]
+        if kind == "group":
+            said = {
+                "started": "starting",
+                "ready": f"ready after {event['reason']}",
+                "replaced": f"replaced: {last_line(event['reason'])}",
+            }.get(event["event"])
+            if said:
+                self.say(f"worker group {event['group'].rsplit('-', 1)[-1]} {said}")
+        elif kind == "start":
+            trial = self.state.trials[event["trial"]]
+            after = f" after epoch {event['epoch']}" if event["epoch"] else ""
+            self.say(f"trial {trial.number} starts{after}: {describe_params(trial)}")
+        elif kind == "epoch":
+            epochs = self.state.trials[event["trial"]].config["epochs"]
+            self.say(f"trial {event['trial']} epoch {event['epoch']}/{epochs}: {describe_metrics(event['metrics'])}")
+        elif kind == "restart":
+            self.say(f"trial {event['trial']} lost its workers ({event['restarts']}): goes on from its checkpoint")
+        elif kind == "outcome":
+            left = self.seconds_left()
+            tail = f" (about {clock(left)} left)" if left else ""
+            message = f": {event['message'].strip()}" if event["message"] else ""
+            self.say(f"trial {event['trial']} {event['outcome']}{message}{tail}")
+
+
+class TableView(Progress):
+    """A table that is redrawn in place."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self._live: Live | None = None
+        self._lock = threading.Lock()
+
+    def start(self, study: "Study", state: StudyState, groups: "GroupSettings") -> None:
+        super().start(study, state, groups)
+        self._live = Live(
+            console=self.console, get_renderable=self._draw, refresh_per_second=4, transient=True, redirect_stderr=False
+        )
+        self._live.start()
+
+    def event(self, event: Mapping[str, Any]) -> None:
+        with self._lock:
+            super().event(event)
+        if event["kind"] == "outcome" and event["outcome"] in (Outcome.FAILED, Outcome.OUT_OF_MEMORY):
+            self.console.print(f"trial {event['trial']} {event['outcome']}:\n{event['message']}", markup=False)
+
+    def stop(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def _draw(self) -> RenderableType:
+        assert self.state is not None
+        with self._lock:
+            trials = dict(self.state.trials)
+            running = sorted(self.running)
+            starting = dict(self.groups_starting)
+        ended = [trial for trial in trials.values() if trial.outcome is not None]
+        drawn = Table(box=None, padding=(0, 2), header_style="bold")
+        for heading in ("trial", "state", "epoch", "val accuracy", "images/s"):
+            drawn.add_column(heading, justify="left" if heading == "state" else "right", no_wrap=True)
+        drawn.add_column("what varies", overflow="ellipsis", no_wrap=True)
+        for trial in ended[-SHOWN_ENDED:]:
+            self._add(drawn, trial, str(trial.outcome), "dim")
+        for number in running:
+            if number in trials:
+                self._add(drawn, trials[number], "running", "")
+        best = next((t for t in self.state.ranking(trials.values()) if t.value is not None), None)
+        left = self.seconds_left()
+        summary = [f"{len(ended)}/{self.state.budget} trials done", f"{len(running)} running"]
+        if starting:
+            waited = time.monotonic() - min(starting.values())
+            summary.append(f"{len(starting)} worker group{'s' if len(starting) > 1 else ''} starting ({waited:.0f} s)")
+        if best is not None:
+            summary.append(f"best {percent(best.value)} (trial {best.number})")
+        summary.append(f"{clock(time.monotonic() - self.began)} so far")
+        if left is not None:
+            summary.append(f"about {clock(left)} left")
+        return Group(drawn, Text("  " + " · ".join(summary), style="bold"))
+
+    def _add(self, drawn: Table, trial: TrialRecord, state: str, style: str) -> None:
+        metrics = trial.epochs[-1] if trial.epochs else {}
+        speed = metrics.get("images_per_second")
+        drawn.add_row(
+            str(trial.number),
+            state,
+            f"{trial.epoch}/{trial.config['epochs']}",
+            percent(trial.value),
+            f"{speed:,.0f}" if speed else "–",
+            describe_params(trial),
+            style=style,
+        )
+
+
+def describe_metrics(metrics: Mapping[str, Any]) -> str:
+    """The telling ones of an epoch's metrics, in a line."""
+    parts = [f"train loss {metrics['train_loss']:.3f}"] if "train_loss" in metrics else []
+    if "val_accuracy" in metrics:
+        parts.append(f"val accuracy {percent(metrics['val_accuracy'])}")
+    if "images_per_second" in metrics:
+        parts.append(f"{metrics['images_per_second']:,.0f} images/s")
+    return ", ".join(parts)
+
+
+def clock(seconds: float) -> str:
+    """62 seconds as 1:02; an hour and more as 1:01:02."""
+    whole = int(seconds)
+    hours, minutes = whole // 3600, whole // 60 % 60
+    return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
+
+
+def last_line(text: str) -> str:
+    """Of a traceback, what it says."""
+    return text.strip().splitlines()[-1] if text.strip() else ""

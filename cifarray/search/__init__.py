@@ -1,0 +1,33 @@
+"""How many are trained.
+
+Pure, no Ray: `space` (what varies), `samplers` (what to try next), `asha` (whom to stop), `study_state` (all
+decisions), `plan` (how much fits). On disk: `journal`. On Ray: `study` (the Tuner), `driver` (where state, journal and
+pool meet), `trial` (Tune's Trainable), `pool` and `worker_group` (Train), `worker` (what every DDP worker runs).
+"""
+
+import os
+
+# Ray reads these when it is imported, so they are set before any module here imports it; a user's own settings win.
+_RAY_KNOBS = {
+    # A plain `ray start --head` turns token authentication on; both sides find the token by themselves with this.
+    "RAY_AUTH_MODE": "token",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_TRAIN_V2_ENABLED": "1",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # One result at a time: a decision takes effect before the next epoch.
+    "TUNE_RESULT_BUFFER_LENGTH": "1",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    # The journal is what a study goes on from; Tune's own snapshots are never read.
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",
+    "TUNE_WARN_THRESHOLD_S": "1000000000",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    # The searcher hands out no more trials than there are groups, so none has to wait for another's actor.
+    "TUNE_MAX_PENDING_TRIALS_PG": "1000",
+    # Ctrl-C is the driver's: Tune's handler would wait for its actors first.
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "RAY_DEDUP_LOGS": "0",
+    # Tune's newer output prints a table whatever its verbosity.
+    "RAY_AIR_NEW_OUTPUT": "0",
+}
+for _name, _value in _RAY_KNOBS.items():
+    os.environ.setdefault(_name, _value)

@@ -1,0 +1,64 @@
+"""Reaching Ray: joining the cluster or starting one on this machine, quietly, and asking what its nodes have.
+
+Not here: how much of it a study uses (`plan`).
+"""
+
+import contextlib
+import json
+import logging
+import os
+from collections.abc import Iterator
+from typing import Any
+
+NAMESPACE = "cifarray"
+FORWARDED = ("CIFARRAY_HOME",)
+"""Environment variables of the driver that workers on other nodes must have too."""
+
+
+@contextlib.contextmanager
+def connected(num_cpus: int | None = None) -> Iterator[Any]:
+    """Ray, joined where RAY_ADDRESS says or a cluster runs on this machine, else started here; shut down after.
+
+    num_cpus: for the cluster started here only. Raises ConnectionError from Ray if RAY_ADDRESS leads nowhere.
+    """
+    import ray
+
+    owned = not ray.is_initialized()
+    if owned:
+        variables = {name: os.environ[name] for name in FORWARDED if name in os.environ}
+        ray.init(
+            namespace=NAMESPACE,
+            num_cpus=num_cpus,
+            # With the dashboard off, Ray holds on to the placement groups of dead actors for long.
+            include_dashboard=True,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            runtime_env={"env_vars": variables} if variables else None,
+        )
+    _quiet()
+    try:
+        yield ray
+    finally:
+        if owned:
+            ray.shutdown()
+
+
+def _quiet() -> None:
+    """Ray's own lines do not reach the user: `log_to_driver=False` still lets those of the raylet through."""
+    for name in ("ray", "ray.tune", "ray.train", "ray.data"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    with contextlib.suppress(ImportError, AttributeError):
+        from ray._private.ray_logging import global_worker_stdstream_dispatcher
+
+        global_worker_stdstream_dispatcher.remove_handler("ray_print_logs")
+
+
+def can_grow() -> bool:
+    """Whether an autoscaler can add nodes: the cluster's own status names node types that it may still launch."""
+    import ray
+    from ray._private.ray_constants import DEBUG_AUTOSCALING_STATUS
+
+    status = ray.experimental.internal_kv._internal_kv_get(DEBUG_AUTOSCALING_STATUS)
+    if not status:
+        return False
+    return bool(json.loads(status).get("autoscaler_report"))

@@ -1,0 +1,219 @@
+"""The driver's moving part: takes decisions from `StudyState`, writes them to the journal, and carries them out.
+
+Here: the one place where state, journal and pool meet, and the two thin adapters through which Tune asks and tells.
+Not here: the decisions (`study_state`), setting all of it up (`study`).
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+from ray.tune.schedulers import TrialScheduler
+from ray.tune.search import Searcher
+
+from cifarray import storage
+from cifarray.search.journal import Journal
+from cifarray.search.pool import Pool
+from cifarray.search.study_state import MAX_RESTARTS, Decision, Event, Outcome, StudyState, outcome_event
+from cifarray.search.trial import Answer
+
+log = logging.getLogger(__name__)
+
+Measure = Callable[[Mapping[str, Any]], tuple[int, int]]
+"""Parameters and MACs of a train config (as a dict)."""
+
+
+class StudyDriver:
+    """Moves trials through the pool. `checkpoints` is the address below which each trial has its folder."""
+
+    def __init__(self, state: StudyState, journal: Journal, pool: Pool, checkpoints: str, measure: Measure) -> None:
+        self.state, self.journal, self.pool = state, journal, pool
+        self.checkpoints, self.measure = checkpoints, measure
+        self.running: dict[str, tuple[int, str, int]] = {}
+        """Tune's trial id → (number, group, lease)."""
+        self.error: BaseException | None = None
+        """What went wrong while Tune called; Tune would take it for a trial's failure."""
+        self._deleter = ThreadPoolExecutor(1, thread_name_prefix="cifarray-delete")
+
+    def record(self, events: Iterable[Event]) -> None:
+        """To the journal first; what is on disk has happened."""
+        events = list(events)
+        self.journal.append(events)
+        self.state.replay(events)
+
+    def next_trial(self, tune_id: str) -> dict[str, Any] | str | None:
+        """Tune's config of the trial to start now; None if none can start; FINISHED when all is over."""
+        self.raise_error()
+        if self.state.is_over():
+            return str(Searcher.FINISHED)
+        number = self.state.next_number(running for running, _, _ in self.running.values())
+        if number is None:
+            return None
+        # With nothing running, Tune would sleep a second before it asks again.
+        group = self.pool.acquire(self.state.remaining(), wait=not self.running)
+        if group is None:
+            return None
+        events: list[Event] = []
+        if number not in self.state.trials:
+            params = self.state.sample(number)
+            config = self.state.space.config(params).to_dict()
+            num_params, macs = self.measure(config)
+            events.append(
+                {
+                    "kind": "trial",
+                    "trial": number,
+                    "params": params,
+                    "config": config,
+                    "num_params": num_params,
+                    "macs": macs,
+                }
+            )
+            self.state.replay(events)
+        assignment = self.state.assignment(number)
+        start = {
+            "kind": "start",
+            "trial": number,
+            "attempt": assignment.attempt,
+            "group": group.name,
+            "epoch": assignment.epoch,
+        }
+        self.journal.append([*events, start])
+        self.state.apply(start)
+        config = self.state.trials[number].config
+        folder = storage.join(self.checkpoints, f"trial-{number:04d}")
+        lease = self.pool.move_in(group, assignment, config, folder, MAX_RESTARTS)
+        self.running[tune_id] = (number, group.name, lease)
+        return {
+            "trial": number,
+            "epoch": assignment.epoch,
+            "epochs": config["epochs"],
+            "group": group.name,
+            "lease": lease,
+            "restarts": assignment.restarts,
+        }
+
+    def take(self, answer: Answer) -> Decision:
+        """An answer of a trial: an epoch, or how it ended. Returns what follows."""
+        trial = self.state.trials[answer.trial]
+        if trial.outcome is not None:
+            return Decision.STOP
+        if answer.outcome == "lost":
+            self.record(self.state.after_loss(answer.trial, answer.message))
+            return Decision.STOP
+        events: list[Event] = []
+        if answer.restarts > trial.restarts:
+            restart = {"kind": "restart", "trial": trial.number, "restarts": answer.restarts, "epoch": answer.epoch}
+            events.append(restart)
+        if answer.outcome:
+            events.append(outcome_event(answer.trial, Outcome(answer.outcome), answer.message))
+            self.record(events)
+            decision = Decision.STOP
+        else:
+            decision, more = self.state.after_epoch(answer.trial, answer.epoch, answer.metrics, answer.checkpoint)
+            self.record([*events, *more])
+        self._drop_checkpoints()
+        return decision
+
+    def end(self, tune_id: str, answer: Answer | None) -> None:
+        """Tune is done with a trial: its group is free again. Without an answer, its Tune actor died."""
+        number, group, lease = self.running.pop(tune_id)
+        broken = None
+        if answer is None:
+            if self.state.trials[number].outcome is None:
+                self.record(self.state.after_loss(number, "its Tune actor died"))
+            if not self.pool.is_alive(group):
+                broken = "its host died"
+        else:
+            self.take(answer)
+            if answer.replace:
+                broken = answer.message
+        self.pool.give_back(group, lease, broken)
+
+    def raise_error(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+    def close(self) -> None:
+        self._deleter.shutdown(wait=True)
+
+    def _drop_checkpoints(self) -> None:
+        dropped = self.state.superfluous_checkpoints()
+        if dropped:
+            self.record(dropped)
+            for event in dropped:
+                self._deleter.submit(_delete, event["checkpoint"])
+
+
+def _delete(address: str) -> None:
+    try:
+        storage.delete(address)
+    except OSError as error:
+        log.warning("checkpoint %s could not be deleted: %s", address, error)
+
+
+@contextmanager
+def _kept_for(driver: StudyDriver) -> Iterator[None]:
+    """An error in here ends the study, at the next question that Tune asks."""
+    try:
+        yield
+    except Exception as error:
+        driver.error = driver.error or error
+
+
+class _NotSaved:
+    """Tune pickles its config at the start; of an adapter there is nothing to keep, the journal has it all."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def save(self, checkpoint_path: str) -> None: ...
+
+    def restore(self, checkpoint_path: str) -> None: ...
+
+
+class SearcherAdapter(_NotSaved, Searcher):
+    """Tune asks for trials and tells when they are over."""
+
+    def __init__(self, driver: StudyDriver) -> None:
+        super().__init__()
+        self.driver = driver
+
+    def suggest(self, trial_id: str) -> Any:
+        return self.driver.next_trial(trial_id)
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """The scheduler has heard it."""
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        with _kept_for(self.driver):
+            self.driver.end(trial_id, None if error or result is None else result.get("answer"))
+
+
+class SchedulerAdapter(_NotSaved, TrialScheduler):
+    """Tune tells every epoch and hears whether the trial goes on."""
+
+    def __init__(self, driver: StudyDriver) -> None:
+        super().__init__()
+        self.driver = driver
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None: ...
+
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None: ...
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        decision = Decision.STOP
+        with _kept_for(self.driver):
+            decision = self.driver.take(result["answer"])
+        return str(self.CONTINUE if decision is Decision.CONTINUE else self.STOP)
+
+    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None: ...
+
+    def on_trial_remove(self, tune_controller: Any, trial: Any) -> None: ...
+
+    def choose_trial_to_run(self, tune_controller: Any) -> None:
+        """None: Tune starts what is pending by itself, without a scan of all trials."""
+
+    def debug_string(self) -> str:
+        return "cifarray"

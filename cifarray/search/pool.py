@@ -1,0 +1,206 @@
+"""The pool: a study's worker groups, owned by the driver; trials lease one and it comes back.
+
+Groups belong to no Tune actor: Tune keeps one idle actor in all and none after an exception, and each new group costs
+many seconds. Here: opening as many as fit, waiting for them, leases, replacing what broke. Not here: which trial gets
+one (`driver`), what a group does (`worker_group`).
+"""
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from cifarray.search.cluster import NAMESPACE
+from cifarray.search.plan import Node, WorkerNeeds, groups_that_fit
+from cifarray.search.study_state import Assignment, Event
+from cifarray.search.worker_group import GroupSettings, Order, WorkerGroup
+
+MAX_FAILED_STARTS = 3
+LOOK_SECONDS = 5.0
+"""How often the nodes of a cluster that can grow are counted again."""
+PATIENCE_SECONDS = 60.0
+
+log = logging.getLogger(__name__)
+
+
+class GroupStartError(RuntimeError):
+    """Worker groups cannot be started."""
+
+
+@dataclass
+class Group:
+    """A worker group as the driver sees it."""
+
+    name: str
+    host: Any
+    ready: Any
+    """The pending answer of the host's `ready`; None once it has come."""
+    lease: int | None = None
+    opened: float = field(default_factory=time.monotonic)
+
+
+def cluster_nodes() -> list[Node]:
+    """What the living nodes have in all."""
+    return [
+        Node(node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0))
+        for node in ray.nodes()
+        if node["Alive"]
+    ]
+
+
+class Pool:
+    """Worker groups of one study.
+
+    limit: at most this many groups, or None for as many as fit; host: class of the host actor.
+    """
+
+    def __init__(
+        self,
+        study: str,
+        settings: GroupSettings,
+        journal: Callable[[Iterable[Event]], None],
+        limit: int | None = None,
+        can_grow: bool = False,
+        host: type = WorkerGroup,
+    ) -> None:
+        self.study, self.settings, self.limit, self.can_grow = study, settings, limit, can_grow
+        self.groups: list[Group] = []
+        self.started = 0
+        self._journal = journal
+        self._host = host
+        self._leases = 0
+        self._failed_starts = 0
+        self._fitting = 0
+        self._looked = float("-inf")
+
+    @property
+    def capacity(self) -> int:
+        """Groups to have open: as many as fit, and one more as demand where the cluster can grow; at most `limit`."""
+        if self._fitting == 0 or (self.can_grow and time.monotonic() - self._looked > LOOK_SECONDS):
+            needs = WorkerNeeds(self.settings.cpus_per_worker, self.settings.gpus_per_worker)
+            self._fitting = groups_that_fit(cluster_nodes(), needs, self.settings.workers)
+            self._looked = time.monotonic()
+        fitting = self._fitting + (1 if self.can_grow else 0)
+        return fitting if self.limit is None else min(fitting, self.limit)
+
+    @property
+    def leased(self) -> int:
+        return sum(group.lease is not None for group in self.groups)
+
+    def acquire(self, remaining: int, wait: bool) -> Group | None:
+        """A group that is free and warm; None if there is none now. `wait`: block until there is one.
+
+        remaining: trials that still need a group; no more groups are opened than that.
+        Raises GroupStartError if groups cannot be started.
+        """
+        while len(self.groups) < min(self.capacity, remaining):
+            self._open()
+        begin, told = time.monotonic(), False
+        while True:
+            self._welcome(timeout=1.0 if wait and not self._free() else 0.0)
+            free = self._free()
+            if free or not wait:
+                return free[0] if free else None
+            while len(self.groups) < min(self.capacity, remaining):
+                self._open()
+            if not told and time.monotonic() - begin > PATIENCE_SECONDS:
+                log.warning(
+                    "no worker group could start for %.0f s: %d workers with %g CPUs and %g GPUs each wait for room",
+                    PATIENCE_SECONDS,
+                    self.settings.workers,
+                    self.settings.cpus_per_worker,
+                    self.settings.gpus_per_worker,
+                )
+                told = True
+
+    def move_in(self, group: Group, assignment: Assignment, config: dict[str, Any], folder: str, limit: int) -> int:
+        """Lease `group` to a trial. Returns the lease, which all that concerns this stay carries.
+
+        folder: where the trial's checkpoints go; limit: the restart of its workers that ends it.
+        """
+        self._leases += 1
+        group.lease = self._leases
+        order = Order("move_in", group.lease, config, assignment.checkpoint, folder)
+        group.host.move_in.remote(order, assignment.epoch, limit - assignment.restarts)
+        return group.lease
+
+    def give_back(self, name: str, lease: int, broken: str | None = None) -> None:
+        """End a lease; a `broken` group (why) is closed, and another is opened when one is needed."""
+        for group in self.groups:
+            if group.name == name and group.lease == lease:
+                group.lease = None
+                if broken is not None:
+                    self._discard(group, "replaced", broken)
+                return
+
+    def is_alive(self, name: str) -> bool:
+        """Whether the group's host still answers."""
+        for group in self.groups:
+            if group.name == name:
+                try:
+                    ray.get(group.host.worker_pids.remote(), timeout=5)
+                except (ray.exceptions.RayError, TimeoutError):
+                    return False
+                return True
+        return False
+
+    def close(self, timeout: float = 5.0) -> None:
+        """Send all workers home; those that have not left after `timeout` seconds are killed."""
+        refs = [group.host.leave.remote() for group in self.groups if group.ready is None and group.lease is None]
+        if refs and timeout > 0:
+            with contextlib.suppress(ray.exceptions.RayError):
+                ray.wait(refs, num_returns=len(refs), timeout=timeout)
+        for group in list(self.groups):
+            self._discard(group, "closed", "the driver is done")
+
+    def _free(self) -> list[Group]:
+        return [group for group in self.groups if group.lease is None and group.ready is None]
+
+    def _open(self) -> None:
+        name = f"{self.study}/group-{self.started}"
+        self.started += 1
+        host = (
+            ray.remote(num_cpus=0)(self._host)
+            .options(
+                name=name,
+                namespace=NAMESPACE,
+                scheduling_strategy=NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False),
+            )
+            .remote(self.settings)
+        )
+        host.open.remote()
+        self.groups.append(Group(name, host, host.ready.remote()))
+        self._journal([{"kind": "group", "group": name, "event": "started", "reason": ""}])
+
+    def _welcome(self, timeout: float) -> None:
+        """Take in groups whose workers have come up; discard those that cannot."""
+        pending = {group.ready: group for group in self.groups if group.ready is not None}
+        if not pending:
+            return
+        done, _ = ray.wait(list(pending), timeout=timeout)
+        for ref in done:
+            group = pending[ref]
+            try:
+                ray.get(ref)
+            except ray.exceptions.RayError as error:
+                cause = str(getattr(error, "cause", None) or error).strip()
+                self._failed_starts += 1
+                self._discard(group, "replaced", cause)
+                if self._failed_starts >= MAX_FAILED_STARTS or "--storage" in cause:
+                    raise GroupStartError(cause) from None
+            else:
+                group.ready = None
+                self._failed_starts = 0
+                seconds = f"{time.monotonic() - group.opened:.1f} s"
+                self._journal([{"kind": "group", "group": group.name, "event": "ready", "reason": seconds}])
+
+    def _discard(self, group: Group, event: str, reason: str) -> None:
+        self.groups.remove(group)
+        with contextlib.suppress(ray.exceptions.RayError):
+            ray.kill(group.host)
+        self._journal([{"kind": "group", "group": group.name, "event": event, "reason": reason}])

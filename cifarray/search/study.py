@@ -1,0 +1,345 @@
+"""A study, and running it: a fresh Tuner every time, fed from the journal.
+
+Read this after `jobs/tune_wrn.py`: `run_study` is the way of a run from top to bottom. Not here: decisions
+(`study_state`), worker groups (`pool`, `worker_group`), what a user types (`cifarray.cli`).
+"""
+
+import json
+import os
+import platform
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Protocol
+
+from cifarray import storage
+from cifarray.data import open_store
+from cifarray.data.home import home
+from cifarray.models import measure
+from cifarray.report.leaderboard import write_reports
+from cifarray.search import cluster
+from cifarray.search.asha import Asha
+from cifarray.search.driver import Measure, SchedulerAdapter, SearcherAdapter, StudyDriver
+from cifarray.search.journal import FILE_NAME, Journal, StudyRunningError
+from cifarray.search.plan import StudyError, WorkerNeeds, default_cpus_per_worker, refuse_what_never_fits
+from cifarray.search.pool import Pool, cluster_nodes
+from cifarray.search.samplers import SearcherName
+from cifarray.search.space import SearchSpace, difference
+from cifarray.search.study_state import StudyState
+from cifarray.search.trial import Trial
+from cifarray.search.worker_group import GroupSettings, WorkerGroup
+from cifarray.tracking import Tracking, TrackingResult
+from cifarray.training import check_batch
+
+TRIAL_ACTOR_BYTES = 64 * 2**20
+NAME_RULE = "letters, digits, '-', '_' and '.'"
+
+
+@dataclass(frozen=True)
+class Study:
+    """One named search. Training once is a study of one trial without domains.
+
+    Raises ValueError where it is made if its parts cannot work together.
+    """
+
+    name: str
+    space: SearchSpace
+    num_trials: int
+    storage: str
+    """Folder, or s3:// or gs:// address, that all nodes share."""
+    tracking_uri: str
+    scheduler: Asha | None = None
+    searcher: SearcherName = "random"
+    seed: int = 0
+    workers: int = 1
+    cpus_per_worker: float | None = None
+    """None: as `plan.default_cpus_per_worker` says."""
+    gpus_per_worker: float | None = None
+    """None: one where the cluster has GPUs."""
+    concurrent: int | None = None
+    """At most this many trials at once; None for as many as fit."""
+    keep_checkpoints: int = 3
+
+    def __post_init__(self) -> None:
+        if not self.name or not all(c.isalnum() or c in "-_." for c in self.name) or self.name.startswith("."):
+            raise ValueError(f"study name {self.name!r} is not valid: use {NAME_RULE}, not starting with a dot")
+        for what in ("num_trials", "workers"):
+            if getattr(self, what) < 1:
+                raise ValueError(f"{what.removeprefix('num_')} {getattr(self, what)} is too few: choose 1 or more")
+        if self.concurrent is not None and self.concurrent < 1:
+            raise ValueError(f"concurrent {self.concurrent} is too few: choose 1 or more, or auto")
+        if self.scheduler and self.space.base.data.validation == 0:
+            raise ValueError(
+                "data.validation 0 leaves nothing to compare trials by: set --scheduler none, or hold images out"
+            )
+        if self.searcher == "grid":
+            next(self.space.grid())
+        sizes = {self.space.config(corner).batch_size for corner in self.space.extremes("batch_size")}
+        for size in sorted(sizes):
+            check_batch(size, self.workers)
+
+    @property
+    def folder(self) -> Path:
+        """Where the journal and the reports are, on the driver's disk."""
+        base = home() / "studies" if self.is_remote else Path(self.storage)
+        return base / self.name
+
+    @property
+    def is_remote(self) -> bool:
+        return storage.is_remote(self.storage)
+
+    @property
+    def address(self) -> str:
+        """Where the checkpoints are."""
+        return storage.join(self.storage, self.name)
+
+    @property
+    def marker(self) -> str:
+        """A file that every worker must be able to see."""
+        return storage.join(self.address, "study.json")
+
+    def identity(self) -> dict[str, Any]:
+        """What must be the same for a study to go on; the number of trials may grow."""
+        return {
+            **self.space.to_dict(),
+            "scheduler": asdict(self.scheduler) if self.scheduler else None,
+            "searcher": self.searcher,
+            "seed": self.seed,
+            "workers": self.workers,
+        }
+
+    def new_state(self) -> StudyState:
+        return StudyState(self.space, self.num_trials, self.searcher, self.scheduler, self.seed, self.keep_checkpoints)
+
+
+class View(Protocol):
+    """What shows the study to the user while it runs."""
+
+    def start(self, study: Study, state: StudyState, groups: GroupSettings) -> None: ...
+    def event(self, event: Mapping[str, Any]) -> None: ...
+    def stop(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """What a driver leaves behind."""
+
+    state: StudyState
+    reason: str
+    """finished, interrupted or error."""
+    tracking: TrackingResult | None = None
+    reports: list[str] = field(default_factory=list)
+
+
+class StudyChangedError(StudyError):
+    """The study of this name in storage is another one."""
+
+
+def run_study(study: Study, view: View, host: type = WorkerGroup) -> StudyResult:
+    """Run a study to its end, or on from where it was.
+
+    host: class of the worker groups' host actor; tests and measurements bring their own.
+    Raises StudyChangedError, StudyRunningError, DataError, GroupStartError, and StudyError for what can never fit.
+    """
+    with ExitStack() as stack:
+        journal = Journal(study.folder, storage.join(study.address, "journal") if study.is_remote else None)
+        stack.callback(journal.close)
+        _check_identity(study, journal)
+        state = study.new_state()
+        state.replay(journal.events)
+        measure_config = _measurer(study)
+        if not journal.events:
+            storage.write_bytes(study.marker, json.dumps(study.identity(), indent=2).encode())
+            journal.append([{"kind": "study", "name": study.name, "id": uuid.uuid4().hex, **_description(study)}])
+        repairs = state.repairs()
+        journal.append([{"kind": "driver", "pid": os.getpid(), "versions": _versions()}, *repairs])
+        state.replay(repairs)
+        tracking = Tracking(journal.path, study.tracking_uri)
+        journal.listen(lambda event: tracking.wake())
+        reason, message, reports = "error", "", []
+        try:
+            with interruptible():
+                if not state.is_over():
+                    _tune(study, state, journal, view, measure_config, host, stack)
+            reason = "finished"
+        except KeyboardInterrupt:
+            reason = "interrupted"
+        except BaseException as error:
+            message = f"{type(error).__name__}: {error}"
+            raise
+        finally:
+            with uninterruptible():
+                view.stop()
+                reports = write_reports(state, study.folder)
+                journal.append([{"kind": "ended", "reason": reason, "message": message, "artifacts": reports}])
+                tracked = tracking.finish(timeout=2.0 if reason == "interrupted" else 60.0)
+        return StudyResult(state, reason, tracked, reports)
+
+
+def set_aside(study: Study) -> str | None:
+    """Move an existing study of this name out of the way; returns where it is now, None if there was none.
+
+    Raises StudyRunningError if its driver lives.
+    """
+    if not (study.folder / FILE_NAME).exists() and not storage.exists(study.marker):
+        return None
+    Journal(study.folder).close()
+    name = f"{study.name}.{time.strftime('%Y%m%d-%H%M%S')}"
+    study.folder.rename(study.folder.with_name(name))
+    if study.is_remote:
+        storage.move(study.address, storage.join(study.storage, name))
+    return storage.join(study.storage, name)
+
+
+def _tune(
+    study: Study,
+    state: StudyState,
+    journal: Journal,
+    view: View,
+    measure_config: Measure,
+    host: type,
+    stack: ExitStack,
+) -> None:
+    """One Tuner from start to end. What it opens is closed with `stack`, after the journal's last word."""
+    ray = stack.enter_context(cluster.connected())
+    from ray import tune
+
+    _refuse_second_driver(ray, study)
+    settings, can_grow = _group_settings(study, state)
+    pool = Pool(study.name, settings, journal.append, study.concurrent, can_grow, host)
+    driver = StudyDriver(state, journal, pool, study.address, measure_config)
+    stack.callback(storage.delete_folder, settings.scratch)
+    stack.callback(driver.close)
+    view.start(study, state, settings)
+    journal.listen(view.event)
+    try:
+        tune.Tuner(
+            # Memory alone: a trial's actor takes no CPU from its worker group.
+            tune.with_resources(Trial, {"memory": TRIAL_ACTOR_BYTES}),
+            tune_config=tune.TuneConfig(
+                num_samples=-1,
+                search_alg=SearcherAdapter(driver),
+                scheduler=SchedulerAdapter(driver),
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(
+                name=uuid.uuid4().hex,
+                storage_path=settings.scratch,
+                verbose=0,
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False, num_to_keep=None),
+            ),
+        ).fit()
+        driver.raise_error()
+        pool.close()
+    except BaseException:
+        pool.close(timeout=0)
+        raise
+
+
+def _group_settings(study: Study, state: StudyState) -> tuple[GroupSettings, bool]:
+    """What a worker takes, and whether the cluster can grow. Raises StudyError for what can never fit."""
+    nodes, can_grow = cluster_nodes(), cluster.can_grow()
+    gpus = study.gpus_per_worker
+    if gpus is None:
+        gpus = 1.0 if any(node.gpus for node in nodes) else 0.0
+    cpus = study.cpus_per_worker
+    if cpus is None:
+        cpus = default_cpus_per_worker(nodes, study.workers, min(state.remaining(), study.concurrent or 10**6), gpus)
+    refuse_what_never_fits(nodes, WorkerNeeds(cpus, gpus), study.workers, can_grow)
+    return GroupSettings(study.workers, cpus, gpus, storage.join(study.address, "ray"), study.marker), can_grow
+
+
+def _check_identity(study: Study, journal: Journal) -> None:
+    """The journal must be this study's. Raises StudyChangedError with what differs."""
+    if not journal.events:
+        return
+    first = journal.events[0]
+    known = {name: first[name] for name in study.identity()}
+    changes = difference(known, json.loads(json.dumps(study.identity())))
+    if changes:
+        raise StudyChangedError(
+            f"study {study.name!r} exists and differs ({'; '.join(changes)}): "
+            "run it as it was, choose another --name, or start anew with --fresh"
+        )
+
+
+def _description(study: Study) -> dict[str, Any]:
+    return {**study.identity(), "num_trials": study.num_trials, "storage": study.storage}
+
+
+def _measurer(study: Study) -> Measure:
+    """Counts parameters and MACs of a config; every corner of the space is built once, on the meta device, first.
+
+    Raises StudyError for a network that cannot be, DataError where there is no data.
+    """
+    base = study.space.base
+    num_classes = len(open_store(base.data.source, "train", base.data.image_size).classes)
+    known: dict[str, tuple[int, int]] = {}
+
+    def measure_config(config: Mapping[str, Any]) -> tuple[int, int]:
+        side = config["data"]["image_size"]
+        key = json.dumps([config["model"], side], sort_keys=True)
+        if key not in known:
+            options = {name: value for name, value in config["model"].items() if name != "name"}
+            try:
+                size = measure(config["model"]["name"], num_classes, side, options)
+            except ValueError as error:
+                raise StudyError(str(error)) from None
+            known[key] = (size.num_params, size.macs)
+        return known[key]
+
+    for corner in study.space.extremes("model."):
+        measure_config(study.space.config(corner).to_dict())
+    return measure_config
+
+
+def _versions() -> dict[str, str]:
+    packages = ("torch", "ray", "mlflow", "cifarray")
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}}
+
+
+def _refuse_second_driver(ray: Any, study: Study) -> None:
+    """The lock beside the journal keeps drivers apart on one disk, the groups' names on one cluster."""
+    prefix = f"{study.name}/group-"
+    if any(name.startswith(prefix) for name in ray.util.list_named_actors()):
+        raise StudyRunningError(
+            f"study {study.name!r} has a driver that lives on this cluster: wait for it, stop it, "
+            "or choose another --name"
+        )
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """SIGTERM (`ray job stop`) ends the block as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(signum: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def uninterruptible() -> Iterator[None]:
+    """The last words are said whole: Ctrl-C and SIGTERM wait outside."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,305 @@
+"""All decisions of a study: plain data, rebuilt from the journal's events, and pure functions on it.
+
+Here: what is known of every trial, which trial starts next and with what, whether one goes on after an epoch, which
+checkpoints are kept, how trials rank. Every function that decides returns the events that say so; the caller writes
+them to the journal first and applies them then. Not here: Ray, files, clocks.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from cifarray.search.asha import Asha
+from cifarray.search.samplers import Observation, SearcherName, sample
+from cifarray.search.space import SearchSpace
+
+Event = dict[str, Any]
+
+METRIC = "val_accuracy"
+"""What trials are compared by: higher is better, the value of a trial is that of its last epoch."""
+MAX_RESTARTS = 3
+"""A trial whose workers die this often ends as failed."""
+
+
+class Outcome(StrEnum):
+    """How a trial ended."""
+
+    COMPLETED = "completed"
+    STOPPED = "stopped"
+    DIVERGED = "diverged"
+    OUT_OF_MEMORY = "out_of_memory"
+    FAILED = "failed"
+
+
+class Decision(StrEnum):
+    """What follows an epoch."""
+
+    CONTINUE = "continue"
+    STOP = "stop"
+    COMPLETE = "complete"
+
+
+_OUTCOME_OF = {Decision.STOP: Outcome.STOPPED, Decision.COMPLETE: Outcome.COMPLETED}
+
+
+@dataclass
+class TrialRecord:
+    """One trial as the journal knows it; `epochs[i]` are the metrics after epoch i + 1."""
+
+    number: int
+    params: dict[str, Any]
+    config: dict[str, Any]
+    num_params: int = 0
+    macs: int = 0
+    epochs: list[dict[str, Any]] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
+    checkpoints: dict[int, str] = field(default_factory=dict)
+    outcome: Outcome | None = None
+    message: str = ""
+    outcome_recorded: bool = False
+    attempts: int = 0
+    restarts: int = 0
+    group: str = ""
+    seconds: float = 0.0
+    test: dict[str, Any] | None = None
+    test_openings: int = 0
+
+    @property
+    def epoch(self) -> int:
+        """Epochs done."""
+        return len(self.epochs)
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        return tuple(metrics[METRIC] for metrics in self.epochs if METRIC in metrics)
+
+    @property
+    def value(self) -> float | None:
+        return self.epochs[-1].get(METRIC) if self.epochs else None
+
+    @property
+    def checkpoint(self) -> tuple[int, str] | None:
+        """The newest: (epoch, address)."""
+        return max(self.checkpoints.items()) if self.checkpoints else None
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What to run next: a trial, the epoch after which it goes on and the checkpoint of that epoch."""
+
+    number: int
+    epoch: int
+    checkpoint: str | None
+    attempt: int
+    restarts: int
+
+
+@dataclass
+class StudyState:
+    """A study's plan and the trials so far."""
+
+    space: SearchSpace
+    num_trials: int
+    searcher: SearcherName
+    scheduler: Asha | None
+    seed: int
+    keep_checkpoints: int = 3
+    trials: dict[int, TrialRecord] = field(default_factory=dict)
+
+    @classmethod
+    def from_events(cls, events: Sequence[Mapping[str, Any]]) -> "StudyState":
+        """A study as its journal tells it, from the first event (`study`) on."""
+        first = events[0]
+        scheduler = Asha(**first["scheduler"]) if first["scheduler"] else None
+        space = SearchSpace.from_dict(first["name"], first)
+        state = cls(space, first["num_trials"], first["searcher"], scheduler, first["seed"])
+        state.replay(events)
+        return state
+
+    # What happened.
+
+    def apply(self, event: Mapping[str, Any]) -> None:
+        """Take in one event of the journal. Kinds that are no decision (driver, group, ended …) change nothing."""
+        handler = getattr(self, f"_on_{event['kind']}", None)
+        if handler is not None:
+            handler(event)
+
+    def replay(self, events: Iterable[Mapping[str, Any]]) -> None:
+        for event in events:
+            self.apply(event)
+
+    def _on_trial(self, event: Mapping[str, Any]) -> None:
+        self.trials[event["trial"]] = TrialRecord(
+            number=event["trial"],
+            params=event["params"],
+            config=event["config"],
+            num_params=event["num_params"],
+            macs=event["macs"],
+        )
+
+    def _on_start(self, event: Mapping[str, Any]) -> None:
+        trial = self.trials[event["trial"]]
+        trial.attempts = event["attempt"]
+        trial.group = event["group"]
+
+    def _on_epoch(self, event: Mapping[str, Any]) -> None:
+        trial = self.trials[event["trial"]]
+        trial.epochs.append(event["metrics"])
+        trial.decisions.append(Decision(event["decision"]))
+        trial.seconds += event["metrics"].get("epoch_seconds", 0.0)
+        if event["checkpoint"]:
+            trial.checkpoints[event["epoch"]] = event["checkpoint"]
+        if trial.decisions[-1] in _OUTCOME_OF:
+            trial.outcome = _OUTCOME_OF[trial.decisions[-1]]
+
+    def _on_restart(self, event: Mapping[str, Any]) -> None:
+        self.trials[event["trial"]].restarts = event["restarts"]
+
+    def _on_outcome(self, event: Mapping[str, Any]) -> None:
+        trial = self.trials[event["trial"]]
+        trial.outcome, trial.message, trial.outcome_recorded = Outcome(event["outcome"]), event["message"], True
+
+    def _on_dropped(self, event: Mapping[str, Any]) -> None:
+        self.trials[event["trial"]].checkpoints.pop(event["epoch"], None)
+
+    def _on_test(self, event: Mapping[str, Any]) -> None:
+        trial = self.trials[event["trial"]]
+        trial.test, trial.test_openings = event["metrics"], event["opening"]
+
+    # What follows.
+
+    @property
+    def budget(self) -> int:
+        """Trials in all; a grid may have fewer points than were asked for."""
+        return min(self.num_trials, self.space.grid_size()) if self.searcher == "grid" else self.num_trials
+
+    def unfinished(self) -> list[TrialRecord]:
+        return [trial for trial in self.trials.values() if trial.outcome is None]
+
+    def is_over(self) -> bool:
+        return len(self.trials) >= self.budget and not self.unfinished()
+
+    def remaining(self) -> int:
+        """Trials that still need a worker group: unfinished ones and those not sampled yet."""
+        return len(self.unfinished()) + max(0, self.budget - len(self.trials))
+
+    def next_number(self, running: Iterable[int]) -> int | None:
+        """The trial to start now: an unfinished one that is not running, else a new one, else None."""
+        busy = set(running)
+        waiting = [trial.number for trial in self.unfinished() if trial.number not in busy]
+        if waiting:
+            return min(waiting)
+        return len(self.trials) if len(self.trials) < self.budget else None
+
+    def sample(self, number: int) -> dict[str, Any]:
+        """The params of a new trial."""
+        tried = self.trials.values() if self.searcher == "tpe" else ()
+        history = [
+            Observation(
+                params=trial.params,
+                values=trial.values if trial.outcome is not Outcome.DIVERGED else (),
+                ended=trial.outcome is not None,
+                completed=trial.outcome is Outcome.COMPLETED,
+            )
+            for trial in tried
+        ]
+        return sample(self.space, self.searcher, self.seed, number, history)
+
+    def assignment(self, number: int) -> Assignment:
+        """Where a trial goes on: after its newest checkpoint, or from the start."""
+        trial = self.trials[number]
+        epoch, address = trial.checkpoint or (0, None)
+        return Assignment(number, epoch, address, trial.attempts + 1, trial.restarts)
+
+    def after_epoch(
+        self, number: int, epoch: int, metrics: Mapping[str, Any], checkpoint: str | None
+    ) -> tuple[Decision, list[Event]]:
+        """What follows `epoch` of a trial, and the events that record it.
+
+        An epoch that the journal has already (it is run again after a restart) gets the decision that it had, and no
+        event; so nothing is counted twice.
+        """
+        trial = self.trials[number]
+        if epoch <= trial.epoch:
+            return trial.decisions[epoch - 1], []
+        if epoch != trial.epoch + 1:
+            raise AssertionError(f"trial {number} answered epoch {epoch} after epoch {trial.epoch}")
+        decision = Decision.CONTINUE
+        epochs = trial.config["epochs"]
+        if epoch >= epochs:
+            decision = Decision.COMPLETE
+        elif self.scheduler and epoch in self.scheduler.rungs(epochs):
+            others = [t.epochs[epoch - 1][METRIC] for t in self.trials.values() if t is not trial and t.epoch >= epoch]
+            if not self.scheduler.goes_on(metrics[METRIC], others):
+                decision = Decision.STOP
+        events: list[Event] = [
+            {
+                "kind": "epoch",
+                "trial": number,
+                "epoch": epoch,
+                "metrics": dict(metrics),
+                "decision": str(decision),
+                "checkpoint": checkpoint,
+            }
+        ]
+        if decision in _OUTCOME_OF:
+            events.append(outcome_event(number, _OUTCOME_OF[decision]))
+        return decision, events
+
+    def after_loss(self, number: int, reason: str) -> list[Event]:
+        """A trial lost its workers: it starts again from its checkpoint, or has failed if that happened too often."""
+        trial = self.trials[number]
+        restarts = trial.restarts + 1
+        events: list[Event] = [{"kind": "restart", "trial": number, "restarts": restarts, "epoch": trial.epoch}]
+        if restarts >= MAX_RESTARTS:
+            events.append(outcome_event(number, Outcome.FAILED, f"its workers were lost {restarts} times: {reason}"))
+        return events
+
+    def repairs(self) -> list[Event]:
+        """Outcome events that a crash cut off after the epoch event that implies them."""
+        return [
+            outcome_event(trial.number, trial.outcome, trial.message)
+            for trial in self.trials.values()
+            if trial.outcome is not None and not trial.outcome_recorded
+        ]
+
+    def ranking(self, trials: Iterable[TrialRecord] | None = None) -> list[TrialRecord]:
+        """Of all trials or some, best first.
+
+        Trials that ran to their last epoch, then the others by how far they came, then by value.
+        """
+
+        def key(trial: TrialRecord) -> tuple[Any, ...]:
+            value = trial.value if trial.outcome is not Outcome.DIVERGED else None
+            share = trial.epoch / trial.config["epochs"]
+            return (
+                trial.outcome is not Outcome.COMPLETED,
+                -share,
+                -(value if value is not None else float("-inf")),
+                trial.number,
+            )
+
+        return sorted(self.trials.values() if trials is None else trials, key=key)
+
+    def superfluous_checkpoints(self) -> list[Event]:
+        """`dropped` events: all but the newest of a trial; of finished trials only the best keep theirs.
+
+        Where nothing is selected (no validation images) every completed trial keeps its last one.
+        """
+        holders = [trial for trial in self.trials.values() if trial.checkpoints]
+        finished = self.ranking(trial for trial in holders if trial.outcome is not None)
+        selected = any(trial.value is not None for trial in holders)
+        kept = finished[: self.keep_checkpoints] if selected else finished
+        keepers = {trial.number for trial in kept} | {trial.number for trial in holders if trial.outcome is None}
+        dropped: list[Event] = []
+        for trial in holders:
+            newest = trial.checkpoint
+            for epoch, address in trial.checkpoints.items():
+                if trial.number not in keepers or (newest is not None and epoch != newest[0]):
+                    dropped.append({"kind": "dropped", "trial": trial.number, "epoch": epoch, "checkpoint": address})
+        return dropped
+
+
+def outcome_event(number: int, outcome: Outcome, message: str = "") -> Event:
+    return {"kind": "outcome", "trial": number, "outcome": str(outcome), "message": message}

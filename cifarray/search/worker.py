@@ -1,0 +1,115 @@
+"""What every DDP worker of a group runs: take the next order from the host, train, answer; from trial to trial.
+
+All ranks follow the same sequence of orders (`worker_group`), so they always meet in the same collectives. Whatever
+happens inside a trial is told to the host and the worker stays for the next order; only the death of a process ends
+it. Not here: how one epoch is trained (`cifarray.training`).
+"""
+
+import os
+import sys
+import traceback
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import ray
+import ray.train
+import ray.train.torch
+import torch
+
+from cifarray import storage
+from cifarray.config import TrainConfig
+from cifarray.training import Diverged, Training
+from cifarray.training.checkpoint import load_checkpoint, save_checkpoint
+
+if TYPE_CHECKING:
+    from cifarray.search.worker_group import Order
+
+
+@dataclass(frozen=True)
+class Failure:
+    """How a rank's part of a trial ended before its time.
+
+    clean: no collective of this rank is left half done, so the group can be used again if all ranks say so.
+    """
+
+    outcome: str
+    message: str
+    clean: bool
+
+
+def serve(settings: dict[str, Any]) -> None:
+    """A Train worker's function: `host` (actor handle), `threads`, `marker` (an address that storage must have)."""
+    host = settings["host"]
+    rank = ray.train.get_context().get_world_rank()
+    if not storage.exists(settings["marker"]):
+        message = (
+            f"worker {rank} on {ray.util.get_node_ip_address()} does not see {settings['marker']}: "
+            "give a --storage that all nodes share (an s3:// or gs:// address, or a network folder)"
+        )
+        ray.get(host.refuse.remote(message))
+        return
+    torch.set_num_threads(settings["threads"])
+    generation = ray.get(host.hello.remote(rank, os.getpid()))
+    index = 0
+    training: Training | None = None
+    while True:
+        order: Order = ray.get(host.next_order.remote(generation, rank, index))
+        index += 1
+        if order.kind == "leave":
+            if training is not None:
+                training.close()
+            return
+        try:
+            if order.kind == "move_in":
+                if training is not None:
+                    training.close()
+                training = None
+                training = _move_in(order, rank, settings["threads"])
+            elif training is not None:
+                _run_epoch(training, order, rank, host)
+        except Exception as error:
+            failure = _failure(error, training)
+            if training is not None:
+                training.close()
+            training = None
+            del error
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            ray.get(host.failed.remote(generation, rank, order.lease, failure))
+
+
+def _move_in(order: "Order", rank: int, threads: int) -> Training:
+    torch.set_num_threads(threads)
+    checkpoint = load_checkpoint(order.checkpoint) if order.checkpoint else None
+    return Training(
+        TrainConfig.from_dict(order.config),
+        ray.train.torch.get_device(),
+        rank=rank,
+        world_size=ray.train.get_context().get_world_size(),
+        checkpoint=checkpoint,
+    )
+
+
+def _run_epoch(training: Training, order: "Order", rank: int, host: Any) -> None:
+    """One epoch; rank 0 writes the checkpoint if one is due and answers."""
+    metrics = training.run_epoch()
+    if rank != 0:
+        return
+    due = training.epoch % training.config.checkpoint_every == 0 or training.epoch == training.config.epochs
+    address = None
+    if due:
+        address = storage.join(order.folder, f"epoch-{training.epoch:04d}.pt")
+        save_checkpoint(address, training.state())
+    ray.get(host.answer.remote(order.lease, training.epoch, metrics, address))
+
+
+def _failure(error: Exception, training: Training | None) -> Failure:
+    clean = training is None or not training.in_backward
+    if isinstance(error, Diverged):
+        return Failure("diverged", str(error), clean=True)
+    if isinstance(error, torch.OutOfMemoryError):
+        return Failure("out_of_memory", str(error).split("\n")[0], clean)
+    # The traceback's frames hold the batch and the network: print it to text, then let them go.
+    text = "".join(traceback.format_exception(error))
+    traceback.clear_frames(sys.exc_info()[2])
+    return Failure("failed", text, clean)

@@ -1,0 +1,301 @@
+"""A worker group: one host actor, and behind it one Ray Train run whose DDP workers go from trial to trial.
+
+The host is the mailbox between the Tune actor that runs a trial and the workers. It holds no tensors and decides
+nothing about trials. Orders form one sequence that every rank follows to the letter: move into a trial, run an epoch,
+…, move into the next. When Train restarts the workers, a new generation of them begins a new sequence with the current
+trial's newest checkpoint and the epochs that are still wanted.
+
+Not here: who gets the group (`pool`), what workers do with an order (`worker`).
+"""
+
+import asyncio
+import os
+import threading
+import traceback
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import ray
+
+if TYPE_CHECKING:
+    from cifarray.search.worker import Failure
+
+SETTLE_SECONDS = 10.0
+"""How long the other ranks may take to come back to the mailbox after one rank failed; then the group is replaced."""
+COLLECTIVE_TIMEOUT_SECONDS = 600
+
+
+@dataclass(frozen=True)
+class GroupSettings:
+    """What every group of a study is made of."""
+
+    workers: int
+    cpus_per_worker: float
+    gpus_per_worker: float
+    scratch: str
+    """Folder for Train's own bookkeeping."""
+    marker: str
+    """Address of a file of the study that every worker must be able to see."""
+
+    @property
+    def threads(self) -> int:
+        return max(1, int(self.cpus_per_worker))
+
+    @property
+    def resources_per_worker(self) -> dict[str, float]:
+        resources = {"CPU": self.cpus_per_worker}
+        if self.gpus_per_worker:
+            resources["GPU"] = self.gpus_per_worker
+        return resources
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a worker does next. `lease` numbers the stay of one trial in the group."""
+
+    kind: Literal["move_in", "epoch", "leave"]
+    lease: int = 0
+    config: dict[str, Any] = field(default_factory=dict)
+    checkpoint: str | None = None
+    folder: str = ""
+    """Where this trial's checkpoints go."""
+
+
+@dataclass
+class Stay:
+    """The trial that lives in the group now."""
+
+    order: Order
+    epoch: int
+    """Epochs done at the newest checkpoint."""
+    checkpoint: str | None
+    restarts_left: int
+    wanted: int
+    restarts: int = 0
+    answers: dict[int, dict[str, Any]] = field(default_factory=dict)
+    failures: dict[int, "Failure"] = field(default_factory=dict)
+    ending: dict[str, Any] | None = None
+
+
+class WorkerGroup:
+    """The host; made a Ray actor by `pool`. Its public methods are coroutines on one event loop."""
+
+    def __init__(self, settings: GroupSettings) -> None:
+        self.settings = settings
+        self.changed = asyncio.Condition()
+        self.generation = 0
+        self.pids: dict[int, int] = {}
+        self.orders: list[Order] = []
+        self.waiting: dict[int, int] = {}
+        self.stay: Stay | None = None
+        self.error: str | None = None
+        self.ended = False
+
+    # The Train run.
+
+    async def open(self) -> None:
+        """Start the Train run in a thread; it lasts as long as the group."""
+        host, loop = ray.get_runtime_context().current_actor, asyncio.get_running_loop()
+        threading.Thread(target=self._fit, args=(host, loop), daemon=True).start()
+
+    def _fit(self, host: Any, loop: asyncio.AbstractEventLoop) -> None:
+        # Off by default: a collective of Train's own would wait for ever for a worker that is gone.
+        os.environ.setdefault("RAY_TRAIN_COLLECTIVE_TIMEOUT_S", str(COLLECTIVE_TIMEOUT_SECONDS))
+        try:
+            from ray.train import FailureConfig, RunConfig, ScalingConfig
+            from ray.train.torch import TorchConfig, TorchTrainer
+
+            from cifarray.search.worker import serve
+
+            TorchTrainer(
+                serve,
+                train_loop_config={
+                    "host": host,
+                    "threads": self.settings.threads,
+                    "marker": self.settings.marker,
+                },
+                torch_config=TorchConfig(timeout_s=COLLECTIVE_TIMEOUT_SECONDS),
+                scaling_config=ScalingConfig(
+                    num_workers=self.settings.workers,
+                    use_gpu=self.settings.gpus_per_worker > 0,
+                    resources_per_worker=self.settings.resources_per_worker,
+                ),
+                run_config=RunConfig(
+                    # An existing name would restore that run.
+                    name=uuid.uuid4().hex,
+                    storage_path=self.settings.scratch,
+                    # A counter for the life of the run; trials count their restarts themselves.
+                    failure_config=FailureConfig(max_failures=-1),
+                ),
+            ).fit()
+            message = None
+        except BaseException:
+            message = traceback.format_exc()
+        asyncio.run_coroutine_threadsafe(self._fit_ended(message), loop)
+
+    async def _fit_ended(self, message: str | None) -> None:
+        async with self.changed:
+            self.ended = True
+            self.error = self.error or message
+            self.changed.notify_all()
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        """Wait for a condition; raise if the Train run ends before."""
+        async with self.changed:
+            await self.changed.wait_for(lambda: condition() or self.ended or self.error is not None)
+            if not condition():
+                raise RuntimeError(self.error or "the worker group has ended")
+
+    # For the workers.
+
+    async def hello(self, rank: int, pid: int) -> int:
+        """A worker process has begun; returns its generation."""
+        async with self.changed:
+            if rank in self.pids:
+                self._restart()
+            self.pids[rank] = pid
+            self.changed.notify_all()
+            return self.generation
+
+    async def refuse(self, message: str) -> None:
+        """A worker that cannot serve says why."""
+        async with self.changed:
+            self.error = self.error or message
+            self.changed.notify_all()
+
+    async def next_order(self, generation: int, rank: int, index: int) -> Order:
+        """The order at `index` of this generation's sequence, as soon as there is one."""
+        async with self.changed:
+            if generation == self.generation:
+                self.waiting[rank] = index
+                self.changed.notify_all()
+            await self.changed.wait_for(lambda: generation != self.generation or index < len(self.orders))
+            if generation != self.generation:
+                return Order("leave")
+            self.waiting.pop(rank, None)
+            return self.orders[index]
+
+    async def answer(self, lease: int, epoch: int, metrics: dict[str, Any], checkpoint: str | None) -> None:
+        """Rank 0 has finished an epoch. A late answer of an old stay is ignored."""
+        async with self.changed:
+            stay = self.stay
+            if stay is None or stay.order.lease != lease:
+                return
+            stay.answers.setdefault(epoch, {"metrics": metrics, "checkpoint": checkpoint})
+            if checkpoint is not None:
+                stay.epoch, stay.checkpoint = epoch, checkpoint
+            self.changed.notify_all()
+
+    async def failed(self, generation: int, rank: int, lease: int, failure: "Failure") -> None:
+        """A rank could not go on with the trial."""
+        async with self.changed:
+            stay = self.stay
+            if generation != self.generation:
+                return
+            if stay is None or stay.order.lease != lease:
+                if not failure.clean:
+                    self.error = f"a trial that had left broke the group: {failure.message}"
+                    self.changed.notify_all()
+                return
+            stay.failures[rank] = failure
+            if len(stay.failures) == 1:
+                self._settling = asyncio.ensure_future(self._settle(stay))
+            self.changed.notify_all()
+
+    async def _settle(self, stay: Stay) -> None:
+        """End the stay once it is known whether the group can be used again: all ranks are back at the mailbox."""
+        async with self.changed:
+            try:
+                await asyncio.wait_for(
+                    self.changed.wait_for(lambda: self._all_idle() or self.stay is not stay), timeout=SETTLE_SECONDS
+                )
+                usable = all(failure.clean for failure in stay.failures.values())
+            except TimeoutError:
+                usable = False
+            gravest = max(
+                stay.failures.values(), key=lambda f: ("diverged", "failed", "out_of_memory").index(f.outcome)
+            )
+            stay.ending = {"outcome": gravest.outcome, "message": gravest.message, "replace": not usable}
+            self.changed.notify_all()
+
+    # For the driver and the trial's Tune actor.
+
+    async def ready(self) -> None:
+        """Returns when all workers wait for orders. Raises RuntimeError if the Train run ended instead."""
+        await self._until(self._all_idle)
+
+    async def move_in(self, order: Order, epoch: int, restarts_left: int) -> None:
+        """A new stay: its trial goes on after `epoch`."""
+        async with self.changed:
+            self.stay = Stay(order, epoch, order.checkpoint, restarts_left, wanted=epoch)
+            self._forget_done_orders()
+            self.orders.append(order)
+            self.changed.notify_all()
+
+    async def run_epoch(self, lease: int, epoch: int) -> dict[str, Any]:
+        """Run on to the end of `epoch`, and its answer: `metrics`, `checkpoint` and `restarts`; or how the trial ended:
+        `outcome`, `message`, `replace`. Can be asked again.
+        """
+        await self._until(lambda: self.stay is not None and self.stay.order.lease == lease)
+        stay = self.stay
+        assert stay is not None
+        async with self.changed:
+            for _ in range(stay.wanted, epoch):
+                self.orders.append(Order("epoch", lease, folder=stay.order.folder))
+            stay.wanted = max(stay.wanted, epoch)
+            self.changed.notify_all()
+        await self._until(lambda: epoch in stay.answers or stay.ending is not None or self.stay is not stay)
+        if epoch in stay.answers:
+            return {**stay.answers.pop(epoch), "restarts": stay.restarts}
+        return stay.ending or {"outcome": "lost", "message": "the lease was taken back", "replace": False}
+
+    async def leave(self) -> None:
+        """Send the workers home; the Train run ends."""
+        async with self.changed:
+            self.orders.append(Order("leave"))
+            self.changed.notify_all()
+            await self.changed.wait_for(lambda: self.ended)
+
+    async def worker_pids(self) -> dict[int, int]:
+        return dict(self.pids)
+
+    # Inside.
+
+    def _all_idle(self) -> bool:
+        return len(self.waiting) == self.settings.workers and all(
+            index == len(self.orders) for index in self.waiting.values()
+        )
+
+    def _forget_done_orders(self) -> None:
+        """Keep the sequence's places but not the configs of trials that have left."""
+        reached = min(self.waiting.values(), default=0) if len(self.waiting) == self.settings.workers else 0
+        for index in range(reached - 1, -1, -1):
+            if self.orders[index] is _DONE:
+                break
+            self.orders[index] = _DONE
+
+    def _restart(self) -> None:
+        """Train has started new workers: they repeat the current stay from its newest checkpoint."""
+        self.generation += 1
+        self.pids, self.waiting, self.orders = {}, {}, []
+        stay = self.stay
+        if stay is None or stay.ending is not None:
+            return
+        stay.restarts += 1
+        stay.failures = {}
+        if stay.restarts >= stay.restarts_left:
+            stay.ending = {
+                "outcome": "failed",
+                "message": f"its workers died {stay.restarts} times in this group",
+                "replace": False,
+                "restarts": stay.restarts,
+            }
+            return
+        first = stay.order
+        self.orders.append(Order("move_in", first.lease, first.config, stay.checkpoint, first.folder))
+        self.orders.extend(Order("epoch", first.lease, folder=first.folder) for _ in range(stay.epoch, stay.wanted))
+
+
+_DONE = Order("epoch")

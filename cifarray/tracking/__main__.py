@@ -1,0 +1,152 @@
+"""The child process: follows a journal and mirrors it into MLflow until its driver is gone and all is sent.
+
+    python -m cifarray.tracking study/journal.jsonl --tracking-uri sqlite:///mlflow.db < /dev/null   # send what waits
+
+Its standard input is a pipe from the driver: a byte is a wake-up, its end means that the driver ended or died.
+Exit code 0: everything was sent; 3: the store does not answer and events wait in the journal.
+Not here: what is sent (`cifarray.tracking.mirror`).
+"""
+
+import argparse
+import logging
+import os
+import select
+import signal
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
+
+from cifarray.tracking.state import State
+
+if TYPE_CHECKING:
+    from cifarray.tracking.mirror import Mirror
+
+LOCK_NAME = "tracking.lock"
+EVENTS_WAIT = 3
+
+GATHER = 1.0
+"""Seconds that events are collected for after a wake-up: what they say of one trial is sent together."""
+FIRST_PAUSE, LONGEST_PAUSE, LONGEST_LAST_PAUSE = 0.5, 30.0, 1.0
+"""Seconds between two tries with a store that is away; the last is for when the driver is gone."""
+
+# Retries are ours: they can be cut short when the driver ends.
+PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+STRAY = ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_RUN_NAME", "MLFLOW_ACTIVE_MODEL_ID")
+
+log = logging.getLogger("cifarray.tracking")
+
+
+class Driver:
+    """What the pipe says of the driver."""
+
+    def __init__(self, pipe: int) -> None:
+        self._pipe = pipe
+        self.gone = False
+
+    def wait(self, seconds: float | None = None) -> None:
+        """Until a wake-up, the driver's end, or the time is over."""
+        if select.select([self._pipe], [], [], seconds)[0]:
+            self.gone = not os.read(self._pipe, 65536)
+
+    def pause(self, seconds: float) -> None:
+        """As `wait`, but wake-ups do not count."""
+        end = time.monotonic() + seconds
+        while not self.gone and (left := end - time.monotonic()) > 0:
+            self.wait(left)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m cifarray.tracking", description="Mirror a journal into MLflow.")
+    parser.add_argument("journal", type=Path)
+    parser.add_argument("--tracking-uri", required=True)
+    parser.add_argument("--experiment", default="cifarray")
+    parser.add_argument("--grace", type=float, default=10.0, help="seconds for a store that is away, after the driver")
+    args = parser.parse_args()
+
+    # Ctrl-C and the signals that stop a job are for the driver; its end reaches this process through the pipe.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)
+    warnings.simplefilter("ignore")
+
+    driver = Driver(sys.stdin.fileno())
+    lock = FileLock(args.journal.with_name(LOCK_NAME))
+    if not _acquire(lock, driver, args.grace):
+        return _give_up(State.load(args.journal, args.tracking_uri, args.experiment), args.journal)
+    with lock:
+        _prepare_environment()
+        from cifarray.tracking.mirror import Mirror
+
+        return follow(Mirror(args.journal, args.tracking_uri, args.experiment), driver, args.grace)
+
+
+def follow(mirror: "Mirror", driver: Driver, grace: float) -> int:
+    """Keep MLflow up to date until the driver is gone. Returns the exit code."""
+    pause, deadline = FIRST_PAUSE, float("inf")
+    while True:
+        gone = driver.gone  # asked first: what a driver wrote before its end is in the journal now
+        position = mirror.state.position
+        try:
+            mirror.update(driver_gone=gone)
+        except Exception as error:
+            log.warning("%s: %s", type(error).__name__, error)
+            mirror.state.error = str(error).splitlines()[0][:300]
+            mirror.state.save(mirror.journal)
+            if gone and mirror.state.position == position:
+                deadline = min(deadline, time.monotonic() + grace)
+            else:
+                deadline = float("inf")
+            if time.monotonic() >= deadline:
+                return _give_up(mirror.state, mirror.journal)
+            time.sleep(min(pause, LONGEST_LAST_PAUSE)) if gone else driver.pause(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+        else:
+            if gone:
+                return 0
+            pause, deadline = FIRST_PAUSE, float("inf")
+            driver.wait()
+            driver.pause(GATHER)
+
+
+def _acquire(lock: FileLock, driver: Driver, grace: float) -> bool:
+    """Wait for the mirror that a killed driver left; False if another one is alive when this driver has ended."""
+    deadline = float("inf")
+    while True:
+        try:
+            lock.acquire(timeout=0.2)
+        except Timeout:
+            if driver.gone:
+                deadline = min(deadline, time.monotonic() + grace)
+            else:
+                driver.wait(0)
+            if time.monotonic() >= deadline:
+                return False
+        else:
+            return True
+
+
+def _give_up(state: State, journal: Path) -> int:
+    waiting = state.waiting(journal)
+    log.warning("%d events wait in %s: the next command on the study sends them", waiting, journal)
+    return EVENTS_WAIT
+
+
+def _prepare_environment() -> None:
+    """Before mlflow is imported: nobody's leftover run, no noise."""
+    for name in STRAY:
+        os.environ.pop(name, None)
+    for name, value in {**PATIENCE, **QUIET}.items():
+        os.environ.setdefault(name, value)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+"""The driver's handle on the child process that feeds MLflow.
+
+A process and not a thread: MLflow's work is Python and SQL that would hold the driver's interpreter lock, 10 to 20 ms
+for each trial. Here: starting it, waking it, ending it. Not here: what it does (`cifarray.tracking.__main__`).
+"""
+
+import contextlib
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from cifarray.tracking.state import State
+
+LOG_NAME = "tracking.log"
+
+
+@dataclass(frozen=True)
+class TrackingResult:
+    """How the mirror ended. `message` is one sentence for the user, empty if all is well."""
+
+    ok: bool
+    waiting_events: int
+    parent_run_id: str
+    message: str
+
+
+class Tracking:
+    """Mirrors a study's journal into MLflow while this process lives, and after it until all is sent."""
+
+    def __init__(self, journal_path: Path, tracking_uri: str, experiment: str = "cifarray") -> None:
+        self._journal = journal_path.absolute()
+        self._tracking_uri = tracking_uri
+        self._experiment = experiment
+        self._process = self._start()
+
+    def wake(self) -> None:
+        """Say that the journal has news. Never waits, never fails."""
+        # BlockingIOError: it has wake-ups enough. BrokenPipeError: it died, `finish` starts another.
+        with contextlib.suppress(BlockingIOError, BrokenPipeError, ValueError):
+            os.write(self._pipe.fileno(), b".")
+
+    def finish(self, timeout: float) -> TrackingResult:
+        """Let it send what the journal has, at most `timeout` seconds of which are waited for here.
+
+        A store that answers gets the rest from the child after that; with one that does not, the child gives up.
+        """
+        if self._process.poll() is not None:
+            self._process = self._start()
+        self._pipe.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout)
+        return self._result()
+
+    @property
+    def _pipe(self) -> IO[bytes]:
+        assert self._process.stdin is not None
+        return self._process.stdin
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        # The child must find the package the way this process did, whatever its working directory.
+        root = str(Path(__file__).parents[2])
+        paths = [*filter(None, [os.environ.get("PYTHONPATH")]), root]
+        with open(self._journal.with_name(LOG_NAME), "ab") as log:
+            process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "cifarray.tracking", str(self._journal)),
+                    *("--tracking-uri", self._tracking_uri, "--experiment", self._experiment),
+                ],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                bufsize=0,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+                # Ctrl-C goes to the terminal's process group; the child has to survive it to tell MLflow.
+                start_new_session=True,
+            )
+        assert process.stdin is not None
+        os.set_blocking(process.stdin.fileno(), False)
+        return process
+
+    def _result(self) -> TrackingResult:
+        state = State.load(self._journal, self._tracking_uri, self._experiment)
+        waiting = state.waiting(self._journal)
+        code = self._process.returncode
+        if code == 0:
+            message = ""
+        elif code is None:
+            message = f"{waiting} events are still being sent to MLflow at {self._tracking_uri}, in the background"
+        else:
+            log = self._journal.with_name(LOG_NAME)
+            why = state.error or f"its process ended with code {code}, see {log}"
+            message = (
+                f"MLflow at {self._tracking_uri} lacks {waiting} events ({why}): "
+                "they wait in the journal and the next command on this study sends them"
+            )
+        return TrackingResult(code == 0, waiting, state.parent_run_id, message)

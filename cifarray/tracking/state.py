@@ -1,0 +1,53 @@
+"""How far the mirror is: the file `tracking.json` beside a study's journal.
+
+Here: reading and writing it, and counting what waits. Not here: who moves the position on (`cifarray.tracking.mirror`).
+"""
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+FILE_NAME = "tracking.json"
+
+
+@dataclass
+class State:
+    """What MLflow has acknowledged of one journal."""
+
+    tracking_uri: str
+    experiment: str
+    """Its name."""
+    experiment_id: str = ""
+    parent_run_id: str = ""
+    runs: dict[str, str] = field(default_factory=dict)
+    """Trial number to run id (JSON has string keys only)."""
+    position: int = 0
+    """Bytes of the journal that were sent and acknowledged."""
+    error: str = ""
+    """Why the store does not answer; empty if it did."""
+
+    @classmethod
+    def load(cls, journal: Path, tracking_uri: str, experiment: str) -> "State":
+        """The state beside `journal`; a fresh one if there is none, if it is torn, or if it is about another store."""
+        try:
+            state = cls(**json.loads(journal.with_name(FILE_NAME).read_bytes()))
+        except (FileNotFoundError, ValueError, TypeError):
+            return cls(tracking_uri, experiment)
+        same_store = (state.tracking_uri, state.experiment) == (tracking_uri, experiment)
+        return state if same_store else cls(tracking_uri, experiment)
+
+    def save(self, journal: Path) -> None:
+        path = journal.with_name(FILE_NAME)
+        partial = path.with_name(f"{FILE_NAME}.partial")
+        partial.write_text(json.dumps(asdict(self)))
+        os.replace(partial, path)
+
+    def waiting(self, journal: Path) -> int:
+        """Events in the journal that MLflow has not acknowledged."""
+        try:
+            with open(journal, "rb") as file:
+                file.seek(self.position)
+                return sum(line.endswith(b"\n") for line in file)
+        except FileNotFoundError:
+            return 0

@@ -1,0 +1,64 @@
+"""A trained network with all it needs to classify raw images: channel statistics, class names, train config.
+
+Not here: finding the checkpoint of an MLflow run (`cifarray.load`).
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cifarray.config import TrainConfig
+from cifarray.data import normalise
+from cifarray.models import build
+from cifarray.training.checkpoint import load_checkpoint
+from cifarray.training.precision import autocast
+
+
+class Classifier(nn.Module):
+    """(N, side, side, 3) uint8 images to (N, num_classes) float32 logits, on the device of the network.
+
+    `data` is what a checkpoint says of its data: classes, mean, std, image_size. `metrics` are those of the last epoch.
+    """
+
+    def __init__(
+        self, network: nn.Module, config: TrainConfig, data: dict[str, Any], metrics: dict[str, float] | None = None
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.config = config
+        self.classes = tuple(data["classes"])
+        self.mean = tuple(data["mean"])
+        self.std = tuple(data["std"])
+        self.image_size = int(data["image_size"])
+        self.metrics = dict(metrics or {})
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Raises ValueError for images of another type or size."""
+        side = self.image_size
+        if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1:] != (side, side, 3):
+            raise ValueError(
+                f"images of shape {tuple(images.shape)} and type {images.dtype} cannot be classified: "
+                f"give (N, {side}, {side}, 3) of torch.uint8"
+            )
+        device = next(self.network.parameters()).device
+        batch = normalise(images.to(device), self.mean, self.std)
+        with autocast(self.config.precision, device):
+            logits = self.network(batch if self.config.channels_last else batch.contiguous())
+        return logits.float()
+
+    def classify(self, images: Tensor) -> list[str]:
+        """The name of the likeliest class of each image. Raises ValueError as `forward` does."""
+        with torch.inference_mode():
+            return [self.classes[index] for index in self(images).argmax(1).tolist()]
+
+
+def load_classifier(address: str) -> Classifier:
+    """On the CPU and in evaluation mode. Raises ValueError or StorageError if there is no whole checkpoint."""
+    state = load_checkpoint(address)
+    config = TrainConfig.from_dict(state["config"])
+    network = build(config.model.name, len(state["data"]["classes"]), **config.model.options)
+    network.load_state_dict(state["model"])
+    if config.channels_last:
+        network.to(memory_format=torch.channels_last)
+    return Classifier(network, config, state["data"], state["metrics"]).eval()

@@ -1,0 +1,1 @@
+"""What varies: one file per search, data only."""

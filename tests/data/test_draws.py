@@ -1,0 +1,52 @@
+"""Draws are a published generator's numbers and depend on nothing but their arguments."""
+
+import torch
+
+from cifarray.data.draws import _GOLDEN, _mix, below, draw
+
+GOLDEN = 0x9E3779B97F4A7C15
+MASK = 2**64 - 1
+
+
+def splitmix64(state: int) -> int:
+    """Sebastiano Vigna's public-domain splitmix64.c, in whole numbers without a size."""
+    z = state & MASK
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & MASK
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & MASK
+    return z ^ (z >> 31)
+
+
+def test_the_hash_gives_the_published_outputs_of_splitmix64_for_seed_1234567() -> None:
+    states = 1234567 + torch.arange(1, 4) * _GOLDEN
+    outputs = [value & MASK for value in _mix(states).tolist()]
+    assert outputs == [6457827717110365317, 3203168211198807973, 9817491932198370423]
+
+
+def test_torch_and_whole_numbers_agree_on_rows_of_any_size() -> None:
+    rows = torch.cat([torch.arange(100), torch.tensor([2**31, 2**40, 2**62])])
+    key = _mix(torch.tensor([0]))  # any key: the draw's own is a hash of text
+    torch_values = _mix(rows * _GOLDEN + key).tolist()
+    assert [value & MASK for value in torch_values] == [splitmix64(row * GOLDEN + key.item()) for row in rows.tolist()]
+
+
+def test_a_draw_is_the_same_in_another_batch_and_among_more_columns() -> None:
+    rows = torch.tensor([7, 3, 3, 90_000])
+    alone = torch.cat([draw("test", 1, 2, row[None], 2) for row in rows])
+    assert torch.equal(draw("test", 1, 2, rows, 5)[:, :2], alone)
+
+
+def test_purpose_seed_epoch_row_and_column_all_change_the_draw() -> None:
+    rows = torch.arange(1000)
+    draws = torch.cat(
+        [draw(*which, rows, 3).flatten() for which in (("a", 0, 0), ("b", 0, 0), ("a", 1, 0), ("a", 0, 1), ("a", 1, 1))]
+    )
+    # 15,000 numbers of 32 bits: 0.03 pairs are expected to be equal by chance.
+    assert len(draws.unique()) >= len(draws) - 1
+
+
+def test_scaled_draws_are_uniform_and_inside_their_range() -> None:
+    values = below(draw("test", 0, 0, torch.arange(90_000), 1), 9)[:, 0]
+    counts = values.bincount(minlength=9).double()
+    assert len(counts) == 9
+    chi_squared = ((counts - 10_000) ** 2 / 10_000).sum()
+    assert chi_squared < 26.1  # the 99.9th percentile for 8 degrees of freedom

@@ -1,0 +1,46 @@
+"""Processes of one gloo group that run a function of a test on every rank at once. Not here: any test."""
+
+import itertools
+import multiprocessing
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+
+class Ranks:
+    """`ranks(function, *args)` calls `function(rank, world_size, *args)` in every process and lists the results."""
+
+    def __init__(self, world_size: int, folder: Path) -> None:
+        context = multiprocessing.get_context("spawn")
+        store = f"file://{folder / 'store'}"
+        self._world_size = world_size
+        self._pools = [
+            ProcessPoolExecutor(1, mp_context=context, initializer=_join_group, initargs=(store, rank, world_size))
+            for rank in range(world_size)
+        ]
+
+    def __call__(self, function: Callable[..., Any], *args: Any) -> list[Any]:
+        futures = [
+            pool.submit(function, rank, self._world_size, *args)
+            for pool, rank in zip(self._pools, itertools.count(), strict=False)
+        ]
+        return [future.result(timeout=120) for future in futures]
+
+    def __enter__(self) -> "Ranks":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for pool in self._pools:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _join_group(store: str, rank: int, world_size: int) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=store, rank=rank, world_size=world_size)
