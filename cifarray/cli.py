@@ -51,7 +51,7 @@ def tune(space: SearchSpace, smoke: SearchSpace, arguments: Sequence[str] | None
 def train(arguments: Sequence[str] | None = None) -> NoReturn:
     """One recipe as a study of one trial, or of one for each seed. Exits."""
     parser = _parser("Train one recipe with Ray Train.")
-    parser.add_argument("recipe", nargs="?", default="wide_resnet_fast", help="one of: " + ", ".join(recipes.names()))
+    parser.add_argument("recipe", nargs="?", default="wide_resnet_fast", help="one of: " + ", ".join(recipes.RECIPES))
     parser.add_argument("--seeds", type=int, default=1, metavar="N", help="train N times, with seeds SEED … SEED+N-1")
     flags = parser.parse_args(arguments)
     with _errors_in_a_sentence(ValueError):
@@ -160,7 +160,7 @@ def _source(flag: str | None) -> str:
     """The data source; a local folder by its full path, since workers change directory."""
     source = flag or os.environ.get("CIFARRAY_DATA") or "cifar10"
     is_path = not storage.is_remote(source) and (os.sep in source or Path(source).is_dir())
-    return str(Path(source).expanduser().absolute()) if is_path else source
+    return str(Path(source).expanduser().resolve()) if is_path else source
 
 
 def _apply(space: SearchSpace, flags: argparse.Namespace) -> SearchSpace:

@@ -7,25 +7,29 @@ import contextlib
 import socket
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from PIL import Image
-from torchvision.datasets import CIFAR10, CIFAR100
 
 from cifarray.data.home import DataError, home
 from cifarray.data.images import Dataset, Split, stack
 
-DATASETS = {"cifar10": CIFAR10, "cifar100": CIFAR100}
+NAMES = ("cifar10", "cifar100")
 _PATIENCE_SECONDS = 30.0
 
 
 def read(name: str, side: int) -> Dataset:
-    """`name` is a key of DATASETS. Raises DataError if it is neither on disk nor to be had."""
+    """`name` is one of NAMES. Raises DataError if it is neither on disk nor to be had."""
+    # Takes as long to import as torch itself, and every worker would pay for what only a download needs.
+    from torchvision.datasets import CIFAR10, CIFAR100
+
+    kind = {"cifar10": CIFAR10, "cifar100": CIFAR100}[name]
     folder = home() / "downloads"
     try:
         # torchvision draws a progress bar and prints; standard output belongs to the job.
         with contextlib.redirect_stdout(sys.stderr), _network_patience(_PATIENCE_SECONDS):
-            train, test = (DATASETS[name](folder, train=train, download=True) for train in (True, False))
+            train, test = (kind(folder, train=train, download=True) for train in (True, False))
     except (OSError, RuntimeError) as error:
         raise DataError(
             f"{name} is not below {folder} and cannot be downloaded ({error}): run once on a machine with network and "
@@ -35,7 +39,7 @@ def read(name: str, side: int) -> Dataset:
     return Dataset(tuple(train.classes), _split(train, side), _split(test, side))
 
 
-def _split(dataset: CIFAR10, side: int) -> Split:
+def _split(dataset: Any, side: int) -> Split:
     images = map(Image.fromarray, dataset.data)
     return Split(stack(images, len(dataset.data), side), torch.tensor(dataset.targets, dtype=torch.int64))
 

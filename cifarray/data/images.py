@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from cifarray.data.home import DataError
@@ -48,7 +48,10 @@ def stack(images: Iterable[Image.Image], count: int, side: int) -> Tensor:
     stacked = torch.empty(count, side, side, 3, dtype=torch.uint8)
     for index, image in enumerate(images):
         if image.size != (side, side):
-            image = ImageOps.fit(image, (side, side), method=Image.Resampling.BILINEAR)
+            edge = min(image.size)
+            left, top = (image.width - edge) // 2, (image.height - edge) // 2
+            square = image.crop((left, top, left + edge, top + edge))
+            image = square.resize((side, side), Image.Resampling.BILINEAR)
         # A copy of the bytes, since torch wants writable memory.
         stacked[index] = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8).view(side, side, 3)
     return stacked

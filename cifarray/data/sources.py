@@ -34,14 +34,14 @@ def resolve(source: str) -> str:
 
     Raises DataError if it is no known name and no folder.
     """
-    if source in download.DATASETS or is_remote(source):
+    if source in download.NAMES or is_remote(source):
         return source.rstrip("/")
     if source.partition(":")[0] == "synthetic":
         return f"synthetic:{_num_synthetic(source)}"
     folder = Path(source).expanduser().absolute()
     if folder.is_file():
         raise DataError(f"data {source!r} is a file: give the folder that holds the files of train and test")
-    if "://" in source or not folder.is_dir():
+    if not source or "://" in source or not folder.is_dir():
         raise DataError(f"data {source!r} is neither a known name nor a folder: choose {CHOICES}")
     return str(folder)
 
@@ -49,7 +49,7 @@ def resolve(source: str) -> str:
 def find(source: str) -> Source:
     """Looks at names, sizes and times only, so that it is fast enough for every start. Raises DataError."""
     name = resolve(source)
-    if name in download.DATASETS:
+    if name in download.NAMES:
         return Source(name, name, partial(download.read, name))
     if name.startswith("synthetic:"):
         return Source(name, name, partial(synthetic.generate, _num_synthetic(name)))

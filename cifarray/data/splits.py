@@ -29,34 +29,36 @@ def split_indices(labels: Tensor, validation: float, limit: int | None) -> tuple
         raise DataError(
             f"data.validation {validation:g} leaves none of {total} images to train on: choose at most {total - 1}"
         )
-    order = stratified_order(labels, "validation")
-    kept = order[held_out:].sort().values
-    if limit is not None and limit < len(kept):
-        kept = kept[stratified_order(labels[kept], "limit")[:limit]].sort().values
-    return kept, order[:held_out].sort().values
+    kept = torch.ones(total, dtype=torch.bool)
+    kept[stratified_rows(labels, held_out, "validation")] = False
+    train, held = kept.nonzero()[:, 0], (~kept).nonzero()[:, 0]
+    if limit is not None and limit < len(train):
+        train = train[stratified_rows(labels[train], limit, "limit")].sort().values
+    return train, held
 
 
-def stratified_order(labels: Tensor, purpose: str) -> Tensor:
-    """A permutation of the rows in which every prefix is stratified: each class's count is less than 1 from its share.
+def stratified_rows(labels: Tensor, count: int, purpose: str) -> Tensor:
+    """The first `count` rows of an order in which every prefix is stratified: each class is less than 1 from its share.
 
     Such an order always exists (Tijdeman 1980, "The chairman assignment problem"), and serving the earliest deadline
-    finds it: the r-th row of a class of n out of N must come after position r·N/n and not after (r+1)·N/n.
+    finds it: the r-th row (from 0) of a class of n out of N comes after r·N/n places and within the first (r+1)·N/n.
     """
     total = len(labels)
     shuffled = draw(purpose, _SPLIT_SEED, 0, torch.arange(total), 1)[:, 0].argsort(stable=True)
-    releases: list[list[tuple[int, int]]] = [[] for _ in range(total)]
+    released: list[list[tuple[int, int]]] = [[] for _ in range(count)]
     for label in sorted(set(labels.tolist())):
-        rows = shuffled[labels[shuffled] == label].tolist()
-        for rank, row in enumerate(rows):
-            deadline = -(-(rank + 1) * total // len(rows))
-            releases[rank * total // len(rows)].append((deadline, row))
-    order = []
+        rows = shuffled[labels[shuffled] == label]
+        size = len(rows)
+        for rank, row in enumerate(rows[: -(-count * size // total)].tolist()):
+            deadline = -(-(rank + 1) * total // size)
+            released[rank * total // size].append((deadline, row))
+    chosen = []
     waiting: list[tuple[int, int]] = []
-    for released in releases:
-        for item in released:
+    for items in released:
+        for item in items:
             heapq.heappush(waiting, item)
-        order.append(heapq.heappop(waiting)[1])
-    return torch.tensor(order, dtype=torch.int64)
+        chosen.append(heapq.heappop(waiting)[1])
+    return torch.tensor(chosen, dtype=torch.int64)
 
 
 def epoch_order(indices: Tensor, seed: int, epoch: int) -> Tensor:

@@ -54,11 +54,15 @@ def _quiet() -> None:
 
 
 def can_grow() -> bool:
-    """Whether an autoscaler can add nodes: the cluster's own status names node types that it may still launch."""
+    """Whether an autoscaler can add nodes.
+
+    Every Ray head writes an autoscaler's status; one that only watches names each node's type after the node's id.
+    """
     import ray
     from ray._private.ray_constants import DEBUG_AUTOSCALING_STATUS
 
-    status = ray.experimental.internal_kv._internal_kv_get(DEBUG_AUTOSCALING_STATUS)
-    if not status:
-        return False
-    return bool(json.loads(status).get("autoscaler_report"))
+    status = json.loads(ray.experimental.internal_kv._internal_kv_get(DEBUG_AUTOSCALING_STATUS) or b"{}")
+    report = status.get("autoscaler_report") or {}
+    ids = {node["NodeID"] for node in ray.nodes()}
+    types = {*(report.get("active_nodes") or {}), *(report.get("idle_nodes") or {})}
+    return any(name.removeprefix("node_") not in ids for name in types)

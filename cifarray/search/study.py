@@ -37,7 +37,6 @@ from cifarray.search.worker_group import GroupSettings, WorkerGroup
 from cifarray.tracking import Tracking, TrackingResult
 from cifarray.training import check_batch
 
-TRIAL_ACTOR_BYTES = 64 * 2**20
 NAME_RULE = "letters, digits, '-', '_' and '.'"
 
 
@@ -220,8 +219,7 @@ def _tune(
     journal.listen(view.event)
     try:
         tune.Tuner(
-            # Memory alone: a trial's actor takes no CPU from its worker group.
-            tune.with_resources(Trial, {"memory": TRIAL_ACTOR_BYTES}),
+            Trial,
             tune_config=tune.TuneConfig(
                 num_samples=-1,
                 search_alg=SearcherAdapter(driver),

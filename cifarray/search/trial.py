@@ -12,6 +12,8 @@ from ray import tune
 
 from cifarray.search.cluster import NAMESPACE
 
+ACTOR_BYTES = 64 * 2**20
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -33,6 +35,11 @@ class Answer:
 
 class Trial(tune.Trainable):
     """Config: `trial`, `epoch` and `restarts` (so far), `epochs`, `group` (its actor's name), `lease`."""
+
+    @classmethod
+    def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
+        """Memory alone: a trial's actor takes no CPU from its worker group."""
+        return tune.PlacementGroupFactory([{"memory": ACTOR_BYTES}])
 
     def setup(self, config: dict[str, Any]) -> None:
         self._begin(config)

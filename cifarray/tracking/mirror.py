@@ -19,8 +19,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from cifarray.tracking.changes import PARENT, RUNNING, STUDY_TAG, TRIAL_TAG, Change, Key, StudyRuns
+from cifarray.tracking.database import make_database
 from cifarray.tracking.state import State
-from cifarray.tracking.store import make_sqlite, sqlite_file
+from cifarray.tracking.store import sqlite_file
 
 EVENTS_PER_BATCH = 2000
 METRICS, PARAMS, TAGS = 800, 100, 100  # in one call: MLflow takes 100 params, 100 tags, 1000 of all together
@@ -61,7 +62,7 @@ class Mirror:
         state = self.state
         file = sqlite_file(state.tracking_uri)
         if file is not None and not file.exists():
-            make_sqlite(file)
+            make_database(file)
         client = MlflowClient(state.tracking_uri)
         if state.parent_run_id and not self._knows(client, state.parent_run_id):
             log.warning("%s no longer has run %s: everything is sent anew", state.tracking_uri, state.parent_run_id)
@@ -71,8 +72,8 @@ class Mirror:
         # The study as it was told so far, without telling it again.
         self._study, self._position = StudyRuns(), 0
         if state.position:
-            with open(self.journal, "rb") as file:
-                self._take(file.read(state.position).splitlines(keepends=True))
+            told = self.journal.read_bytes()[: state.position]
+            self._take(told.splitlines(keepends=True))
             self._study.changes.clear()
         return client
 

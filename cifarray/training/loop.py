@@ -87,6 +87,8 @@ class Training:
         if checkpoint is not None:
             self._restore(checkpoint)
         self.module = self._wrapped()
+        if world_size > 2:
+            self._settle_reduction()
         # Evaluated without compilation: its shapes would be compiled for a few batches an epoch.
         self.classifier = Classifier(self.network, config, self.data)
 
@@ -181,6 +183,8 @@ class Training:
             gc.collect()
 
     def _restore(self, checkpoint: dict[str, Any]) -> None:
+        # Optimizers take over the tensors that they load and change them in place: the caller's stay as they are.
+        checkpoint = _copied_to_cpu(checkpoint)
         self.network.load_state_dict(checkpoint["model"])
         self.optimizer.load_state_dict(checkpoint["optimizer"])
         self.schedule.load_state_dict(checkpoint["scheduler"])
@@ -203,6 +207,19 @@ class Training:
                     gradient_as_bucket_view=True,
                 )
         return module
+
+    def _settle_reduction(self) -> None:
+        """One backward on empty images, after which DDP groups the gradients anew, in the order they came in.
+
+        Where three ranks or more add up, the grouping decides who is added first, and so the last bit: without this, a
+        resumed run would have its first batch grouped otherwise than the undisturbed one.
+        """
+        before = [buffer.clone() for buffer in self.network.buffers()]
+        side = self.images.shape[1]
+        self.module(torch.zeros(2, 3, side, side, device=self.device)).sum().backward()
+        self.optimizer.zero_grad()
+        for buffer, value in zip(self.network.buffers(), before, strict=True):
+            buffer.copy_(value)
 
     def _batch(self, rows: Tensor, epoch: int) -> tuple[Tensor, Tensor]:
         """Augmented (B, 3, H, W) float32 images and labels (B,) on the device."""

@@ -3,7 +3,11 @@
 import hashlib
 import pickle
 import tarfile
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -17,9 +21,24 @@ from cifarray.data import DataError, open_store, resolve
 pytestmark = pytest.mark.usefixtures("own_home")
 
 
+@pytest.fixture
+def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address at which this machine serves the files of `tmp_path`."""
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(tmp_path))) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
 def save(image: Tensor, path: Path, mode: str = "RGB") -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(image.numpy()).convert(mode).save(path)
+    Image.fromarray(image.numpy()).convert(mode, palette=Image.Palette.ADAPTIVE).save(path)
 
 
 def test_names_are_kept_and_folders_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,7 +100,8 @@ def test_grey_transparent_and_palette_images_become_rgb_and_any_size_is_fitted(t
     flat = torch.full((40, 60, 3), 120, dtype=torch.uint8)
     for mode in ("L", "LA", "RGBA", "P", "1", "CMYK"):
         suffix = "tif" if mode == "CMYK" else "png"
-        save(flat if mode != "1" else torch.full_like(flat, 255), tmp_path / "set" / "cat" / f"{mode}.{suffix}", mode)
+        image = flat if mode != "1" else torch.full_like(flat, 255)
+        save(image, tmp_path / "set" / "cat" / f"{mode}.{suffix}", mode)
     images = open_store(str(tmp_path / "set"), "train").images
     assert images.shape == (6, 32, 32, 3)
     assert sorted(images.flatten(1).unique(dim=1).flatten().tolist()) == [120] * 5 + [255]
@@ -115,9 +135,9 @@ def test_without_data_and_network_one_sentence_names_the_ways_to_get_data(
 
 
 def test_cifar10_is_downloaded_checked_and_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pictures: Tensor
+    tmp_path: Path, web: str, monkeypatch: pytest.MonkeyPatch, pictures: Tensor
 ) -> None:
-    archive = publish_cifar10(tmp_path, monkeypatch, pictures)
+    archive = publish_cifar10(tmp_path, web, monkeypatch, pictures)
     train, test = (open_store("cifar10", split) for split in ("train", "test"))
     assert train.classes == tuple(f"class {index}" for index in range(10))
     assert torch.equal(train.images, pictures[:15])
@@ -128,15 +148,15 @@ def test_cifar10_is_downloaded_checked_and_read(
 
 
 def test_a_download_with_a_wrong_checksum_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pictures: Tensor
+    tmp_path: Path, web: str, monkeypatch: pytest.MonkeyPatch, pictures: Tensor
 ) -> None:
-    archive = publish_cifar10(tmp_path, monkeypatch, pictures)
+    archive = publish_cifar10(tmp_path, web, monkeypatch, pictures)
     archive.write_bytes(archive.read_bytes()[:-10])
     with pytest.raises(DataError, match=r"cifar10 .* cannot be downloaded"):
         open_store("cifar10", "train")
 
 
-def publish_cifar10(folder: Path, monkeypatch: pytest.MonkeyPatch, images: Tensor) -> Path:
+def publish_cifar10(folder: Path, web: str, monkeypatch: pytest.MonkeyPatch, images: Tensor) -> Path:
     """An archive in the layout of Krizhevsky's, with 15 training and 5 test images, where torchvision looks for it."""
     inside = folder / CIFAR10.base_folder
     inside.mkdir()
@@ -155,7 +175,7 @@ def publish_cifar10(folder: Path, monkeypatch: pytest.MonkeyPatch, images: Tenso
     archive = folder / CIFAR10.filename
     with tarfile.open(archive, "w:gz") as file:
         file.add(inside, CIFAR10.base_folder)
-    monkeypatch.setattr(CIFAR10, "url", archive.as_uri())
+    monkeypatch.setattr(CIFAR10, "url", f"{web}/{archive.name}")
     monkeypatch.setattr(CIFAR10, "tgz_md5", hashlib.md5(archive.read_bytes()).hexdigest())
     monkeypatch.setattr(CIFAR10, "train_list", [train])
     monkeypatch.setattr(CIFAR10, "test_list", [test])

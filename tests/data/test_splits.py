@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from cifarray.data import DataError, epoch_order, split_indices
-from cifarray.data.splits import stratified_order
+from cifarray.data.splits import stratified_rows
 
 BALANCED = torch.arange(50_000) % 10
 SKEWED = torch.repeat_interleave(torch.arange(12), torch.tensor([3000, 700, 120, 1, 1, 1, 2, 5, 9, 33, 4, 1]))
@@ -41,7 +41,7 @@ def test_a_fraction_above_zero_holds_out_at_least_one_image() -> None:
 
 @pytest.mark.parametrize("labels", [BALANCED[:3000], SKEWED], ids=["balanced", "skewed"])
 def test_every_prefix_of_a_stratified_order_is_less_than_one_from_each_class_share(labels: torch.Tensor) -> None:
-    order = stratified_order(labels, "test")
+    order = stratified_rows(labels, len(labels), "test")
     counts = torch.nn.functional.one_hot(labels[order]).cumsum(0).double()
     shares = torch.arange(1, len(labels) + 1)[:, None] * labels.bincount() / len(labels)
     assert (counts - shares).abs().max() < 1

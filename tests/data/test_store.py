@@ -176,6 +176,7 @@ sys.stdin.read()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="needs Linux's account of private memory")
 def test_two_more_processes_add_less_than_20_megabytes_of_private_memory_each(cifarray_home: Path) -> None:
     prepare("synthetic:50")
@@ -194,6 +195,7 @@ def test_two_more_processes_add_less_than_20_megabytes_of_private_memory_each(ci
             reader.communicate("")
 
 
+@pytest.mark.slow
 def test_the_real_cifar10_has_its_known_counts_and_statistics(cifar10_folder: Path) -> None:
     train, test = (open_store(str(cifar10_folder), split) for split in ("train", "test"))
     assert train.labels.bincount().tolist() == [5000] * 10

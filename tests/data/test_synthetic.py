@@ -5,9 +5,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from cifarray.config import DataConfig
-from cifarray.data import Augmentation, epoch_order, normalise, open_store
+from cifarray.config import DataConfig, ModelConfig, OptimizerConfig, ScheduleConfig, TrainConfig
+from cifarray.data import epoch_order, normalise, open_store
 from cifarray.data.synthetic import generate
+from cifarray.training import Training
 
 
 def test_a_smaller_set_is_the_beginning_of_a_larger_one() -> None:
@@ -59,22 +60,15 @@ def test_a_linear_classifier_on_pixels_stays_under_45_percent() -> None:
 
 @pytest.mark.slow
 def test_wrn_10_1_passes_80_percent_in_5_epochs_of_10000_images() -> None:
-    models = pytest.importorskip("cifarray.models")
-    torch.manual_seed(0)
-    train, test = (open_store("synthetic", split) for split in ("train", "test"))
-    augment = Augmentation(DataConfig(), train.mean, train.std)
-    model = models.build("wide_resnet", depth=10, widen_factor=1).to(memory_format=torch.channels_last)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.2, momentum=0.9, nesterov=True, weight_decay=5e-4)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.2, total_steps=5 * 79, cycle_momentum=False)
-    for epoch in range(5):
-        for rows in epoch_order(torch.arange(10_000), 0, epoch).split(128):
-            batch = augment(train.images.index_select(0, rows), rows, seed=0, epoch=epoch)
-            loss = F.cross_entropy(model(batch), train.labels[rows])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-    model.eval()
-    with torch.no_grad():
-        logits = torch.cat([model(normalise(images, train.mean, train.std)) for images in test.images.split(500)])
-    assert (logits.argmax(1) == test.labels).float().mean() > 0.80
+    config = TrainConfig(
+        model=ModelConfig(name="wide_resnet", depth=10, widen_factor=1),
+        data=DataConfig(source="synthetic:12000", validation=2000),
+        optimizer=OptimizerConfig(lr=0.2),
+        schedule=ScheduleConfig(name="one_cycle"),
+        epochs=5,
+    )
+    training = Training(config, torch.device("cpu"))
+    assert len(training.train_rows) == 10_000
+    for _ in range(5):
+        metrics = training.run_epoch()
+    assert metrics["val_accuracy"] > 0.80

@@ -13,7 +13,7 @@ from cifarray.search.worker_group import GroupSettings, Order
 def accuracy(config: dict[str, Any], epoch: int) -> float:
     """Rises with the epochs, and is the better the nearer the learning rate is to 0.1."""
     lr = config["optimizer"]["lr"]
-    return (1 - 0.5 ** epoch) / (1 + abs(math.log10(lr) + 1))
+    return (1 - 0.5**epoch) / (1 + abs(math.log10(lr) + 1))
 
 
 class ScriptedGroup:

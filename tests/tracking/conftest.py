@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from cifarray.config import TrainConfig, override
+from cifarray.tracking import default_tracking_uri
 
 START = 1_700_000_000.0
 SPACE = {
@@ -19,11 +20,11 @@ SPACE = {
 class JournalWriter:
     """Appends events; each is a second later than the one before, so that every time is known."""
 
-    def __init__(self, folder: Path, name: str = "wrn") -> None:
+    def __init__(self, folder: Path, name: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / "journal.jsonl"
         self.name = name
-        self.id = f"{name}-{folder.name}"
+        self.id = f"id-of-{name}"
         self.now = START
         self.events: list[dict[str, Any]] = []
 
@@ -42,8 +43,8 @@ class JournalWriter:
             id=self.id,
             config=TrainConfig().to_dict(),
             domains=SPACE,
-            scheduler={"name": "asha", "reduction_factor": 4, "grace_period": 1},
-            searcher={"name": "random"},
+            scheduler={"reduction_factor": 3, "grace_epochs": 1},
+            searcher="random",
             num_trials=num_trials,
             workers=2,
             seed=0,
@@ -87,11 +88,22 @@ class JournalWriter:
         self.ended()
 
 
-@pytest.fixture
-def new_journal(tmp_path: Path) -> Callable[[str], JournalWriter]:
-    return lambda folder: JournalWriter(tmp_path / folder)
+@pytest.fixture(scope="session")
+def tracking_uri(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """One SQLite store for all tests, because making its tables takes a second; each test has its own experiment."""
+    return default_tracking_uri(str(tmp_path_factory.mktemp("store")))
 
 
 @pytest.fixture
-def journal(new_journal: Callable[[str], JournalWriter]) -> JournalWriter:
-    return new_journal("study")
+def experiment(tmp_path: Path) -> str:
+    return f"experiment-{tmp_path.name}"
+
+
+@pytest.fixture
+def new_journal(tmp_path: Path) -> Callable[[str, str], JournalWriter]:
+    return lambda folder, name: JournalWriter(tmp_path / folder, name)
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> JournalWriter:
+    return JournalWriter(tmp_path / "study", "wrn")

@@ -1,0 +1,160 @@
+"""The way of a run on a real Ray with scripted worker groups: what is decided, started, resumed and refused."""
+
+import os
+import signal
+
+import pytest
+from scripted import ScriptedGroup, accuracy
+
+from cifarray.search.asha import Asha
+from cifarray.search.journal import StudyRunningError, read_events
+from cifarray.search.plan import StudyError
+from cifarray.search.space import choice
+from cifarray.search.study import StudyChangedError, run_study, set_aside
+from cifarray.search.study_state import Outcome, StudyState
+
+
+def outcomes(result):
+    return [result.state.trials[number].outcome for number in sorted(result.state.trials)]
+
+
+def simulated(study):
+    """The study's end without Ray: trials one after the other."""
+    state = study.new_state()
+    while (number := state.next_number([])) is not None:
+        params = state.sample(number)
+        config = study.space.config(params).to_dict()
+        state.apply({"kind": "trial", "trial": number, "params": params, "config": config, "num_params": 1, "macs": 1})
+        for epoch in range(1, config["epochs"] + 1):
+            _, events = state.after_epoch(number, epoch, {"val_accuracy": accuracy(config, epoch)}, None)
+            state.replay(events)
+            if state.trials[number].outcome:
+                break
+    return [(trial.params, trial.outcome, trial.epoch) for trial in state.trials.values()]
+
+
+def told(state):
+    return [(trial.params, trial.outcome, trial.epoch) for trial in state.trials.values()]
+
+
+def test_one_at_a_time_a_study_decides_as_the_pure_functions_do(ray_session, make_study, make_recorder):
+    study = make_study(num_trials=8, scheduler=Asha(2, 1), searcher="tpe", concurrent=1)
+    view = make_recorder()
+    result = run_study(study, view, host=ScriptedGroup)
+    assert result.reason == "finished"
+    assert told(result.state) == simulated(study)
+    assert {Outcome.COMPLETED, Outcome.STOPPED} == set(outcomes(result))
+    assert view.count("group", event="started") == 1
+
+
+def test_failing_trials_cost_no_worker_group(ray_session, make_study, make_recorder):
+    study = make_study(num_trials=9, domains={"seed": choice(0, 1, 13, 2, 3, 14, 4, 5, 6)}, searcher="grid")
+    view = make_recorder()
+    result = run_study(study, view, host=ScriptedGroup)
+    ended = {result.state.trials[n].config["seed"]: result.state.trials[n].outcome for n in range(9)}
+    assert ended[13] is Outcome.FAILED
+    assert ended[14] is Outcome.DIVERGED
+    assert sum(outcome is Outcome.COMPLETED for outcome in ended.values()) == 7
+    assert view.count("group", event="started") == 2
+
+
+def test_a_killed_trial_actor_costs_neither_the_trial_nor_a_group(ray_session, make_study, make_recorder):
+    from ray.util.state import list_actors
+
+    killed = []
+
+    def kill_once(event):
+        if event["kind"] == "epoch" and event["trial"] == 1 and not killed:
+            actors = list_actors(filters=[("class_name", "=", "Trial"), ("state", "=", "ALIVE")])
+            killed.extend(actor.pid for actor in actors)
+            for pid in killed:
+                os.kill(pid, signal.SIGKILL)
+
+    view = make_recorder(kill_once)
+    study = make_study(num_trials=4, scheduler=Asha(2, 1), concurrent=1)
+    result = run_study(study, view, host=ScriptedGroup)
+    assert killed
+    assert told(result.state) == simulated(study)
+    assert view.count("group", event="started") == 1
+    assert view.count("restart") >= 1
+
+
+def test_a_finished_study_is_only_shown_again(ray_session, make_study, make_recorder):
+    study = make_study(num_trials=2)
+    first = run_study(study, make_recorder(), host=ScriptedGroup)
+    view = make_recorder()
+    again = run_study(study, view, host=ScriptedGroup)
+    assert again.state.ranking() == first.state.ranking()
+    assert view.count("start") == 0
+
+
+def test_a_study_can_be_given_more_trials(ray_session, make_study, make_recorder):
+    run_study(make_study(num_trials=2), make_recorder(), host=ScriptedGroup)
+    result = run_study(make_study(num_trials=3), make_recorder(), host=ScriptedGroup)
+    assert outcomes(result) == [Outcome.COMPLETED] * 3
+
+
+def test_a_changed_study_is_refused_with_the_difference(ray_session, make_study, make_recorder):
+    run_study(make_study(num_trials=1), make_recorder(), host=ScriptedGroup)
+    with pytest.raises(StudyChangedError, match=r"config\.optimizer\.momentum: 0\.9 → 0\.8.*--fresh"):
+        run_study(make_study(num_trials=1, fixed={"optimizer.momentum": 0.8}), make_recorder(), host=ScriptedGroup)
+
+
+def test_fresh_moves_the_old_study_aside(ray_session, make_study, make_recorder, tmp_path):
+    study = make_study(num_trials=1)
+    run_study(study, make_recorder(), host=ScriptedGroup)
+    aside = set_aside(study)
+    assert aside is not None
+    assert (tmp_path / aside / "journal.jsonl").exists()
+    changed = make_study(num_trials=1, fixed={"optimizer.momentum": 0.8})
+    assert run_study(changed, make_recorder(), host=ScriptedGroup).reason == "finished"
+
+
+def test_a_study_whose_driver_lives_is_refused(ray_session, make_study, make_recorder):
+    study = make_study(num_trials=1)
+    refused = []
+
+    def start_again(event):
+        if event["kind"] == "start":
+            with pytest.raises(StudyRunningError, match="has a driver that lives"):
+                run_study(study, make_recorder(), host=ScriptedGroup)
+            refused.append(event)
+
+    run_study(study, make_recorder(start_again), host=ScriptedGroup)
+    assert refused
+
+
+def test_what_can_never_fit_is_refused_before_anything_is_written(ray_session, make_study, make_recorder):
+    study = make_study(num_trials=1, workers=64)
+    with pytest.raises(StudyError, match="set --workers 2"):
+        run_study(study, make_recorder(), host=ScriptedGroup)
+
+
+def test_an_interrupt_leaves_a_study_that_goes_on(ray_session, make_study, make_recorder):
+    study = make_study(num_trials=5, scheduler=Asha(2, 1), concurrent=1)
+
+    def interrupt(event):
+        if event["kind"] == "epoch" and event["trial"] == 2:
+            raise KeyboardInterrupt
+
+    stopped = run_study(study, make_recorder(interrupt), host=ScriptedGroup)
+    assert stopped.reason == "interrupted"
+    assert read_events(study.folder / "journal.jsonl")[-1]["reason"] == "interrupted"
+    result = run_study(study, make_recorder(), host=ScriptedGroup)
+    assert told(result.state) == simulated(study)
+    kinds = [(e["trial"], e["epoch"]) for e in read_events(study.folder / "journal.jsonl") if e["kind"] == "epoch"]
+    assert len(kinds) == len(set(kinds))
+
+
+def test_the_journal_alone_tells_the_study(ray_session, make_study, make_recorder):
+    study = make_study(num_trials=4, scheduler=Asha(2, 1), searcher="tpe", concurrent=1)
+    result = run_study(study, make_recorder(), host=ScriptedGroup)
+    told_again = StudyState.from_events(read_events(study.folder / "journal.jsonl"))
+    assert told_again.ranking() == result.state.ranking()
+    assert told_again.space.domains == study.space.domains
+
+
+def test_a_network_that_cannot_be_is_refused_before_ray_starts(make_study, make_recorder):
+    study = make_study(num_trials=1, domains={"model.depth": choice(16, 27)})
+    with pytest.raises(StudyError, match="27"):
+        run_study(study, make_recorder(), host=ScriptedGroup)

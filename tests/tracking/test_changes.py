@@ -1,0 +1,170 @@
+"""Which event becomes what: decided without MLflow."""
+
+import pytest
+
+from cifarray.tracking.changes import CHECKPOINT_TAG, PARENT, StudyRuns, brief, describe
+
+
+def told(journal) -> StudyRuns:
+    runs = StudyRuns()
+    for event in journal.events:
+        runs.apply(event)
+    return runs
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status"),
+    [
+        ("completed", "FINISHED"),
+        ("stopped", "FINISHED"),
+        ("diverged", "FAILED"),
+        ("out_of_memory", "FAILED"),
+        ("failed", "FAILED"),
+    ],
+)
+def test_outcome_decides_the_status(journal, outcome, status):
+    journal.study()
+    journal.trial(0)
+    journal.outcome(0, outcome, message="why")
+    change = told(journal).changes[0]
+    assert (change.status, change.tags["outcome"], change.tags["message"]) == (status, outcome, "why")
+    assert change.status_time == round(journal.now * 1000)
+
+
+@pytest.mark.parametrize(
+    ("reason", "status"), [("finished", "FINISHED"), ("interrupted", "KILLED"), ("error", "FAILED")]
+)
+def test_ended_study_has_no_running_run(journal, reason, status):
+    journal.study()
+    journal.trial(0)
+    journal.trial(1)
+    journal.outcome(0)
+    journal.ended(reason)
+    changes = told(journal).changes
+    assert {key: change.status for key, change in changes.items()} == {PARENT: status, 0: "FINISHED", 1: "KILLED"}
+
+
+def test_driver_that_died_silently_leaves_no_running_run(journal):
+    journal.study()
+    journal.trial(0)
+    runs = told(journal)
+    died = round(journal.now * 1000)
+    runs.driver_gone()
+    assert [(change.status, change.status_time) for change in runs.changes.values()] == [("KILLED", died)] * 2
+
+
+def test_next_driver_closes_what_the_one_before_left_running(journal):
+    journal.study()
+    journal.trial(0)
+    died = journal.now
+    journal.now += 3600
+    journal.driver()
+    changes = told(journal).changes
+    assert (changes[PARENT].status, changes[0].status) == ("RUNNING", "KILLED")
+    assert changes[0].status_time == round(died * 1000), "it ended when it was last heard of, not an hour later"
+
+
+def test_trial_that_goes_on_is_running_again(journal):
+    journal.study()
+    journal.trial(0)
+    journal.driver()
+    journal.start(0, epoch=1)
+    assert told(journal).changes[0].status == "RUNNING"
+
+
+def test_test_of_a_finished_study_wakes_nothing(journal):
+    journal.whole_study()
+    runs = told(journal)
+    runs.changes.clear()
+    runs.apply(journal.write("test", trial=1, opening=2, metrics={"test_accuracy": 0.8, "test_loss": 0.6}))
+    runs.driver_gone()
+    assert set(runs.changes) == {1}
+    assert runs.changes[1].status is None
+    assert runs.changes[1].tags == {"test_openings": "2"}
+    assert [(point.name, point.value, point.step) for point in runs.changes[1].points] == [
+        ("test_accuracy", 0.8, 2),
+        ("test_loss", 0.6, 2),
+    ]
+
+
+def test_epoch_that_is_trained_again_counts_once(journal):
+    journal.study()
+    journal.trial(0)
+    journal.epoch(0, 1, accuracy=0.5)
+    journal.epoch(0, 2, accuracy=0.6)
+    journal.driver()
+    journal.start(0, epoch=1)
+    journal.epoch(0, 2, accuracy=0.6)
+    points = [point for point in told(journal).changes[0].points if point.name == "val_accuracy"]
+    assert [(point.step, point.value) for point in points] == [(1, 0.5), (2, 0.6)]
+
+
+def test_best_accuracy_so_far_is_a_curve_over_epochs_spent(journal):
+    journal.study()
+    for trial in range(2):
+        journal.trial(trial)
+    for trial, epoch, accuracy in [(0, 1, 0.5), (1, 1, 0.4), (0, 2, 0.6)]:
+        journal.epoch(trial, epoch, accuracy)
+    points = told(journal).changes[PARENT].points
+    assert [(point.name, point.step, point.value) for point in points] == [
+        ("best_val_accuracy", 1, 0.5),
+        ("best_val_accuracy", 3, 0.6),
+    ]
+
+
+def test_study_without_validation_images_has_no_best(journal):
+    journal.study()
+    journal.trial(0)
+    journal.write("epoch", trial=0, epoch=1, metrics={"train_loss": 1.0}, decision="complete", checkpoint=None)
+    assert told(journal).changes[PARENT].points == []
+
+
+def test_checkpoint_tag_is_the_latest_kept_one(journal):
+    journal.study()
+    journal.trial(0)
+    journal.epoch(0, 1, checkpoint="s3://bucket/1")
+    journal.epoch(0, 2, checkpoint="s3://bucket/2")
+    journal.epoch(0, 3)
+
+    def tag_after_dropping(epoch: int) -> str | None:
+        journal.write("dropped", trial=0, epoch=epoch, checkpoint=f"s3://bucket/{epoch}")
+        return told(journal).changes[0].tags[CHECKPOINT_TAG]
+
+    assert told(journal).changes[0].tags[CHECKPOINT_TAG] == "s3://bucket/2"
+    assert tag_after_dropping(1) == "s3://bucket/2"
+    assert tag_after_dropping(2) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "none"),
+        (True, "true"),
+        (16, "16"),
+        (0.0731294812, "0.0731295"),
+        (5e-4, "0.0005"),
+        ([0.3, 0.6, 0.8], "0.3,0.6,0.8"),
+        ([], "none"),
+        ("one_cycle", "one_cycle"),
+    ],
+)
+def test_params_are_short(value, text):
+    assert brief(value) == text
+
+
+def test_long_values_fit_into_mlflow(journal):
+    journal.study()
+    journal.trial(0)
+    journal.outcome(0, "failed", message="x" * 100_000)
+    assert len(told(journal).changes[0].tags["message"]) == 8000
+    assert len(brief("x" * 100_000)) == 6000
+
+
+def test_description_says_what_is_searched(journal):
+    journal.study(num_trials=16)
+    assert describe(journal.events[0]) == (
+        "Searches model.widen_factor in {1, 2, 4}, optimizer.lr in 0.01..1 (log) · 16 trials · "
+        "scheduler (reduction_factor=3, grace_epochs=1) · searcher random · 2 workers per trial"
+    )
+    alone = {**journal.events[0], "domains": {}, "num_trials": 1, "workers": 1, "scheduler": None}
+    assert describe(alone) == "Trains one config · 1 trial · scheduler none · searcher random · 1 worker per trial"

@@ -1,0 +1,311 @@
+"""What MLflow has after the mirror: a real SQLite store, read back through MLflow's own client."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from cifarray.tracking import checkpoint_of_run, mirror
+from cifarray.tracking.mirror import Mirror
+from cifarray.tracking.state import State
+
+
+@pytest.fixture
+def client(tracking_uri: str) -> MlflowClient:
+    return MlflowClient(tracking_uri)
+
+
+@pytest.fixture
+def new_mirror(tracking_uri: str, experiment: str, journal) -> Callable[[], Mirror]:
+    return lambda: Mirror(journal.path, tracking_uri, experiment)
+
+
+@pytest.fixture
+def runs(client: MlflowClient, experiment: str) -> Callable[[], dict[str, Run]]:
+    """All runs of the test's experiment by name; a name that is there twice fails the test."""
+
+    def read() -> dict[str, Run]:
+        found = client.search_runs([client.get_experiment_by_name(experiment).experiment_id])
+        named = {run.info.run_name: run for run in found}
+        assert len(named) == len(found), f"runs that are there twice: {[run.info.run_name for run in found]}"
+        return named
+
+    return read
+
+
+def statuses(runs: dict[str, Run]) -> dict[str, str]:
+    return {name: run.info.status for name, run in runs.items()}
+
+
+def history(client: MlflowClient, run: Run, metric: str = "val_accuracy") -> list[tuple[int, float]]:
+    return sorted((point.step, point.value) for point in client.get_metric_history(run.info.run_id, metric))
+
+
+def test_study_is_a_parent_and_trials_are_its_children(journal, new_mirror, runs, client, tmp_path):
+    leaderboard = tmp_path / "leaderboard.csv"
+    leaderboard.write_text("trial,val_accuracy\n")
+    journal.study(num_trials=1)
+    journal.trial(0, {"model.widen_factor": 4, "optimizer.lr": 0.2})
+    journal.epoch(0, 1, accuracy=0.5, checkpoint="/results/1", lr=0.2)
+    journal.epoch(0, 2, accuracy=0.7, lr=0.0)
+    journal.write("restart", trial=0, restarts=1, epoch=1)
+    journal.outcome(0)
+    journal.ended(artifacts=(str(leaderboard), str(tmp_path / "not-there.csv")))
+    new_mirror().update()
+
+    parent, child = runs()["wrn"], runs()["wrn-0"]
+    assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert statuses(runs()) == {"wrn": "FINISHED", "wrn-0": "FINISHED"}
+    expected = {"model.widen_factor": "4", "optimizer.lr": "0.2", "clip_norm": "none", "num_params": "691674"}
+    assert expected.items() <= child.data.params.items()
+    assert {
+        "study.num_trials": "1",
+        "study.workers": "2",
+        "model.widen_factor": "1",
+    }.items() <= parent.data.params.items()
+    assert "Searches model.widen_factor" in parent.data.tags["mlflow.note.content"]
+    tags = {
+        "worker_group": "group-0",
+        "restarts": "1",
+        "outcome": "completed",
+        "cifarray.checkpoint": "/results/1",
+        "cifarray.params": "model.widen_factor=4, optimizer.lr=0.2",
+    }
+    assert tags.items() <= child.data.tags.items()
+    assert history(client, child) == [(1, 0.5), (2, 0.7)]
+    assert history(client, child, "train_loss") == [(1, 1.0), (2, 0.5)]
+    assert "epoch" not in child.data.metrics
+    assert [point.timestamp for point in client.get_metric_history(child.info.run_id, "val_accuracy")] == [
+        round(event["time"] * 1000) for event in journal.events if event["kind"] == "epoch"
+    ]
+    assert parent.data.metrics["best_val_accuracy"] == 0.7
+    assert [item.path for item in client.list_artifacts(parent.info.run_id)] == ["leaderboard.csv"]
+
+
+def test_events_are_told_as_they_come(journal, new_mirror, runs, client):
+    mirror = new_mirror()
+    journal.study()
+    journal.trial(0)
+    mirror.update()
+    assert statuses(runs()) == {"wrn": "RUNNING", "wrn-0": "RUNNING"}
+    journal.epoch(0, 1, accuracy=0.4, checkpoint="/results/1")
+    mirror.update()
+    assert history(client, runs()["wrn-0"]) == [(1, 0.4)]
+    journal.write("dropped", trial=0, epoch=1, checkpoint="/results/1")
+    mirror.update()
+    assert "cifarray.checkpoint" not in runs()["wrn-0"].data.tags
+
+
+def test_line_without_its_end_is_not_there_yet(journal, new_mirror, runs):
+    mirror = new_mirror()
+    journal.study()
+    whole = journal.path.read_bytes()
+    journal.trial(0)
+    both = journal.path.read_bytes()
+    journal.path.write_bytes(both[: len(whole) + 20])
+    mirror.update()
+    assert set(runs()) == {"wrn"}
+    journal.path.write_bytes(both)
+    mirror.update()
+    assert set(runs()) == {"wrn", "wrn-0"}
+
+
+def test_line_that_nobody_understands_is_left_out(journal, new_mirror, runs):
+    journal.study()
+    journal.write("epoch", trial=0)
+    journal.write("a kind of a later version")
+    journal.trial(0)
+    new_mirror().update()
+    assert set(runs()) == {"wrn", "wrn-0"}
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_no_run_stays_running_after_the_driver(journal, new_mirror, runs, ended):
+    journal.study()
+    journal.trial(0)
+    if ended:
+        journal.ended("interrupted")
+    new_mirror().update(driver_gone=True)
+    assert statuses(runs()) == {"wrn": "KILLED", "wrn-0": "KILLED"}
+
+
+def test_next_command_closes_what_a_killed_driver_and_mirror_left(journal, new_mirror, runs):
+    journal.study()
+    journal.trial(0)
+    journal.trial(1)
+    new_mirror().update()
+    journal.driver()
+    journal.start(1)
+    new_mirror().update()
+    assert statuses(runs()) == {"wrn": "RUNNING", "wrn-0": "KILLED", "wrn-1": "RUNNING"}
+
+
+class Killed(BaseException):
+    """Stands for kill -9: nothing that the mirror could catch."""
+
+
+class MortalClient:
+    """MLflow's client, until the process is killed just before or just after its nth request."""
+
+    def __init__(self, client: MlflowClient, requests: int, after: bool) -> None:
+        self._client, self._left, self._after = client, requests, after
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._client, name)
+
+        def request(*args: Any, **kwargs: Any) -> Any:
+            self._left -= 1
+            if self._left < 0 and not self._after:
+                raise Killed
+            answer = method(*args, **kwargs)
+            if self._left < 0:
+                raise Killed
+            return answer
+
+        return request
+
+
+@pytest.mark.parametrize("noted", [pytest.param(True, marks=pytest.mark.slow), False])
+@pytest.mark.parametrize("after", [False, True])
+def test_kill_at_any_request_leaves_each_trial_and_each_epoch_once(
+    new_journal, tracking_uri, experiment, runs, client, monkeypatch, after, noted
+):
+    monkeypatch.setattr(mirror, "EVENTS_PER_BATCH", 2)
+    for requests in range(1000):
+        name = f"wrn{requests}"
+        journal = new_journal(name, name)
+        journal.whole_study(num_trials=1, epochs=2)
+        with monkeypatch.context() as patch:
+            patch.setattr(mirror, "MlflowClient", lambda uri, n=requests: MortalClient(MlflowClient(uri), n, after))
+            try:
+                Mirror(journal.path, tracking_uri, experiment).update(driver_gone=True)
+                break
+            except Killed:
+                if not noted:
+                    (journal.path.parent / "tracking.json").unlink(missing_ok=True)
+        Mirror(journal.path, tracking_uri, experiment).update(driver_gone=True)
+    assert requests > 10
+    found = runs()
+    assert len(found) == 2 * (requests + 1)
+    assert set(statuses(found).values()) == {"FINISHED"}
+    for number in range(requests):
+        run = found[f"wrn{number}-0"]
+        assert history(client, run) == [(1, 0.1), (2, 0.2)]
+        assert run.data.tags["cifarray.checkpoint"] == "ck/0/2"
+        assert run.data.tags["mlflow.parentRunId"] == found[f"wrn{number}"].info.run_id
+
+
+def test_store_that_lost_the_study_gets_all_of_it_again(journal, new_mirror, runs, client):
+    journal.whole_study()
+    new_mirror().update()
+    for run in runs().values():
+        client.delete_run(run.info.run_id)
+    journal.driver()
+    journal.ended()
+    new_mirror().update()
+    assert set(runs()) == {"wrn", "wrn-0", "wrn-1"}
+
+
+def test_another_store_gets_the_study_from_its_beginning(journal, new_mirror, tracking_uri, experiment, client):
+    journal.whole_study()
+    new_mirror().update()
+    other = f"{experiment}-other"
+    Mirror(journal.path, tracking_uri, other).update()
+    assert len(client.search_runs([client.get_experiment_by_name(other).experiment_id])) == 3
+
+
+def test_run_that_somebody_deleted_does_not_hold_up_the_others(journal, new_mirror, runs, client):
+    mirror = new_mirror()
+    journal.study()
+    journal.trial(0)
+    journal.trial(1)
+    mirror.update()
+    client.delete_run(runs()["wrn-0"].info.run_id)
+    journal.epoch(0, 1)
+    journal.epoch(1, 1, accuracy=0.3)
+    mirror.update()
+    assert history(client, runs()["wrn-1"]) == [(1, 0.3)]
+
+
+def test_params_that_cannot_change_do_not_hold_up_metrics(journal, new_mirror, runs, client):
+    mirror = new_mirror()
+    journal.study()
+    journal.trial(0, {"model.widen_factor": 1})
+    mirror.update()
+    journal.trial(0, {"model.widen_factor": 4})
+    journal.epoch(0, 1, accuracy=0.3)
+    mirror.update()
+    assert history(client, runs()["wrn-0"]) == [(1, 0.3)]
+
+
+def test_store_that_is_away_loses_nothing(journal, new_mirror, runs, client, monkeypatch):
+    class Away(MortalClient):
+        def __getattr__(self, name: str) -> Any:
+            if name == "log_batch":
+                raise MlflowException("no route to host")
+            return getattr(self._client, name)
+
+    journal.whole_study(num_trials=1)
+    following = new_mirror()
+    monkeypatch.setattr(mirror, "MlflowClient", lambda uri: Away(client, 0, False))
+    for _ in range(3):
+        with pytest.raises(MlflowException, match="no route"):
+            following.update()
+    assert following.state.waiting(journal.path) == len(journal.events)
+    monkeypatch.undo()
+    new_mirror().update()
+    assert history(client, runs()["wrn-0"]) == [(1, 0.1), (2, 0.2)]
+    assert new_mirror().state.waiting(journal.path) == 0
+
+
+def test_many_params_and_epochs_fit_into_mlflows_limits(journal, new_mirror, runs, client):
+    journal.study()
+    options = {f"option_{number}": number for number in range(230)}
+    journal.write("trial", trial=0, params={}, config={"model": options}, num_params=1, macs=1)
+    for epoch in range(1, 1201):
+        journal.epoch(0, epoch)
+    new_mirror().update()
+    run = runs()["wrn-0"]
+    assert sum(name.startswith("model.option_") for name in run.data.params) == 230
+    assert len(client.get_metric_history(run.info.run_id, "val_accuracy")) == 1200
+
+
+def test_checkpoint_of_run_is_its_address(journal, new_mirror, runs, tracking_uri, tmp_path):
+    journal.study()
+    journal.trial(0)
+    journal.trial(1)
+    journal.epoch(0, 1, checkpoint="s3://bucket/1")
+    new_mirror().update()
+    assert checkpoint_of_run(runs()["wrn-0"].info.run_id, tracking_uri) == "s3://bucket/1"
+    with pytest.raises(ValueError, match=r"wrn-1 .* has no kept checkpoint"):
+        checkpoint_of_run(runs()["wrn-1"].info.run_id, tracking_uri)
+    with pytest.raises(ValueError, match="cannot be read"):
+        checkpoint_of_run("0" * 32, tracking_uri)
+    nowhere = tmp_path / "nowhere.db"
+    with pytest.raises(ValueError, match="does not exist"):
+        checkpoint_of_run("0" * 32, f"sqlite:///{nowhere}")
+    assert not nowhere.exists()
+
+
+def test_torn_state_file_is_no_state(journal, tracking_uri, experiment):
+    state = State(tracking_uri, experiment, position=7)
+    state.save(journal.path)
+    assert State.load(journal.path, tracking_uri, experiment) == state
+    path: Path = journal.path.parent / "tracking.json"
+    path.write_text(json.dumps({"position": 7})[:-3])
+    assert State.load(journal.path, tracking_uri, experiment) == State(tracking_uri, experiment)
+
+
+def test_moved_study_goes_on(journal, new_mirror, runs, tracking_uri, experiment, tmp_path):
+    journal.whole_study()
+    new_mirror().update()
+    moved = tmp_path / "moved"
+    shutil.move(journal.path.parent, moved)
+    Mirror(moved / "journal.jsonl", tracking_uri, experiment).update()
+    assert set(runs()) == {"wrn", "wrn-0", "wrn-1"}
