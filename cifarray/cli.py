@@ -288,9 +288,16 @@ def _errors_in_a_sentence(*more: type[Exception]) -> Iterator[None]:
 
     more: ValueError while configs, spaces and studies are made; one from deeper down is our mistake.
     """
+    mendable: tuple[type[Exception], ...] = (
+        StudyError,
+        DataError,
+        storage.StorageError,
+        GroupStartError,
+        ConnectionError,
+    )
     try:
         yield
-    except (StudyError, DataError, storage.StorageError, GroupStartError, ConnectionError, *more) as error:
+    except (*mendable, *more) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:

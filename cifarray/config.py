@@ -119,7 +119,7 @@ class ScheduleConfig(Part):
 class TrainConfig(Part):
     """One complete description of a training run."""
 
-    model: ModelConfig = ModelConfig(name="wide_resnet", depth=16, widen_factor=1, dropout=0.0)  # type: ignore[call-arg]
+    model: ModelConfig = ModelConfig(name="wide_resnet", depth=16, widen_factor=1, dropout=0.0)
     data: DataConfig = DataConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()

@@ -44,13 +44,12 @@ def connected(num_cpus: int | None = None) -> Iterator[Any]:
 
 
 def _quiet() -> None:
-    """Ray's own lines do not reach the user: `log_to_driver=False` still lets those of the raylet through."""
+    """Ray's own lines do not reach the user; `log_to_driver=False` still lets those of the raylet through."""
+    from ray._private import worker
+
+    worker._worker_logs_enabled = False
     for name in ("ray", "ray.tune", "ray.train", "ray.data"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    with contextlib.suppress(ImportError, AttributeError):
-        from ray._private.ray_logging import global_worker_stdstream_dispatcher
-
-        global_worker_stdstream_dispatcher.remove_handler("ray_print_logs")
 
 
 def can_grow() -> bool:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 class Failure:
     """How a rank's part of a trial ended before its time.
 
+    outcome: diverged, out_of_memory, failed, or lost (the connection to another rank broke).
     clean: no collective of this rank is left half done, so the group can be used again if all ranks say so.
     """
 
@@ -49,7 +50,7 @@ def serve(settings: dict[str, Any]) -> None:
         ray.get(host.refuse.remote(message))
         return
     torch.set_num_threads(settings["threads"])
-    generation = ray.get(host.hello.remote(rank, os.getpid()))
+    generation = ray.get(host.hello.remote(rank, os.getpid(), ray.get_runtime_context().get_actor_id()))
     index = 0
     training: Training | None = None
     while True:
@@ -109,6 +110,9 @@ def _failure(error: Exception, training: Training | None) -> Failure:
         return Failure("diverged", str(error), clean=True)
     if isinstance(error, torch.OutOfMemoryError):
         return Failure("out_of_memory", str(error).split("\n")[0], clean)
+    if isinstance(error, torch.distributed.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error)):
+        # Another rank is gone. Whether the trial goes on is not for this one to say.
+        return Failure("lost", str(error), clean=False)
     # The traceback's frames hold the batch and the network: print it to text, then let them go.
     text = "".join(traceback.format_exception(error))
     traceback.clear_frames(sys.exc_info()[2])

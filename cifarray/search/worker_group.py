@@ -9,6 +9,7 @@ Not here: who gets the group (`pool`), what workers do with an order (`worker`).
 """
 
 import asyncio
+import contextlib
 import os
 import threading
 import traceback
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import ray
+from ray.util.state import get_actor
 
 if TYPE_CHECKING:
     from cifarray.search.worker import Failure
@@ -87,6 +89,7 @@ class WorkerGroup:
         self.changed = asyncio.Condition()
         self.generation = 0
         self.pids: dict[int, int] = {}
+        self.actors: dict[int, str] = {}
         self.orders: list[Order] = []
         self.waiting: dict[int, int] = {}
         self.stay: Stay | None = None
@@ -150,12 +153,12 @@ class WorkerGroup:
 
     # For the workers.
 
-    async def hello(self, rank: int, pid: int) -> int:
-        """A worker process has begun; returns its generation."""
+    async def hello(self, rank: int, pid: int, actor: str) -> int:
+        """A worker process, the Ray actor of that id, has begun; returns its generation."""
         async with self.changed:
             if rank in self.pids:
                 self._restart()
-            self.pids[rank] = pid
+            self.pids[rank], self.actors[rank] = pid, actor
             self.changed.notify_all()
             return self.generation
 
@@ -205,18 +208,28 @@ class WorkerGroup:
             self.changed.notify_all()
 
     async def _settle(self, stay: Stay) -> None:
-        """End the stay once it is known whether the group can be used again: all ranks are back at the mailbox."""
+        """Some rank failed: find out whether the trial ends with it and whether the group can be used again.
+
+        It can if all ranks come back to the mailbox and none left a collective half done. A rank that does not come
+        back is either dead, and Train restarts the workers, or hangs in a collective, and the group is replaced.
+        """
+        generation = self.generation
         async with self.changed:
-            try:
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(
-                    self.changed.wait_for(lambda: self._all_idle() or self.stay is not stay), timeout=SETTLE_SECONDS
+                    self.changed.wait_for(
+                        lambda: self._all_idle() or self.generation != generation or self.stay is not stay
+                    ),
+                    timeout=SETTLE_SECONDS,
                 )
-                usable = all(failure.clean for failure in stay.failures.values())
-            except TimeoutError:
-                usable = False
-            gravest = max(
-                stay.failures.values(), key=lambda f: ("diverged", "failed", "out_of_memory").index(f.outcome)
-            )
+            missing = [actor for rank, actor in self.actors.items() if rank not in self.waiting]
+        if await asyncio.to_thread(_any_dead, missing):
+            return
+        async with self.changed:
+            if self.generation != generation or self.stay is not stay:
+                return
+            usable = self._all_idle() and all(failure.clean for failure in stay.failures.values())
+            gravest = max(stay.failures.values(), key=lambda failure: _GRAVITY.index(failure.outcome))
             stay.ending = {"outcome": gravest.outcome, "message": gravest.message, "replace": not usable}
             self.changed.notify_all()
 
@@ -259,7 +272,11 @@ class WorkerGroup:
             await self.changed.wait_for(lambda: self.ended)
 
     async def worker_pids(self) -> dict[int, int]:
+        """Process ids of the present workers by rank."""
         return dict(self.pids)
+
+    async def pid(self) -> int:
+        return os.getpid()
 
     # Inside.
 
@@ -279,7 +296,7 @@ class WorkerGroup:
     def _restart(self) -> None:
         """Train has started new workers: they repeat the current stay from its newest checkpoint."""
         self.generation += 1
-        self.pids, self.waiting, self.orders = {}, {}, []
+        self.pids, self.actors, self.waiting, self.orders = {}, {}, {}, []
         stay = self.stay
         if stay is None or stay.ending is not None:
             return
@@ -298,4 +315,11 @@ class WorkerGroup:
         self.orders.extend(Order("epoch", first.lease, folder=first.folder) for _ in range(stay.epoch, stay.wanted))
 
 
+def _any_dead(actors: list[str]) -> bool:
+    """Whether one of these Ray actors is known to be dead."""
+    states = [get_actor(actor) for actor in actors]
+    return any(state is None or state.state == "DEAD" for state in states)
+
+
 _DONE = Order("epoch")
+_GRAVITY = ("lost", "diverged", "failed", "out_of_memory")

@@ -215,8 +215,10 @@ class Training:
         resumed run would have its first batch grouped otherwise than the undisturbed one.
         """
         before = [buffer.clone() for buffer in self.network.buffers()]
-        side = self.images.shape[1]
-        self.module(torch.zeros(2, 3, side, side, device=self.device)).sum().backward()
+        share, side = self.config.batch_size // self.world_size, self.images.shape[1]
+        with autocast(self.config.precision, self.device):
+            logits = self.module(torch.zeros(share, 3, side, side, device=self.device))
+        logits.sum().backward()
         self.optimizer.zero_grad()
         for buffer, value in zip(self.network.buffers(), before, strict=True):
             buffer.copy_(value)

@@ -10,7 +10,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as reference
 
 from cifarray.config import DataConfig
-from cifarray.data import Augmentation, normalise
+from cifarray.data import Augmentation, cutout, normalise
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 PLAIN = DataConfig(crop_padding=0, flip=False)
@@ -117,6 +117,18 @@ def test_cutout_blanks_one_square_to_the_mean_that_may_reach_over_the_border() -
     expected = (17 * 16 + sum(range(8, 16)) + sum(range(9, 16))) / 32
     assert heights.double().mean() == pytest.approx(expected, abs=0.25)
     assert widths.double().mean() == pytest.approx(expected, abs=0.25)
+
+
+def test_cutout_covers_what_the_authors_code_covers_for_every_centre() -> None:
+    centers = torch.tensor(list(product(range(32), repeat=2)))
+    batch = torch.ones(len(centers), 3, 32, 32).to(memory_format=torch.channels_last)
+    draws = centers * 2**27  # of 2**32, so that pixel y of 32 is meant
+    cutout(batch, draws[:, 0], draws[:, 1], 16)
+    for blanked, (y, x) in zip(batch, centers.tolist(), strict=True):
+        # https://github.com/uoguelph-mlrg/Cutout, util/cutout.py
+        expected = torch.ones(3, 32, 32)
+        expected[:, max(y - 8, 0) : min(y + 8, 32), max(x - 8, 0) : min(x + 8, 32)] = 0
+        assert torch.equal(blanked, expected)
 
 
 def test_reflection_wider_than_the_image_is_refused() -> None:

@@ -22,8 +22,14 @@ def ray_session(cifarray_home):
             yield ray
 
 
+@pytest.fixture(scope="session")
+def tracking_uri(tmp_path_factory):
+    """One MLflow store for all studies: a new one takes seconds of migrations."""
+    return f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db"
+
+
 @pytest.fixture
-def make_study(tmp_path: Path):
+def make_study(tmp_path: Path, tracking_uri: str):
     """A function that makes a small study of WRN-10-1 on synthetic images in a folder of its own."""
 
     def make(name="toy", num_trials=6, domains=None, fixed=None, **options):
@@ -35,7 +41,7 @@ def make_study(tmp_path: Path):
             space=space,
             num_trials=num_trials,
             storage=str(tmp_path),
-            tracking_uri=f"sqlite:///{tmp_path}/mlflow.db",
+            tracking_uri=tracking_uri,
             **options,
         )
 

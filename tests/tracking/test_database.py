@@ -1,0 +1,39 @@
+"""The SQLite store is there as a whole or not at all."""
+
+import sqlite3
+from contextlib import closing
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from cifarray.tracking import Tracking, default_tracking_uri
+from cifarray.tracking.database import make_database
+
+
+def test_database_that_a_kill_left_half_made_is_made_anew(tmp_path):
+    with closing(sqlite3.connect(tmp_path / "mlflow.db.partial")) as half:
+        half.execute("CREATE TABLE _alembic_tmp_params (key VARCHAR)")
+    make_database(tmp_path / "mlflow.db")
+    assert MlflowClient(f"sqlite:///{tmp_path}/mlflow.db").get_experiment_by_name("cifarray") is None
+    assert not (tmp_path / "mlflow.db.partial").exists()
+
+
+def test_database_that_is_there_stays_as_it_is(tmp_path):
+    (tmp_path / "mlflow.db").write_bytes(b"somebody's")
+    make_database(tmp_path / "mlflow.db")
+    assert (tmp_path / "mlflow.db").read_bytes() == b"somebody's"
+
+
+@pytest.mark.slow
+def test_studies_that_begin_at_once_share_a_new_store(new_journal, tmp_path):
+    tracking_uri = default_tracking_uri(str(tmp_path))
+    journals = [new_journal(name, name) for name in ("wrn", "resnet", "densenet")]
+    for journal in journals:
+        journal.whole_study()
+    for tracking in [Tracking(journal.path, tracking_uri) for journal in journals]:
+        assert tracking.finish(timeout=100).ok
+    client = MlflowClient(tracking_uri)
+    found = client.search_runs([client.get_experiment_by_name("cifarray").experiment_id])
+    assert sorted(run.info.run_name for run in found) == sorted(
+        f"{name}{trial}" for name in ("wrn", "resnet", "densenet") for trial in ("", "-0", "-1")
+    )

@@ -1,0 +1,101 @@
+"""Checkpoints on disk, and the classifier that comes back from one."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny import CPU, TINY, assert_same_weights, tiny, train
+
+import cifarray
+from cifarray.data import open_store
+from cifarray.storage import StorageError
+from cifarray.training import Training, evaluate_split
+from cifarray.training.checkpoint import load_checkpoint, save_checkpoint
+
+
+@pytest.fixture(scope="module")
+def state(cifarray_home: Path) -> dict[str, Any]:
+    return train(tiny(model__dropout=0.3))[-1]
+
+
+@pytest.fixture
+def address(state: dict[str, Any], tmp_path: Path) -> str:
+    address = str(tmp_path / "study" / "epoch-0002.pt")
+    save_checkpoint(address, state)
+    return address
+
+
+def test_what_is_loaded_is_what_was_saved(state: dict[str, Any], address: str) -> None:
+    loaded = load_checkpoint(address)
+    assert_same_weights(loaded, state)
+    assert {name: loaded[name] for name in ("epoch", "config", "metrics", "data")} == {
+        name: state[name] for name in ("epoch", "config", "metrics", "data")
+    }
+
+
+def test_a_loaded_network_classifies_as_the_trained_one_did(state: dict[str, Any], address: str) -> None:
+    classifier = cifarray.load(address)
+    assert classifier.config == tiny(model__dropout=0.3)
+    assert classifier.metrics == state["metrics"]
+    assert not classifier.training
+    training = Training(classifier.config, CPU, checkpoint=state)
+    images = open_store(TINY.data.source, "test", TINY.data.image_size).images[:8]
+    with torch.inference_mode():
+        assert classifier(images).equal(training.classifier.eval()(images))
+        indices = classifier(images).argmax(1).tolist()
+    assert classifier.classify(images) == [classifier.classes[index] for index in indices]
+
+
+def test_the_logits_do_not_depend_on_the_other_images_of_a_batch(address: str) -> None:
+    classifier = cifarray.load(address)
+    classifier.config = tiny(precision="fp32")
+    images = open_store(TINY.data.source, "test", TINY.data.image_size).images[:4]
+    with torch.inference_mode():
+        torch.testing.assert_close(classifier(images)[:1], classifier(images[:1]), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        torch.zeros(2, 16, 16, 3),
+        torch.zeros(2, 3, 16, 16, dtype=torch.uint8),
+        torch.zeros(2, 32, 32, 3, dtype=torch.uint8),
+        torch.zeros(16, 16, 3, dtype=torch.uint8),
+    ],
+)
+def test_images_of_another_type_or_shape_are_refused(images: torch.Tensor, address: str) -> None:
+    with pytest.raises(ValueError, match=r"cannot be classified: give \(N, 16, 16, 3\) of torch.uint8"):
+        cifarray.load(address)(images)
+
+
+def test_a_split_is_evaluated_on_all_its_images(address: str) -> None:
+    classifier = cifarray.load(address)
+    store = open_store(TINY.data.source, "test", TINY.data.image_size)
+    names = classifier.classify(store.images)
+    right = sum(name == store.classes[label] for name, label in zip(names, store.labels.tolist(), strict=True))
+    result = evaluate_split(classifier, TINY.data.source, "test")
+    assert result.keys() == {"loss", "accuracy"}
+    assert result["accuracy"] == pytest.approx(right / 60)
+
+
+def test_data_of_other_classes_is_refused(address: str) -> None:
+    classifier = cifarray.load(address)
+    classifier.classes = classifier.classes[:9]
+    with pytest.raises(ValueError, match=r"has the classes .* \(10\), the network .* \(9\)"):
+        evaluate_split(classifier, TINY.data.source, "test")
+
+
+def test_a_file_that_is_cut_off_or_something_else_is_refused(address: str, tmp_path: Path) -> None:
+    whole = Path(address).read_bytes()
+    other = tmp_path / "other.pt"
+    torch.save({"weights": torch.zeros(2)}, other)
+    Path(address).write_bytes(whole[: len(whole) // 2])
+    for path in (address, str(other)):
+        with pytest.raises(ValueError, match="is not a whole checkpoint of cifarray: give the .pt file of an epoch"):
+            cifarray.load(path)
+
+
+def test_a_path_that_leads_nowhere_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=r"nothing\.pt cannot be read"):
+        cifarray.load(str(tmp_path / "nothing.pt"))
