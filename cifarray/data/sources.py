@@ -4,6 +4,7 @@ Not here: the readers themselves (`download`, `parquet`, `folders`, `synthetic`)
 """
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -65,7 +66,7 @@ def find(source: str) -> Source:
             + " are needed"
         )
     images = (path for classes in tree.values() for paths in classes.values() for path in paths)
-    stamps = ((str(path), (stat := path.stat()).st_size, stat.st_mtime_ns) for path in images)
+    stamps = ((path, (stat := os.stat(path)).st_size, stat.st_mtime_ns) for path in images)
     return Source(name, _fingerprint(name, stamps), partial(folders.read, tree))
 
 

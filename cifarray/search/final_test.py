@@ -8,10 +8,9 @@ import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from cifarray import storage
-from cifarray.data.home import home
+from cifarray.data import home, open_store
 from cifarray.search.journal import FILE_NAME, Journal
 from cifarray.search.plan import StudyError
 from cifarray.search.study_state import Outcome, StudyState, TrialRecord
@@ -33,16 +32,16 @@ def run_final_test(target: str, where: str, tracking_uri: str) -> Iterator[str]:
         tracking = Tracking(journal.path, tracking_uri)
         accuracies = []
         for trial in trials:
-            metrics = _evaluate(trial)
+            metrics, num_images = _evaluate(trial)
             opening = trial.test_openings + 1
             event = {"kind": "test", "trial": trial.number, "opening": opening, "metrics": metrics}
             journal.append([event])
             tracking.wake()
             accuracies.append(metrics["test_accuracy"])
-            error = math.sqrt(accuracies[-1] * (1 - accuracies[-1]) / metrics["test_images"])
+            error = math.sqrt(accuracies[-1] * (1 - accuracies[-1]) / num_images)
             yield (
                 f"trial {folder.name}-{trial.number}: test accuracy {100 * accuracies[-1]:.2f} % "
-                f"(± {100 * error:.2f} from {metrics['test_images']:,} images), test loss {metrics['test_loss']:.4f}; "
+                f"(± {100 * error:.2f} from {num_images:,} images), test loss {metrics['test_loss']:.4f}; "
                 f"the test split was opened {opening} time{'s' if opening > 1 else ''} for this trial"
             )
         if len(accuracies) > 1:
@@ -95,9 +94,11 @@ def _chosen(state: StudyState, number: int | None, study: str) -> list[TrialReco
     return finished if set(state.space.domains) == {"seed"} else finished[:1]
 
 
-def _evaluate(trial: TrialRecord) -> dict[str, Any]:
-    """Metrics of the trial's kept checkpoint on the test split."""
+def _evaluate(trial: TrialRecord) -> tuple[dict[str, float], int]:
+    """Metrics of the trial's kept checkpoint on the test split, and how many images that has."""
     assert trial.checkpoint is not None
     classifier = load_classifier(trial.checkpoint[1])
-    metrics = evaluate_split(classifier, classifier.config.data.source, "test")
-    return {f"test_{name}": value for name, value in metrics.items()}
+    source = classifier.config.data.source
+    metrics = evaluate_split(classifier, source, "test")
+    num_images = len(open_store(source, "test", classifier.image_size).labels)
+    return {f"test_{name}": value for name, value in metrics.items()}, num_images

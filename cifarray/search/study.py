@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from cifarray import storage
-from cifarray.data import open_store
-from cifarray.data.home import home
+from cifarray.data import home, open_store
 from cifarray.models import measure
 from cifarray.report.leaderboard import write_reports
 from cifarray.search import cluster

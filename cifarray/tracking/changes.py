@@ -122,7 +122,8 @@ class StudyRuns:
 
     def _trial(self, event: Mapping[str, Any]) -> None:
         change = self._change(event["trial"])
-        sizes = {"num_params": event["num_params"], "macs": event["macs"]}
+        # Named so that they come after the searched fields: the compare page opens with the first three that differ.
+        sizes = {"size.num_params": event["num_params"], "size.macs": event["macs"]}
         change.params |= {name: brief(value) for name, value in {**flatten(event["config"]), **sizes}.items()}
         varied = ", ".join(f"{name}={brief(value)}" for name, value in event["params"].items())
         change.tags |= {
@@ -139,7 +140,9 @@ class StudyRuns:
             self._last_epoch[trial] = epoch
             self._epochs += 1
             change = self._change(trial)
-            change.points += [self._point(name, value, epoch) for name, value in metrics.items() if name != "epoch"]
+            # The compare page opens with the metric that came first.
+            names = sorted(metrics.keys() - {"epoch"}, key=lambda name: (name != SELECTED, name))
+            change.points += [self._point(name, metrics[name], epoch) for name in names]
             if metrics.get(SELECTED, self._best) > self._best:
                 self._best = metrics[SELECTED]
                 # Over the epochs that the study has spent: the curve by which searches are compared.

@@ -170,7 +170,7 @@ def private_kilobytes():
 open_store("synthetic:50", "train").images.sum()
 before = private_kilobytes()
 store = open_store("synthetic", "train")
-sum(int(image.sum()) for image in store.images), store.labels.sum()
+store.images.view(-1)[::1024].sum(), store.labels.sum()  # every page
 print(private_kilobytes() - before, flush=True)
 sys.stdin.read()
 """

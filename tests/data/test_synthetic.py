@@ -59,6 +59,7 @@ def test_a_linear_classifier_on_pixels_stays_under_45_percent() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # half a minute on two idle cores
 def test_wrn_10_1_passes_80_percent_in_5_epochs_of_10000_images() -> None:
     config = TrainConfig(
         model=ModelConfig(name="wide_resnet", depth=10, widen_factor=1),

@@ -135,6 +135,16 @@ def test_checkpoint_tag_is_the_latest_kept_one(journal):
     assert tag_after_dropping(2) is None
 
 
+def test_compare_page_opens_with_what_is_searched_and_how_good_it_was(journal):
+    journal.study()
+    journal.trial(0)
+    journal.epoch(0, 1)
+    change = told(journal).changes[0]
+    assert change.points[0].name == "val_accuracy", "MLflow shows the metric that was logged first"
+    sizes = [name for name in change.params if name.endswith(("num_params", "macs"))]
+    assert min(sizes) > max(name for name in change.params if name.startswith(("model.", "optimizer.", "schedule.")))
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [

@@ -62,7 +62,7 @@ def test_study_is_a_parent_and_trials_are_its_children(journal, new_mirror, runs
     parent, child = runs()["wrn"], runs()["wrn-0"]
     assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
     assert statuses(runs()) == {"wrn": "FINISHED", "wrn-0": "FINISHED"}
-    expected = {"model.widen_factor": "4", "optimizer.lr": "0.2", "clip_norm": "none", "num_params": "691674"}
+    expected = {"model.widen_factor": "4", "optimizer.lr": "0.2", "clip_norm": "none", "size.num_params": "691674"}
     assert expected.items() <= child.data.params.items()
     assert {
         "study.num_trials": "1",

@@ -92,10 +92,25 @@ def test_a_file_that_is_cut_off_or_something_else_is_refused(address: str, tmp_p
     torch.save({"weights": torch.zeros(2)}, other)
     Path(address).write_bytes(whole[: len(whole) // 2])
     for path in (address, str(other)):
-        with pytest.raises(ValueError, match="is not a whole checkpoint of cifarray: give the .pt file of an epoch"):
+        with pytest.raises(ValueError, match="is not a whole checkpoint of cifarray"):
             cifarray.load(path)
 
 
 def test_a_path_that_leads_nowhere_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"nothing\.pt cannot be read"):
         cifarray.load(str(tmp_path / "nothing.pt"))
+
+
+def test_a_runs_id_leads_to_its_checkpoint(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_id = "0123456789abcdef" * 2
+    asked = []
+
+    def checkpoint_of_run(*arguments: str) -> str:
+        asked.append(arguments)
+        return address
+
+    monkeypatch.setattr("cifarray.tracking.checkpoint_of_run", checkpoint_of_run)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracker:5000")
+    assert cifarray.load(run_id).classes == cifarray.load(address).classes
+    cifarray.load(run_id, "sqlite:///here.db")
+    assert asked == [(run_id, "http://tracker:5000"), (run_id, "sqlite:///here.db")]

@@ -84,7 +84,7 @@ def test_an_epoch_is_that_of_a_plain_loop(values: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("values", [{}, {"optimizer__name": "adamw", "optimizer__lr": 1e-3, "schedule__warmup": 0.3}])
-@pytest.mark.parametrize("precision", ["auto", "fp32", "fp16"])
+@pytest.mark.parametrize("precision", ["auto", "fp32", pytest.param("fp16", marks=pytest.mark.slow)])
 def test_resumed_run_equals_undisturbed_run(precision: str, values: dict[str, Any]) -> None:
     config = tiny(model__dropout=0.3, precision=precision, **values)
     first, last = train(config)
@@ -170,11 +170,8 @@ def test_the_switches_of_the_process_are_those_of_the_present_trial() -> None:
 
 def test_a_learning_rate_that_explodes_ends_as_diverged() -> None:
     training = Training(tiny(optimizer__lr=1e9), CPU)
-    with pytest.raises(
-        Diverged, match=r"the (training|validation) loss is \S+ in epoch \d, step 8: lower optimizer.lr"
-    ):
-        for _ in range(2):
-            training.run_epoch()
+    with pytest.raises(Diverged, match=r"loss is \S+ in epoch \d, step 8: lower optimizer.lr"):
+        [training.run_epoch() for _ in range(2)]
     assert not training.in_backward
 
 

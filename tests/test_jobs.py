@@ -1,0 +1,168 @@
+"""The jobs as a user runs them: real processes, real workers, Ctrl-C, kill -9, `ray job submit`."""
+
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import cifarray
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+ROOT = Path(__file__).parents[1]
+NOISE = re.compile(r"\(raylet\)|\(pid=|\(Trial|WARNING|INFO |FutureWarning|DeprecationWarning")
+TINY = ("--set", "model.depth=10", "data.validation=200", "batch_size=64", "--space", "model.widen_factor=1,2")
+
+
+def command(job, *arguments):
+    return [sys.executable, str(ROOT / "jobs" / f"{job}.py"), *arguments]
+
+
+def environment(tmp_path, **more):
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "MLFLOW_"))}
+    return {**kept, "CIFARRAY_STORAGE": str(tmp_path / "results"), "OMP_NUM_THREADS": "1", **more}
+
+
+def start(tmp_path, job, *arguments):
+    return subprocess.Popen(
+        command(job, *arguments),
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def run(tmp_path, job, *arguments):
+    process = start(tmp_path, job, *arguments)
+    text, _ = process.communicate(timeout=600)
+    return process.returncode, text
+
+
+def wait_for_line(process, pattern):
+    """Everything said up to the first line that matches."""
+    said = []
+    for line in process.stdout:
+        said.append(line)
+        if re.search(pattern, line):
+            return "".join(said)
+    pytest.fail(f"no line matched {pattern!r} in:\n{''.join(said)}")
+
+
+def events(tmp_path, study):
+    path = tmp_path / "results" / study / "journal.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def decisions(tmp_path, study):
+    """What a study decided, without times and speeds."""
+    found = []
+    for event in events(tmp_path, study):
+        if event["kind"] == "trial":
+            found.append(("trial", event["trial"], event["params"]))
+        elif event["kind"] == "epoch":
+            metrics = event["metrics"]
+            found.append(("epoch", event["trial"], event["epoch"], metrics["val_accuracy"], event["decision"]))
+        elif event["kind"] == "outcome":
+            found.append(("outcome", event["trial"], event["outcome"]))
+    return found
+
+
+def mlflow_runs(tmp_path):
+    """Child runs: name → (status, epochs that val_accuracy has)."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{tmp_path}/results/mlflow.db")
+    experiment = client.get_experiment_by_name("cifarray")
+    found = []
+    for run_ in client.search_runs([experiment.experiment_id]):
+        if "mlflow.parentRunId" in run_.data.tags:
+            history = client.get_metric_history(run_.info.run_id, "val_accuracy")
+            found.append((run_.info.run_name, run_.info.status, [metric.step for metric in history]))
+    return sorted(found)
+
+
+def no_ray_process_of(pid):
+    """No process is left whose parent chain or session began with the driver `pid`."""
+    names = subprocess.run(["pgrep", "-s", str(pid), "-l"], capture_output=True, text=True, check=False).stdout
+    return [name for name in names.splitlines() if "ray" in name or "gcs" in name]
+
+
+def test_smoke_ends_with_a_leaderboard_and_the_way_to_mlflow(tmp_path):
+    code, text = run(tmp_path, "tune_wrn", "--smoke", "--workers", "2")
+    assert code == 0, text
+    assert text.startswith("data: synthetic:2000, generated images")
+    assert re.search(r"^ +1 +\d +completed +2 +\d+\.\d\d %", text, re.MULTILINE)
+    assert f"results: {tmp_path}/results/wrn-smoke" in text
+    assert f"mlflow ui --host 127.0.0.1 --backend-store-uri sqlite:///{tmp_path}/results/mlflow.db" in text
+    assert not NOISE.search(text), text
+    assert all(status == "FINISHED" for _, status, _ in mlflow_runs(tmp_path))
+
+
+def test_a_trained_network_is_tested_and_loaded(tmp_path, monkeypatch):
+    arguments = ("--data", "synthetic:1000", "--epochs", "1", "--set", "model.depth=10", "--name", "one")
+    code, text = run(tmp_path, "train", *arguments)
+    assert code == 0, text
+    for opening in (1, 2):
+        code, text = run(tmp_path, "final_test", "one")
+        assert code == 0, text
+        times = "1 time " if opening == 1 else "2 times "
+        assert re.search(rf"trial one-0: test accuracy \d+\.\d\d %.*opened {times}", text), text
+    runs = json.loads((tmp_path / "results" / "one" / "tracking.json").read_text())["runs"]
+    network = cifarray.load(runs["0"], f"sqlite:///{tmp_path}/results/mlflow.db")
+    assert network.config.model.options["depth"] == 10
+    assert len(network.classes) == 10
+
+
+def test_ctrl_c_in_mid_epoch_ends_soon_and_says_how_to_go_on(tmp_path):
+    arguments = ("--data", "synthetic:20000", "--trials", "2", "--epochs", "3", "--workers", "2", *TINY)
+    process = start(tmp_path, "tune_wrn", *arguments)
+    wait_for_line(process, r"trial 0 starts")
+    wait_for_line(process, r"trial 0 epoch 1/3")
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    text, _ = process.communicate(timeout=60)
+    assert time.monotonic() - began < 15
+    assert process.returncode == 130
+    assert "trials remain; the same command again goes on with them" in text
+    assert "Traceback" not in text
+    assert not [run_ for run_ in mlflow_runs(tmp_path) if run_[1] == "RUNNING"]
+    assert not no_ray_process_of(process.pid)
+
+
+@pytest.mark.parametrize("concurrent", [1, 2])
+def test_a_driver_killed_five_times_decides_as_if_undisturbed(tmp_path, concurrent):
+    epochs, trials = 3, 5
+    arguments = ("--data", "synthetic:2000", "--trials", str(trials), "--epochs", str(epochs), "--searcher", "random")
+    arguments += ("--concurrent", str(concurrent), "--cpus-per-worker", "1", *TINY)
+    moments = random.Random(concurrent)
+    for _ in range(5):
+        process = start(tmp_path, "tune_wrn", "--name", "killed", *arguments)
+        # After some epochs, and then somewhere within the next.
+        seen = moments.randrange(1, 3)
+        for _ in range(seen):
+            wait_for_line(process, r"epoch \d/|^results")
+        time.sleep(moments.random())
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate(timeout=60)
+    code, text = run(tmp_path, "tune_wrn", "--name", "killed", *arguments)
+    assert code == 0, text
+    killed = decisions(tmp_path, "killed")
+    ran = [(kind, trial, epoch) for kind, trial, epoch, *_ in killed if kind == "epoch"]
+    assert len(ran) == len(set(ran))
+    assert sorted(trial for kind, trial, *_ in killed if kind == "outcome") == list(range(trials))
+    done = {trial: [epoch for _, number, epoch in ran if number == trial] for trial in range(trials)}
+    expected = [(f"killed-{trial}", "FINISHED", epochs_) for trial, epochs_ in sorted(done.items())]
+    assert mlflow_runs(tmp_path) == expected
+    if concurrent == 1:
+        code, text = run(tmp_path, "tune_wrn", "--name", "undisturbed", *arguments)
+        assert code == 0, text
+        assert killed == decisions(tmp_path, "undisturbed")
