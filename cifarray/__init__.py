@@ -3,7 +3,6 @@
 Here: the version, and `load` for a trained network. Imports are late, so that `import cifarray` costs nothing.
 """
 
-import os
 import re
 from typing import TYPE_CHECKING
 
@@ -28,9 +27,6 @@ def load(run_id_or_path: str, tracking_uri: str | None = None) -> "Classifier":
     if not re.fullmatch(r"[0-9a-f]{32}", run_id_or_path):
         return load_classifier(run_id_or_path)
 
-    from cifarray.cli import DEFAULT_STORAGE
-    from cifarray.tracking import checkpoint_of_run, default_tracking_uri
+    from cifarray.tracking import checkpoint_of_run
 
-    beside_results = default_tracking_uri(os.environ.get("CIFARRAY_STORAGE") or DEFAULT_STORAGE)
-    chosen = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or beside_results
-    return load_classifier(checkpoint_of_run(run_id_or_path, chosen))
+    return load_classifier(checkpoint_of_run(run_id_or_path, tracking_uri))

@@ -17,6 +17,7 @@ from rich.console import Console
 from cifarray import recipes, storage
 from cifarray.config import flatten
 from cifarray.data import DataError, open_store, prepare
+from cifarray.places import DEFAULT_STORAGE, default_tracking_uri, results
 from cifarray.report.leaderboard import seeds_summary, short_value, table
 from cifarray.report.live import LineView, TableView
 from cifarray.search.asha import Asha
@@ -27,9 +28,7 @@ from cifarray.search.samplers import SEARCHERS
 from cifarray.search.space import SearchSpace, choice, parse_assignment, parse_domain, parse_value
 from cifarray.search.study import Study, StudyResult, run_study, set_aside
 from cifarray.search.study_state import Outcome
-from cifarray.tracking import default_tracking_uri
 
-DEFAULT_STORAGE = "~/cifarray-results"
 SMOKE_DATA, SMOKE_LIMIT, SMOKE_TRIALS, SMOKE_EPOCHS = "synthetic:2000", 2000, 4, 2
 DEFAULT_TRIALS = 20
 INTERRUPTED = 130
@@ -144,7 +143,7 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--storage",
         metavar="PLACE",
-        default=os.environ.get("CIFARRAY_STORAGE") or DEFAULT_STORAGE,
+        default=results(),
         help="where results go: a folder that all nodes share, s3:// or gs:// "
         f"(default: $CIFARRAY_STORAGE or {DEFAULT_STORAGE})",
     )

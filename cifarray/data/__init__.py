@@ -6,7 +6,7 @@ map and a few tensor operations on the device.
 
 from cifarray.data.augment import Augmentation, cutout, normalise
 from cifarray.data.draws import below, draw
-from cifarray.data.home import DataError, home
+from cifarray.data.errors import DataError
 from cifarray.data.sources import resolve
 from cifarray.data.splits import epoch_order, split_indices
 from cifarray.data.store import ImageStore, open_store, prepare
@@ -19,7 +19,6 @@ __all__ = [
     "cutout",
     "draw",
     "epoch_order",
-    "home",
     "normalise",
     "open_store",
     "prepare",

@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from PIL import Image
 
-from cifarray.data.home import DataError, home
+from cifarray.data.errors import DataError
 from cifarray.data.images import Dataset, Split, stack
+from cifarray.places import home
 
 NAMES = ("cifar10", "cifar100")
 _PATIENCE_SECONDS = 30.0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from cifarray.data.home import DataError
+from cifarray.data.errors import DataError
 from cifarray.data.images import Dataset, Split, decode, stack
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".ppm", ".tif", ".tiff")

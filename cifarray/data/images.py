@@ -11,7 +11,7 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from cifarray.data.home import DataError
+from cifarray.data.errors import DataError
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from pyarrow import fs
 
-from cifarray.data.home import DataError
+from cifarray.data.errors import DataError
 from cifarray.data.images import Dataset, Split, decode, stack
 
 IMAGE_COLUMNS = ("img", "image")

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from cifarray.data import download, folders, parquet, synthetic
-from cifarray.data.home import DataError
+from cifarray.data.errors import DataError
 from cifarray.data.images import Dataset
 from cifarray.storage import is_remote
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from cifarray.data.draws import draw
-from cifarray.data.home import DataError
+from cifarray.data.errors import DataError
 
 # One split for every trial, study and seed: figures stay comparable.
 _SPLIT_SEED = 0

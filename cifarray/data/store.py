@@ -23,13 +23,17 @@ from filelock import FileLock
 from torch import Tensor
 
 from cifarray.data import sources
-from cifarray.data.home import DataError, home
+from cifarray.data.errors import DataError
 from cifarray.data.images import Dataset, Split
+from cifarray.places import home
 
 Channels = tuple[float, float, float]
 
 # Part of a store's name: a new layout or a change of the readers prepares everything anew.
 _FORMAT = 1
+
+_found: dict[tuple[str, str, int], Path] = {}
+"""Where this process has found a source (home, source, side) prepared."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +93,14 @@ def prepare(source: str, image_size: int = 32) -> Path:
 
 
 def open_store(source: str, split: Literal["train", "test"], image_size: int = 32) -> ImageStore:
-    """Opens a split, prepared first if it is not yet. Raises DataError, also if the source has no such split."""
-    path = prepare(source, image_size) / f"{split}.arrow"
+    """Opens a split, prepared first if it is not yet. Raises DataError, also if the source has no such split.
+
+    A process looks at a source once, however many trials it trains: listing a large folder or a bucket takes seconds.
+    """
+    key = (str(home()), source, image_size)
+    if key not in _found or not (_found[key] / "train.arrow").exists():
+        _found[key] = prepare(source, image_size)
+    path = _found[key] / f"{split}.arrow"
     try:
         stat = path.stat()
     except FileNotFoundError:

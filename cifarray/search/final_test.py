@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cifarray import storage
-from cifarray.data import home, open_store
+from cifarray.data import open_store
+from cifarray.places import home
 from cifarray.search.journal import FILE_NAME, Journal
 from cifarray.search.plan import StudyError
 from cifarray.search.study_state import Outcome, StudyState, TrialRecord

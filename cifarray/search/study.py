@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from cifarray import storage
-from cifarray.data import home, open_store
+from cifarray.data import open_store
 from cifarray.models import measure
+from cifarray.places import home
 from cifarray.report.leaderboard import write_reports
 from cifarray.search import cluster
 from cifarray.search.asha import Asha

@@ -7,6 +7,6 @@ which only the child needs.
 """
 
 from cifarray.tracking.process import Tracking, TrackingResult
-from cifarray.tracking.store import checkpoint_of_run, default_tracking_uri
+from cifarray.tracking.store import checkpoint_of_run
 
-__all__ = ["Tracking", "TrackingResult", "checkpoint_of_run", "default_tracking_uri"]
+__all__ = ["Tracking", "TrackingResult", "checkpoint_of_run"]

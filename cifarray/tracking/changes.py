@@ -6,6 +6,7 @@ Not here: sending (`cifarray.tracking.mirror`), reading the journal.
 Every value is a function of the events alone, times included, so whatever is sent twice is the same both times.
 """
 
+import colorsys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -130,6 +131,7 @@ class StudyRuns:
             STUDY_TAG: self.id,
             TRIAL_TAG: str(event["trial"]),
             "cifarray.params": _clip(varied, TAG_LENGTH),
+            "mlflow.runColor": color(event["trial"]),
         }
         self._set_status(event["trial"], RUNNING)
 
@@ -212,6 +214,16 @@ def brief(value: Any) -> str:
             return _clip(",".join(brief(item) for item in value), PARAM_LENGTH) or "none"
         case _:
             return _clip(str(value), PARAM_LENGTH)
+
+
+def color(trial: int) -> str:
+    """A trial's colour in MLflow's charts, whose own choice gives two of six runs the same one.
+
+    Hues a golden ratio apart: any few trials in a row differ.
+    """
+    hue = (0.58 + trial * 0.618034) % 1
+    rgb = colorsys.hls_to_rgb(hue, (0.4, 0.55, 0.35)[trial % 3], 0.7)
+    return "#" + "".join(f"{round(255 * part):02x}" for part in rgb)
 
 
 def describe(study: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Addresses: where a study's runs are kept by default, and where a run's checkpoint is.
+"""Addresses: where a run's checkpoint is, and what a tracking URI means.
 
 Not here: writing to MLflow (`cifarray.tracking.mirror`).
 """
@@ -6,21 +6,10 @@ Not here: writing to MLflow (`cifarray.tracking.mirror`).
 import os
 from pathlib import Path
 
+from cifarray.places import default_tracking_uri, results
 from cifarray.tracking.changes import CHECKPOINT_TAG
 
 SQLITE = "sqlite:///"
-DEFAULT_STORAGE = "~/cifarray-results"
-
-
-def default_tracking_uri(storage: str) -> str:
-    """SQLite beside the results; for results in an object store, in the user's cifarray folder."""
-    if "://" in storage:
-        from cifarray.data.home import home  # late: it brings torch, which the child process can do without
-
-        folder = home()
-    else:
-        folder = Path(storage).expanduser().absolute()
-    return f"{SQLITE}{folder / 'mlflow.db'}"
 
 
 def sqlite_file(tracking_uri: str) -> Path | None:
@@ -35,8 +24,7 @@ def checkpoint_of_run(run_id: str, tracking_uri: str | None = None) -> str:
     Raises ValueError if there is no such run or if none of its checkpoints is kept.
     """
     if tracking_uri is None:
-        place = os.environ.get("CIFARRAY_STORAGE") or DEFAULT_STORAGE
-        tracking_uri = os.environ.get("MLFLOW_TRACKING_URI") or default_tracking_uri(place)
+        tracking_uri = os.environ.get("MLFLOW_TRACKING_URI") or default_tracking_uri(results())
     file = sqlite_file(tracking_uri)
     if file is not None and not file.exists():
         raise ValueError(f"{file} does not exist: give the --tracking-uri or MLFLOW_TRACKING_URI that has run {run_id}")

@@ -35,7 +35,12 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Plain columns: the first to the left, the others to the right. Says how busy the machine was."""
     widths = [max(len(line[column]) for line in [head, *rows]) for column in range(len(head))]
     for line in [head, ["-" * width for width in widths], *rows]:
-        cells = [line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))]
+        cells = [
+            line[0].ljust(widths[0]),
+            *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)),
+        ]
         print("  ".join(cells))
-    print(f"{os.cpu_count()} cores; load average over the last 1, 5, 15 minutes: "
-          f"{', '.join(f'{load:.1f}' for load in os.getloadavg())}")
+    print(
+        f"{os.cpu_count()} cores; load average over the last 1, 5, 15 minutes: "
+        f"{', '.join(f'{load:.1f}' for load in os.getloadavg())}"
+    )

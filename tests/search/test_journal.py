@@ -56,7 +56,8 @@ def test_a_second_driver_is_refused_while_the_first_lives(tmp_path):
 def test_the_lock_of_a_killed_driver_is_free(tmp_path):
     code = (
         "import os, signal, sys; from pathlib import Path; from cifarray.search.journal import Journal\n"
-        "journal = Journal(Path(sys.argv[1])); journal.append([{'kind': 'driver'}]); os.kill(os.getpid(), signal.SIGKILL)"
+        "journal = Journal(Path(sys.argv[1])); journal.append([{'kind': 'driver'}])\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
     )
     assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False).returncode == -9
     journal = Journal(tmp_path)

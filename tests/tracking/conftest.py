@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cifarray.config import TrainConfig, override
-from cifarray.tracking import default_tracking_uri
+from cifarray.places import default_tracking_uri
 
 START = 1_700_000_000.0
 SPACE = {

@@ -1,8 +1,10 @@
 """Which event becomes what: decided without MLflow."""
 
+import colorsys
+
 import pytest
 
-from cifarray.tracking.changes import CHECKPOINT_TAG, PARENT, StudyRuns, brief, describe
+from cifarray.tracking.changes import CHECKPOINT_TAG, PARENT, StudyRuns, brief, color, describe
 
 
 def told(journal) -> StudyRuns:
@@ -160,6 +162,17 @@ def test_compare_page_opens_with_what_is_searched_and_how_good_it_was(journal):
 )
 def test_params_are_short(value, text):
     assert brief(value) == text
+
+
+def test_neighbours_have_colours_that_differ():
+    def hue(trial: int) -> float:
+        red, green, blue = (int(color(trial)[start : start + 2], 16) / 255 for start in (1, 3, 5))
+        return colorsys.rgb_to_hls(red, green, blue)[0]
+
+    for first in range(50):
+        hues = sorted(hue(trial) for trial in range(first, first + 6))
+        gaps = [after - before for before, after in zip(hues, [*hues[1:], hues[0] + 1], strict=True)]
+        assert min(gaps) > 1 / 12
 
 
 def test_long_values_fit_into_mlflow(journal):

@@ -6,7 +6,8 @@ from contextlib import closing
 import pytest
 from mlflow.tracking import MlflowClient
 
-from cifarray.tracking import Tracking, default_tracking_uri
+from cifarray.places import default_tracking_uri
+from cifarray.tracking import Tracking
 from cifarray.tracking.database import make_database
 
 

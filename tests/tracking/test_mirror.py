@@ -12,6 +12,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from cifarray.tracking import checkpoint_of_run, mirror
+from cifarray.tracking.changes import color
 from cifarray.tracking.mirror import Mirror
 from cifarray.tracking.state import State
 
@@ -76,6 +77,7 @@ def test_study_is_a_parent_and_trials_are_its_children(journal, new_mirror, runs
         "outcome": "completed",
         "cifarray.checkpoint": "/results/1",
         "cifarray.params": "model.widen_factor=4, optimizer.lr=0.2",
+        "mlflow.runColor": color(0),
     }
     assert tags.items() <= child.data.tags.items()
     assert history(client, child) == [(1, 0.5), (2, 0.7)]

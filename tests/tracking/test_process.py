@@ -14,7 +14,8 @@ import pytest
 from filelock import FileLock
 from mlflow.tracking import MlflowClient
 
-from cifarray.tracking import Tracking, default_tracking_uri
+from cifarray.places import default_tracking_uri
+from cifarray.tracking import Tracking
 from cifarray.tracking.__main__ import LOCK_NAME, Driver, follow
 from cifarray.tracking.mirror import Mirror
 

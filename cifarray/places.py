@@ -1,0 +1,28 @@
+"""Where things are when nobody says: prepared data, results, MLflow's store. Environment variables and their defaults.
+
+Not here: reading and writing at an address (`cifarray.storage`).
+"""
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+DEFAULT_STORAGE = "~/cifarray-results"
+
+
+def home() -> Path:
+    """`$CIFARRAY_HOME`, or the user's cache folder: what can be made again. Not created here."""
+    chosen = os.environ.get("CIFARRAY_HOME")
+    return Path(chosen).expanduser().absolute() if chosen else Path(platformdirs.user_cache_dir("cifarray"))
+
+
+def results() -> str:
+    """`$CIFARRAY_STORAGE`, or a folder that does not depend on where a job was started."""
+    return os.environ.get("CIFARRAY_STORAGE") or DEFAULT_STORAGE
+
+
+def default_tracking_uri(storage: str) -> str:
+    """SQLite beside the results; for results in an object store, in `home`."""
+    folder = home() if "://" in storage else Path(storage).expanduser().absolute()
+    return f"sqlite:///{folder / 'mlflow.db'}"
