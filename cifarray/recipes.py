@@ -29,7 +29,11 @@ def wide_resnet_28_10() -> TrainConfig:
 
 
 def wide_resnet_fast() -> TrainConfig:
-    """WRN-16-1 in 5 epochs of one cycle (Smith & Topin 2017, arXiv:1708.07120): minutes on a CPU. Our own settings."""
+    """WRN-16-1 in 5 epochs of one cycle (Smith & Topin 2017, arXiv:1708.07120): minutes on two CPU cores.
+
+    175,066 parameters. The settings are ours, nothing is published for them. On a JPEG copy of CIFAR-10, trained on
+    45,000 images of the training split, bf16: 78.6 % accuracy on the other 5,000 (one run, seed 0).
+    """
     return TrainConfig(
         model=ModelConfig(name="wide_resnet", depth=16, widen_factor=1, dropout=0.0),
         optimizer=OptimizerConfig(name="sgd", lr=0.4, momentum=0.9, nesterov=True, weight_decay=5e-4),

@@ -17,8 +17,8 @@ from cifarray.report.leaderboard import describe_params, percent
 from cifarray.search.study_state import Outcome, StudyState, TrialRecord
 
 if TYPE_CHECKING:
+    from cifarray.search.orders import GroupSettings
     from cifarray.search.study import Study
-    from cifarray.search.worker_group import GroupSettings
 
 SHOWN_ENDED = 8
 

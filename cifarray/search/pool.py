@@ -16,9 +16,10 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from cifarray.search.cluster import NAMESPACE
+from cifarray.search.orders import GroupSettings, Order
 from cifarray.search.plan import Node, WorkerNeeds, groups_that_fit
 from cifarray.search.study_state import Assignment, Event
-from cifarray.search.worker_group import GroupSettings, Order, WorkerGroup
+from cifarray.search.worker_group import WorkerGroup
 
 MAX_FAILED_STARTS = 3
 LOOK_SECONDS = 5.0

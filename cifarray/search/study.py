@@ -7,12 +7,10 @@ Read this after `jobs/tune_wrn.py`: `run_study` is the way of a run from top to 
 import json
 import os
 import platform
-import signal
-import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -27,16 +25,19 @@ from cifarray.search import cluster
 from cifarray.search.asha import Asha
 from cifarray.search.driver import Measure, SchedulerAdapter, SearcherAdapter, StudyDriver
 from cifarray.search.journal import FILE_NAME, Journal, StudyRunningError
+from cifarray.search.orders import GroupSettings
 from cifarray.search.plan import StudyError, WorkerNeeds, default_cpus_per_worker, refuse_what_never_fits
 from cifarray.search.pool import Pool, cluster_nodes
 from cifarray.search.samplers import SearcherName
+from cifarray.search.signals import interruptible, uninterruptible
 from cifarray.search.space import SearchSpace, difference
 from cifarray.search.study_state import StudyState
 from cifarray.search.trial import Trial
-from cifarray.search.worker_group import GroupSettings, WorkerGroup
+from cifarray.search.worker_group import WorkerGroup
 from cifarray.tracking import Tracking, TrackingResult
 from cifarray.training import check_batch
 
+DEAD_DRIVER_SECONDS = 15.0
 NAME_RULE = "letters, digits, '-', '_' and '.'"
 
 
@@ -147,12 +148,18 @@ def run_study(study: Study, view: View, host: type = WorkerGroup) -> StudyResult
     Raises StudyChangedError, StudyRunningError, DataError, GroupStartError, and StudyError for what can never fit.
     """
     with ExitStack() as stack:
-        journal = Journal(study.folder, storage.join(study.address, "journal") if study.is_remote else None)
+        journal = _open_journal(study)
         stack.callback(journal.close)
-        _check_identity(study, journal)
         state = study.new_state()
         state.replay(journal.events)
         measure_config = _measurer(study)
+        settings = None
+        if not state.is_over():
+            stack.enter_context(cluster.connected())
+            _refuse_second_driver(study)
+            settings = _group_settings(study, state)
+
+        # Nothing was written so far, so whatever was refused can be mended under the same name.
         if not journal.events:
             storage.write_bytes(study.marker, json.dumps(study.identity(), indent=2).encode())
             journal.append([{"kind": "study", "name": study.name, "id": uuid.uuid4().hex, **_description(study)}])
@@ -161,11 +168,11 @@ def run_study(study: Study, view: View, host: type = WorkerGroup) -> StudyResult
         state.replay(repairs)
         tracking = Tracking(journal.path, study.tracking_uri)
         journal.listen(lambda event: tracking.wake())
-        reason, message, reports = "error", "", []
+        reason, message = "error", ""
         try:
             with interruptible():
-                if not state.is_over():
-                    _tune(study, state, journal, view, measure_config, host, stack)
+                if settings is not None:
+                    _tune(study, state, journal, view, measure_config, settings, host, stack)
             reason = "finished"
         except KeyboardInterrupt:
             reason = "interrupted"
@@ -181,37 +188,20 @@ def run_study(study: Study, view: View, host: type = WorkerGroup) -> StudyResult
         return StudyResult(state, reason, tracked, reports)
 
 
-def set_aside(study: Study) -> str | None:
-    """Move an existing study of this name out of the way; returns where it is now, None if there was none.
-
-    Raises StudyRunningError if its driver lives.
-    """
-    if not (study.folder / FILE_NAME).exists() and not storage.exists(study.marker):
-        return None
-    Journal(study.folder).close()
-    name = f"{study.name}.{time.strftime('%Y%m%d-%H%M%S')}"
-    study.folder.rename(study.folder.with_name(name))
-    if study.is_remote:
-        storage.move(study.address, storage.join(study.storage, name))
-    return storage.join(study.storage, name)
-
-
 def _tune(
     study: Study,
     state: StudyState,
     journal: Journal,
     view: View,
     measure_config: Measure,
+    settings: GroupSettings,
     host: type,
     stack: ExitStack,
 ) -> None:
     """One Tuner from start to end. What it opens is closed with `stack`, after the journal's last word."""
-    ray = stack.enter_context(cluster.connected())
     from ray import tune
 
-    _refuse_second_driver(ray, study)
-    settings, can_grow = _group_settings(study, state)
-    pool = Pool(study.name, settings, journal.append, study.concurrent, can_grow, host)
+    pool = Pool(study.name, settings, journal.append, study.concurrent, cluster.can_grow(), host)
     driver = StudyDriver(state, journal, pool, study.address, measure_config)
     stack.callback(storage.delete_folder, settings.scratch)
     stack.callback(driver.close)
@@ -240,31 +230,56 @@ def _tune(
         raise
 
 
-def _group_settings(study: Study, state: StudyState) -> tuple[GroupSettings, bool]:
-    """What a worker takes, and whether the cluster can grow. Raises StudyError for what can never fit."""
-    nodes, can_grow = cluster_nodes(), cluster.can_grow()
+def set_aside(study: Study) -> str | None:
+    """Move an existing study of this name out of the way; returns where it is now, None if there was none.
+
+    Raises StudyRunningError if its driver lives.
+    """
+    if not (study.folder / FILE_NAME).exists() and not storage.exists(study.marker):
+        return None
+    Journal(study.folder).close()
+    name = f"{study.name}.{time.strftime('%Y%m%d-%H%M%S')}"
+    study.folder.rename(study.folder.with_name(name))
+    if study.is_remote:
+        storage.move(study.address, storage.join(study.storage, name))
+    return storage.join(study.storage, name)
+
+
+def _group_settings(study: Study, state: StudyState) -> GroupSettings:
+    """What a worker takes. Raises StudyError for what can never fit."""
+    nodes = cluster_nodes()
     gpus = study.gpus_per_worker
     if gpus is None:
         gpus = 1.0 if any(node.gpus for node in nodes) else 0.0
     cpus = study.cpus_per_worker
     if cpus is None:
         cpus = default_cpus_per_worker(nodes, study.workers, min(state.remaining(), study.concurrent or 10**6), gpus)
-    refuse_what_never_fits(nodes, WorkerNeeds(cpus, gpus), study.workers, can_grow)
-    return GroupSettings(study.workers, cpus, gpus, storage.join(study.address, "ray"), study.marker), can_grow
+    refuse_what_never_fits(nodes, WorkerNeeds(cpus, gpus), study.workers, cluster.can_grow())
+    return GroupSettings(study.workers, cpus, gpus, storage.join(study.address, "ray"), study.marker)
 
 
-def _check_identity(study: Study, journal: Journal) -> None:
-    """The journal must be this study's. Raises StudyChangedError with what differs."""
+def _open_journal(study: Study) -> Journal:
+    """The study's journal, new or to go on with. Raises StudyChangedError with what differs."""
+
+    def opened() -> Journal:
+        return Journal(study.folder, storage.join(study.address, "journal") if study.is_remote else None)
+
+    journal = opened()
     if not journal.events:
-        return
-    first = journal.events[0]
-    known = {name: first[name] for name in study.identity()}
+        return journal
+    known = {name: journal.events[0][name] for name in study.identity()}
     changes = difference(known, json.loads(json.dumps(study.identity())))
-    if changes:
+    if not changes:
+        return journal
+    tried = any(event["kind"] == "trial" for event in journal.events)
+    journal.close()
+    if tried:
         raise StudyChangedError(
             f"study {study.name!r} exists and differs ({'; '.join(changes)}): "
             "run it as it was, choose another --name, or start anew with --fresh"
         )
+    set_aside(study)
+    return opened()
 
 
 def _description(study: Study) -> dict[str, Any]:
@@ -302,42 +317,19 @@ def _versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}}
 
 
-def _refuse_second_driver(ray: Any, study: Study) -> None:
-    """The lock beside the journal keeps drivers apart on one disk, the groups' names on one cluster."""
+def _refuse_second_driver(study: Study) -> None:
+    """The lock beside the journal keeps drivers apart on one disk, the groups' names on one cluster.
+
+    Ray takes a moment to end the actors of a driver that was killed; so long it is waited for.
+    """
+    import ray
+
     prefix = f"{study.name}/group-"
-    if any(name.startswith(prefix) for name in ray.util.list_named_actors()):
-        raise StudyRunningError(
-            f"study {study.name!r} has a driver that lives on this cluster: wait for it, stop it, "
-            "or choose another --name"
-        )
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """SIGTERM (`ray job stop`) ends the block as Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(signum: int, frame: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
-def uninterruptible() -> Iterator[None]:
-    """The last words are said whole: Ctrl-C and SIGTERM wait outside."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    patience = time.monotonic() + DEAD_DRIVER_SECONDS
+    while any(name.startswith(prefix) for name in ray.util.list_named_actors()):
+        if time.monotonic() > patience:
+            raise StudyRunningError(
+                f"study {study.name!r} has a driver that lives on this cluster: wait for it, stop it, "
+                "or choose another --name"
+            )
+        time.sleep(0.5)

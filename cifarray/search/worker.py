@@ -8,8 +8,7 @@ it. Not here: how one epoch is trained (`cifarray.training`).
 import os
 import sys
 import traceback
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ray
 import ray.train
@@ -18,24 +17,9 @@ import torch
 
 from cifarray import storage
 from cifarray.config import TrainConfig
+from cifarray.search.orders import Failure, Order
 from cifarray.training import Diverged, Training
 from cifarray.training.checkpoint import load_checkpoint, save_checkpoint
-
-if TYPE_CHECKING:
-    from cifarray.search.worker_group import Order
-
-
-@dataclass(frozen=True)
-class Failure:
-    """How a rank's part of a trial ended before its time.
-
-    outcome: diverged, out_of_memory, failed, or lost (the connection to another rank broke).
-    clean: no collective of this rank is left half done, so the group can be used again if all ranks say so.
-    """
-
-    outcome: str
-    message: str
-    clean: bool
 
 
 def serve(settings: dict[str, Any]) -> None:
@@ -79,7 +63,7 @@ def serve(settings: dict[str, Any]) -> None:
             ray.get(host.failed.remote(generation, rank, order.lease, failure))
 
 
-def _move_in(order: "Order", rank: int, threads: int) -> Training:
+def _move_in(order: Order, rank: int, threads: int) -> Training:
     torch.set_num_threads(threads)
     checkpoint = load_checkpoint(order.checkpoint) if order.checkpoint else None
     return Training(
@@ -91,7 +75,7 @@ def _move_in(order: "Order", rank: int, threads: int) -> Training:
     )
 
 
-def _run_epoch(training: Training, order: "Order", rank: int, host: Any) -> None:
+def _run_epoch(training: Training, order: Order, rank: int, host: Any) -> None:
     """One epoch; rank 0 writes the checkpoint if one is due and answers."""
     metrics = training.run_epoch()
     if rank != 0:

@@ -16,53 +16,16 @@ import traceback
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 import ray
 from ray.util.state import get_actor
 
-if TYPE_CHECKING:
-    from cifarray.search.worker import Failure
+from cifarray.search.orders import Failure, GroupSettings, Order
 
 SETTLE_SECONDS = 10.0
 """How long the other ranks may take to come back to the mailbox after one rank failed; then the group is replaced."""
 COLLECTIVE_TIMEOUT_SECONDS = 600
-
-
-@dataclass(frozen=True)
-class GroupSettings:
-    """What every group of a study is made of."""
-
-    workers: int
-    cpus_per_worker: float
-    gpus_per_worker: float
-    scratch: str
-    """Folder for Train's own bookkeeping."""
-    marker: str
-    """Address of a file of the study that every worker must be able to see."""
-
-    @property
-    def threads(self) -> int:
-        return max(1, int(self.cpus_per_worker))
-
-    @property
-    def resources_per_worker(self) -> dict[str, float]:
-        resources = {"CPU": self.cpus_per_worker}
-        if self.gpus_per_worker:
-            resources["GPU"] = self.gpus_per_worker
-        return resources
-
-
-@dataclass(frozen=True)
-class Order:
-    """What a worker does next. `lease` numbers the stay of one trial in the group."""
-
-    kind: Literal["move_in", "epoch", "leave"]
-    lease: int = 0
-    config: dict[str, Any] = field(default_factory=dict)
-    checkpoint: str | None = None
-    folder: str = ""
-    """Where this trial's checkpoints go."""
 
 
 @dataclass
@@ -77,7 +40,7 @@ class Stay:
     wanted: int
     restarts: int = 0
     answers: dict[int, dict[str, Any]] = field(default_factory=dict)
-    failures: dict[int, "Failure"] = field(default_factory=dict)
+    failures: dict[int, Failure] = field(default_factory=dict)
     ending: dict[str, Any] | None = None
 
 
@@ -191,7 +154,7 @@ class WorkerGroup:
                 stay.epoch, stay.checkpoint = epoch, checkpoint
             self.changed.notify_all()
 
-    async def failed(self, generation: int, rank: int, lease: int, failure: "Failure") -> None:
+    async def failed(self, generation: int, rank: int, lease: int, failure: Failure) -> None:
         """A rank could not go on with the trial."""
         async with self.changed:
             stay = self.stay

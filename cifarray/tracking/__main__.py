@@ -40,7 +40,6 @@ QUIET = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "GIT_PYTHON_REFRESH": "quiet",
 }
-STRAY = ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_RUN_NAME", "MLFLOW_ACTIVE_MODEL_ID")
 
 log = logging.getLogger("cifarray.tracking")
 
@@ -83,7 +82,9 @@ def main() -> int:
     if not _acquire(lock, driver, args.grace):
         return _give_up(State.load(args.journal, args.tracking_uri, args.experiment), args.journal)
     with lock:
-        _prepare_environment()
+        for name, value in {**PATIENCE, **QUIET}.items():
+            os.environ.setdefault(name, value)
+        # Late: mlflow reads these variables, and takes a second that a waiting process need not spend.
         from cifarray.tracking.mirror import Mirror
 
         return follow(Mirror(args.journal, args.tracking_uri, args.experiment), driver, args.grace)
@@ -99,7 +100,7 @@ def follow(mirror: "Mirror", driver: Driver, grace: float) -> int:
             mirror.update(driver_gone=gone)
         except Exception as error:
             log.warning("%s: %s", type(error).__name__, error)
-            mirror.state.error = str(error).splitlines()[0][:300]
+            mirror.state.error = (str(error) or repr(error)).splitlines()[0][:300]
             mirror.state.save(mirror.journal)
             if gone and mirror.state.position == position:
                 deadline = min(deadline, time.monotonic() + grace)
@@ -107,7 +108,10 @@ def follow(mirror: "Mirror", driver: Driver, grace: float) -> int:
                 deadline = float("inf")
             if time.monotonic() >= deadline:
                 return _give_up(mirror.state, mirror.journal)
-            time.sleep(min(pause, LONGEST_LAST_PAUSE)) if gone else driver.pause(pause)
+            if gone:
+                time.sleep(min(pause, LONGEST_LAST_PAUSE))
+            else:
+                driver.pause(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
         else:
             if gone:
@@ -138,14 +142,6 @@ def _give_up(state: State, journal: Path) -> int:
     waiting = state.waiting(journal)
     log.warning("%d events wait in %s: the next command on the study sends them", waiting, journal)
     return EVENTS_WAIT
-
-
-def _prepare_environment() -> None:
-    """Before mlflow is imported: nobody's leftover run, no noise."""
-    for name in STRAY:
-        os.environ.pop(name, None)
-    for name, value in {**PATIENCE, **QUIET}.items():
-        os.environ.setdefault(name, value)
 
 
 if __name__ == "__main__":

@@ -121,7 +121,7 @@ class Mirror:
 
     def _send_run(self, client: MlflowClient, key: Key, change: Change) -> None:
         run_id, created = self._run_id(key), False
-        if False:
+        if not run_id and not self._searched:
             self._find_runs(client)
             run_id = self._run_id(key)
         if not run_id:

@@ -25,6 +25,7 @@ import time
 import uuid
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,7 @@ class BareLoop:
                 logits = self.module(self.images)
             loss = F.cross_entropy(logits.float(), self.labels)
             self.optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             self.optimizer.step()
         seconds = torch.tensor(time.perf_counter() - began)
         if self.world_size > 1:
@@ -122,7 +123,7 @@ plain_serve = worker.serve
 
 
 def serve_beside_bare_loop(settings: dict[str, Any]) -> None:
-    worker.Training = BesideBareLoop
+    worker.Training = BesideBareLoop  # type: ignore[attr-defined]
     plain_serve(settings)
 
 
@@ -289,9 +290,10 @@ def main() -> None:
         if flags.only != "bare":
             for title, base in bases.items():
                 for loader_workers in flags.loader_workers:
-                    with multiprocessing.get_context("spawn").Pool(1) as pool:
-                        arguments = (base, flags.threads, loader_workers, flags.turns)
-                        found = pool.apply(beside_lightning, arguments)
+                    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+                        found = process.submit(
+                            beside_lightning, base, flags.threads, loader_workers, flags.turns
+                        ).result()
                     rows += lightning_rows(title, loader_workers, found)
         if flags.only != "lightning":
             with connected(num_cpus=flags.threads):
@@ -325,4 +327,7 @@ def row(case: str, own: list[float], other: list[float], target: float) -> tuple
 
 
 if __name__ == "__main__":
-    main()
+    # Under its own name, so that the workers import what is defined here and need not get it pickled.
+    from tests.benchmarks import throughput
+
+    throughput.main()

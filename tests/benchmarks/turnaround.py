@@ -123,7 +123,7 @@ plain_serve = worker.serve
 
 
 def serve_timed(settings: dict[str, Any]) -> None:
-    worker.Training = TimedTraining
+    worker.Training = TimedTraining  # type: ignore[attr-defined]
     plain_serve(settings)
 
 
@@ -191,4 +191,7 @@ def spread(values: list[float]) -> tuple[str, str, str]:
 
 
 if __name__ == "__main__":
-    main()
+    # Under its own name, so that the workers import what is defined here and need not get it pickled.
+    from tests.benchmarks import turnaround
+
+    turnaround.main()

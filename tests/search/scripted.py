@@ -7,7 +7,7 @@ import asyncio
 import math
 from typing import Any
 
-from cifarray.search.worker_group import GroupSettings, Order
+from cifarray.search.orders import GroupSettings, Order
 
 
 def accuracy(config: dict[str, Any], epoch: int) -> float:

@@ -124,10 +124,21 @@ def test_a_study_whose_driver_lives_is_refused(ray_session, make_study, make_rec
     assert refused
 
 
-def test_what_can_never_fit_is_refused_before_anything_is_written(ray_session, make_study, make_recorder):
-    study = make_study(num_trials=1, workers=64)
+def test_what_can_never_fit_is_refused_and_can_be_mended_under_the_same_name(ray_session, make_study, make_recorder):
     with pytest.raises(StudyError, match="set --workers 2"):
-        run_study(study, make_recorder(), host=ScriptedGroup)
+        run_study(make_study(num_trials=1, workers=64), make_recorder(), host=ScriptedGroup)
+    mended = make_study(num_trials=1, workers=2)
+    assert run_study(mended, make_recorder(), host=ScriptedGroup).reason == "finished"
+
+
+def test_a_study_that_never_had_a_trial_may_change(ray_session, make_study, make_recorder):
+    def interrupt(event):
+        if event["kind"] == "group" and event["event"] == "started":
+            raise KeyboardInterrupt
+
+    assert run_study(make_study(num_trials=1), make_recorder(interrupt), host=ScriptedGroup).reason == "interrupted"
+    changed = make_study(num_trials=1, fixed={"optimizer.momentum": 0.8})
+    assert run_study(changed, make_recorder(), host=ScriptedGroup).reason == "finished"
 
 
 def test_an_interrupt_leaves_a_study_that_goes_on(ray_session, make_study, make_recorder):

@@ -126,13 +126,15 @@ def test_checkpoint_tag_is_the_latest_kept_one(journal):
     journal.trial(0)
     journal.epoch(0, 1, checkpoint="s3://bucket/1")
     journal.epoch(0, 2, checkpoint="s3://bucket/2")
-    journal.epoch(0, 3)
+    journal.epoch(0, 3, checkpoint="s3://bucket/3")
+    journal.epoch(0, 4)
 
     def tag_after_dropping(epoch: int) -> str | None:
         journal.write("dropped", trial=0, epoch=epoch, checkpoint=f"s3://bucket/{epoch}")
         return told(journal).changes[0].tags[CHECKPOINT_TAG]
 
-    assert told(journal).changes[0].tags[CHECKPOINT_TAG] == "s3://bucket/2"
+    assert told(journal).changes[0].tags[CHECKPOINT_TAG] == "s3://bucket/3"
+    assert tag_after_dropping(3) == "s3://bucket/2"
     assert tag_after_dropping(1) == "s3://bucket/2"
     assert tag_after_dropping(2) is None
 

@@ -115,7 +115,7 @@ def test_line_without_its_end_is_not_there_yet(journal, new_mirror, runs):
     assert set(runs()) == {"wrn"}
     journal.path.write_bytes(both)
     mirror.update()
-    assert set(runs()) == {"wrn", "wrn-0"}
+    assert runs()["wrn-0"].data.params["model.widen_factor"] == "2"
 
 
 def test_line_that_nobody_understands_is_left_out(journal, new_mirror, runs):

@@ -105,12 +105,11 @@ def test_a_runs_id_leads_to_its_checkpoint(address: str, monkeypatch: pytest.Mon
     run_id = "0123456789abcdef" * 2
     asked = []
 
-    def checkpoint_of_run(*arguments: str) -> str:
+    def checkpoint_of_run(*arguments: str | None) -> str:
         asked.append(arguments)
         return address
 
     monkeypatch.setattr("cifarray.tracking.checkpoint_of_run", checkpoint_of_run)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracker:5000")
     assert cifarray.load(run_id).classes == cifarray.load(address).classes
     cifarray.load(run_id, "sqlite:///here.db")
-    assert asked == [(run_id, "http://tracker:5000"), (run_id, "sqlite:///here.db")]
+    assert asked == [(run_id, None), (run_id, "sqlite:///here.db")]
