@@ -42,6 +42,7 @@ check: $(VENV)/.installed-check
 	$(BIN)/mypy
 
 ui: install
+	@echo "MLflow: http://127.0.0.1:$(PORT)/#/experiments/1/runs?workflowType=machine_learning"
 	$(BIN)/mlflow ui --host 127.0.0.1 --port $(PORT) --backend-store-uri '$(MLFLOW_TRACKING_URI)'
 
 # Jobs without a working dir start where `ray start` was run, and find the `python` that was on its PATH.

@@ -147,12 +147,11 @@ def test_a_driver_killed_five_times_decides_as_if_undisturbed(tmp_path, concurre
     for _ in range(5):
         process = start(tmp_path, "tune_wrn", "--name", "killed", *arguments)
         # After some epochs, and then somewhere within the next.
-        seen = moments.randrange(1, 3)
-        for _ in range(seen):
+        for _ in range(moments.randrange(1, 3)):
             wait_for_line(process, r"epoch \d/|^results")
         time.sleep(moments.random())
-        os.kill(process.pid, signal.SIGKILL)
-        process.communicate(timeout=60)
+        process.kill()
+        process.wait()
     code, text = run(tmp_path, "tune_wrn", "--name", "killed", *arguments)
     assert code == 0, text
     killed = decisions(tmp_path, "killed")

@@ -26,6 +26,9 @@ _RAY_KNOBS = {
     # Ctrl-C is the driver's: Tune's handler would wait for its actors first.
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "RAY_DEDUP_LOGS": "0",
+    # Actors and counters that every Train run would start for features that a worker group has no use for.
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    "RAY_TRAIN_METRICS_ENABLED": "0",
     # Tune's newer output prints a table whatever its verbosity.
     "RAY_AIR_NEW_OUTPUT": "0",
 }

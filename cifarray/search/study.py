@@ -108,7 +108,7 @@ class Study:
         """What must be the same for a study to go on; the number of trials may grow."""
         return {
             **self.space.to_dict(),
-            "scheduler": asdict(self.scheduler) if self.scheduler else None,
+            "scheduler": {"name": "asha", **asdict(self.scheduler)} if self.scheduler else None,
             "searcher": self.searcher,
             "seed": self.seed,
             "workers": self.workers,

@@ -111,7 +111,8 @@ class StudyState:
     def from_events(cls, events: Sequence[Mapping[str, Any]]) -> "StudyState":
         """A study as its journal tells it, from the first event (`study`) on."""
         first = events[0]
-        scheduler = Asha(**first["scheduler"]) if first["scheduler"] else None
+        settings = dict(first["scheduler"] or {})
+        scheduler = Asha(**settings) if settings.pop("name", None) == "asha" else None
         space = SearchSpace.from_dict(first["name"], first)
         state = cls(space, first["num_trials"], first["searcher"], scheduler, first["seed"])
         state.replay(events)

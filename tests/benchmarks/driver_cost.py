@@ -48,7 +48,7 @@ def main() -> None:
                     (f"{case}, to the last outcome", f"{cost.study:.1f}", f"≤ {TARGET_MS:.0f}"),
                     (f"{case}, to the end of tracking ({cost.unsent} events unsent)", f"{cost.tracked:.1f}", ""),
                     (f"{case}, CPU time of the driver", f"{cost.driver_cpu:.1f}", ""),
-                    (f"{case}, CPU time of the mirror", f"{cost.mirror_cpu:.1f}", ""),
+                    (f"{case}, CPU time of the mirror", f"{cost.mirror_cpu:.1f}" if cost.mirror_cpu else "–", ""),
                 ]
     print_table((f"{flags.trials} trials", "ms per trial", "target"), rows)
 
@@ -62,6 +62,7 @@ class Cost:
     driver_cpu: float
     """Of all its threads, to the last outcome."""
     mirror_cpu: float
+    """0 where the mirror was not waited for to its end: it then goes on in the background."""
     unsent: int
     """Events that MLflow lacks in the end."""
 

@@ -10,7 +10,7 @@ from cifarray.search.space import SearchSpace, log_uniform
 from cifarray.search.study import Study
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ray_session(cifarray_home):
     """A Ray with two CPUs whose workers find the modules of this folder."""
     from cifarray.search.cluster import connected
