@@ -27,7 +27,7 @@ $(VENV)/.installed-check: $(VENV)/.installed
 	@touch $@
 
 demo: install
-	$(BIN)/python jobs/tune_wrn.py --smoke --workers 2 --fresh --storage '$(STORAGE)'
+	$(BIN)/python jobs/tune_wrn.py --smoke --workers 2 --storage '$(STORAGE)'
 	@echo "open MLflow with: make ui"
 
 test: $(VENV)/.installed-test

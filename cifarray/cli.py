@@ -26,7 +26,7 @@ from cifarray.search.plan import StudyError
 from cifarray.search.pool import GroupStartError
 from cifarray.search.samplers import SEARCHERS
 from cifarray.search.space import SearchSpace, choice, parse_assignment, parse_domain, parse_value
-from cifarray.search.study import Study, StudyResult, run_study, set_aside
+from cifarray.search.study import Study, StudyResult, is_finished, run_study, set_aside
 from cifarray.search.study_state import Outcome
 
 SMOKE_DATA, SMOKE_LIMIT, SMOKE_TRIALS, SMOKE_EPOCHS = "synthetic:2000", 2000, 4, 2
@@ -217,7 +217,8 @@ def _run_and_conclude(study: Study, flags: argparse.Namespace, console: Console)
         console.print(f"data: {source}, generated images; --data names real ones", highlight=False)
     else:
         console.print(f"data: {source}", highlight=False, soft_wrap=True)
-    if flags.fresh:
+    # A smoke run that only showed the last one's results would prove nothing.
+    if flags.fresh or (flags.smoke and is_finished(study)):
         aside = set_aside(study)
         if aside:
             console.print(f"the study that was there is now {aside}", highlight=False, soft_wrap=True)

@@ -27,7 +27,6 @@ LIBRARIES = {
     "mlflow": {"tracking", "report"},
     "ray": {"search"},
     "optuna": {"search"},
-    "torchmetrics": {"training"},
 }
 
 

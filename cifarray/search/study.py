@@ -24,7 +24,7 @@ from cifarray.report.leaderboard import write_reports
 from cifarray.search import cluster
 from cifarray.search.asha import Asha
 from cifarray.search.driver import Measure, SchedulerAdapter, SearcherAdapter, StudyDriver
-from cifarray.search.journal import FILE_NAME, Journal, StudyRunningError
+from cifarray.search.journal import FILE_NAME, Journal, StudyRunningError, read_events
 from cifarray.search.orders import GroupSettings
 from cifarray.search.plan import StudyError, WorkerNeeds, default_cpus_per_worker, refuse_what_never_fits
 from cifarray.search.pool import Pool, cluster_nodes
@@ -228,6 +228,13 @@ def _tune(
     except BaseException:
         pool.close(timeout=0)
         raise
+
+
+def is_finished(study: Study) -> bool:
+    """Whether the study of this name came to its end."""
+    path = study.folder / FILE_NAME
+    events = read_events(path) if path.exists() else []
+    return bool(events) and events[-1]["kind"] == "ended" and events[-1]["reason"] == "finished"
 
 
 def set_aside(study: Study) -> str | None:

@@ -73,10 +73,8 @@ class WorkerGroup:
             from ray.train import FailureConfig, RunConfig, ScalingConfig
             from ray.train.torch import TorchConfig, TorchTrainer
 
-            from cifarray.search.worker import serve
-
             TorchTrainer(
-                serve,
+                _serve,
                 train_loop_config={
                     "host": host,
                     "threads": self.settings.threads,
@@ -276,6 +274,13 @@ class WorkerGroup:
         first = stay.order
         self.orders.append(Order("move_in", first.lease, first.config, stay.checkpoint, first.folder))
         self.orders.extend(Order("epoch", first.lease, folder=first.folder) for _ in range(stay.epoch, stay.wanted))
+
+
+def _serve(settings: dict[str, Any]) -> None:
+    """What Train runs on every worker. Host and controller handle it too, and need none of what it brings."""
+    from cifarray.search.worker import serve
+
+    serve(settings)
 
 
 def _any_dead(actors: list[str]) -> bool:
