@@ -41,7 +41,7 @@ from cifarray import storage
 from cifarray.config import TrainConfig, override
 from cifarray.data import open_store
 from cifarray.models import build
-from cifarray.search import worker
+from cifarray.search import worker, worker_group
 from cifarray.search.cluster import connected
 from cifarray.search.space import SearchSpace
 from cifarray.search.study import Study, run_study
@@ -115,16 +115,13 @@ class BesideBareLoopGroup(WorkerGroup):
     """A worker group whose workers train with `BesideBareLoop`."""
 
     def _fit(self, *arguments: Any) -> None:
-        worker.serve = serve_beside_bare_loop
+        worker_group._serve = serve_beside_bare_loop
         super()._fit(*arguments)
-
-
-plain_serve = worker.serve
 
 
 def serve_beside_bare_loop(settings: dict[str, Any]) -> None:
     worker.Training = BesideBareLoop  # type: ignore[attr-defined]
-    plain_serve(settings)
+    worker.serve(settings)
 
 
 def in_a_study(folder: Path, base: TrainConfig, workers: int, threads: int) -> tuple[list[float], list[float]]:

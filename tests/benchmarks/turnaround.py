@@ -34,7 +34,7 @@ from ray import tune
 from ray.tune.integration.ray_train import TuneReportCallback
 
 from cifarray.config import TrainConfig, override
-from cifarray.search import worker
+from cifarray.search import worker, worker_group
 from cifarray.search.cluster import connected
 from cifarray.search.space import SearchSpace, choice
 from cifarray.search.study import Study, run_study
@@ -115,16 +115,13 @@ class TimedGroup(WorkerGroup):
     """A worker group whose workers train with `TimedTraining`."""
 
     def _fit(self, *arguments: Any) -> None:
-        worker.serve = serve_timed
+        worker_group._serve = serve_timed
         super()._fit(*arguments)
-
-
-plain_serve = worker.serve
 
 
 def serve_timed(settings: dict[str, Any]) -> None:
     worker.Training = TimedTraining  # type: ignore[attr-defined]
-    plain_serve(settings)
+    worker.serve(settings)
 
 
 def warm(folder: Path, base: TrainConfig, trials: int) -> list[Mapping[str, Any]]:
