@@ -39,12 +39,12 @@ def rows(state: StudyState) -> list[dict[str, Any]]:
 
 def table(state: StudyState, limit: int = 10) -> Table:
     """The best `limit` trials for the terminal."""
-    drawn = Table(title=None, box=None, padding=(0, 2), header_style="bold")
+    drawn = Table(box=None, padding=(0, 1), header_style="bold")
     names = {path: short_name(path, state.space.domains) for path in state.space.domains}
-    for heading in ("#", "trial", "outcome", "epochs", "val accuracy", "params", "MACs", "images/s", "minutes"):
+    for heading in ("#", "trial", "outcome", "epochs", "val accuracy", "params", "images/s", "minutes"):
         drawn.add_column(heading, justify="left" if heading == "outcome" else "right", no_wrap=True)
     for path in state.space.domains:
-        drawn.add_column(names[path], justify="right")
+        drawn.add_column(names[path], justify="right", no_wrap=True)
     for row in rows(state)[:limit]:
         drawn.add_row(
             str(row["rank"]),
@@ -53,7 +53,6 @@ def table(state: StudyState, limit: int = 10) -> Table:
             str(row["epochs"]),
             percent(row["val_accuracy"]),
             short_count(row["num_params"]),
-            short_count(row["macs"]),
             f"{row['images_per_second']:,.0f}" if row["images_per_second"] else "–",
             f"{row['minutes']:.1f}",
             *(short_value(row[path]) for path in state.space.domains),
