@@ -12,7 +12,7 @@ from cifarray.search.study import run_study
 from cifarray.search.study_state import Outcome
 from cifarray.training.checkpoint import load_checkpoint
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def weights(result, number=0):
