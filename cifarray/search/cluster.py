@@ -7,6 +7,7 @@ import contextlib
 import json
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,28 +20,49 @@ FORWARDED = ("CIFARRAY_HOME",)
 def connected(num_cpus: int | None = None) -> Iterator[Any]:
     """Ray, joined where RAY_ADDRESS says or a cluster runs on this machine, else started here; shut down after.
 
-    num_cpus: for the cluster started here only. Raises ConnectionError from Ray if RAY_ADDRESS leads nowhere.
+    num_cpus: start one here in any case, with so many. Raises ConnectionError from Ray if RAY_ADDRESS leads nowhere.
     """
     import ray
 
     owned = not ray.is_initialized()
     if owned:
         variables = {name: os.environ[name] for name in FORWARDED if name in os.environ}
-        ray.init(
-            namespace=NAMESPACE,
-            num_cpus=num_cpus,
+        options: dict[str, Any] = {
+            "namespace": NAMESPACE,
             # With the dashboard off, Ray holds on to the placement groups of dead actors for long.
-            include_dashboard=True,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            runtime_env={"env_vars": variables} if variables else None,
-        )
+            "include_dashboard": True,
+            "log_to_driver": False,
+            "logging_level": logging.ERROR,
+            "runtime_env": {"env_vars": variables} if variables else None,
+        }
+        if num_cpus is not None:
+            ray.init(address="local", num_cpus=num_cpus, **options)
+        else:
+            ray.init(address=None if _head_answers() else "local", **options)
     _quiet()
     try:
         yield ray
     finally:
         if owned:
             ray.shutdown()
+
+
+def _head_answers() -> bool:
+    """Whether the cluster that Ray would join is there.
+
+    A head that was killed leaves its address behind, and Ray looks for it for minutes.
+    """
+    from ray._private.utils import read_ray_address
+
+    address = None if "RAY_ADDRESS" in os.environ else read_ray_address()
+    if not address:
+        return True
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host, int(port)), timeout=2.0):
+            return True
+    except OSError:
+        return False
 
 
 def _quiet() -> None:
