@@ -65,7 +65,8 @@ def test_a_killed_trial_actor_costs_neither_the_trial_nor_a_group(ray_session, m
 
     def kill_once(event):
         if event["kind"] == "epoch" and event["trial"] == 1 and not killed:
-            actors = list_actors(filters=[("class_name", "=", "Trial"), ("state", "=", "ALIVE")])
+            filters = [("class_name", "=", "Trial"), ("state", "=", "ALIVE")]
+            actors = list_actors(address=ray_session.get_runtime_context().gcs_address, filters=filters)
             killed.extend(actor.pid for actor in actors)
             for pid in killed:
                 os.kill(pid, signal.SIGKILL)
