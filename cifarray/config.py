@@ -52,6 +52,8 @@ class DataConfig(Part):
     (0.1 is 5,000 of CIFAR's 50,000), from 1 on a number of images, 0 trains on everything."""
     limit: Annotated[int, Field(gt=0)] | None = None
     """Stratified subset: at most this many training images remain after the validation split."""
+    grid: Literal[1, 2] = 1
+    """2: pictures of 2 × 2 images, of twice the side, whose labels are those of all four (`cifarray.data.grids`)."""
     crop_padding: Annotated[int, Field(ge=0)] = 4
     """Random crop after padding by this many pixels on every side; 0 turns it off."""
     padding_mode: Literal["zero", "reflect"] = "zero"
@@ -59,6 +61,11 @@ class DataConfig(Part):
     """Random horizontal flip."""
     cutout: Annotated[int, Field(ge=0)] = 0
     """Side of the square that cutout blanks (DeVries & Taylor 2017, arXiv:1708.04552, §3.2); 0 turns it off."""
+
+    @property
+    def input_size(self) -> int:
+        """Side of what the network sees."""
+        return self.image_size * self.grid
 
     @model_validator(mode="after")
     def _check(self) -> "DataConfig":
@@ -155,7 +162,7 @@ class TrainConfig(Part):
 def override(config: TrainConfig, values: Mapping[str, Any]) -> TrainConfig:
     """A new config with fields replaced by dotted path: `override(config, {"optimizer.lr": 0.2})`.
 
-    Raises ValueError if a path does not exist or a value breaks a field's rule.
+    Raises ValueError if a path does not exist or a value breaks a field's rule; an option of the model may be new.
     """
     tree = config.to_dict()
     for path, value in values.items():
@@ -163,7 +170,8 @@ def override(config: TrainConfig, values: Mapping[str, Any]) -> TrainConfig:
         *parents, leaf = path.split(".")
         for name in parents:
             node = node.get(name) if isinstance(node, dict) else None
-        if not isinstance(node, dict) or leaf not in node:
+        # Which options a network has is for its builder to say.
+        if not isinstance(node, dict) or (leaf not in node and parents != ["model"]):
             known = ", ".join(sorted(flatten(config.to_dict())))
             raise ValueError(f"{path} is not a field of the train config: choose one of {known}")
         node[leaf] = value

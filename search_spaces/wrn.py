@@ -5,11 +5,12 @@ Zagoruyko & Komodakis 2016, "Wide Residual Networks", arXiv:1605.07146: k and de
 """
 
 from cifarray import recipes
-from cifarray.search.space import SearchSpace, choice, log_uniform
+from cifarray.search.domains import choice, log_uniform
+from cifarray.search.space import SearchSpace
 
 space = SearchSpace(
     name="wrn",
-    base=recipes.wide_resnet_28_10(),
+    base=recipes.get("wide_resnet_28_10"),
     domains={
         "model.widen_factor": choice(1, 2, 4, 8, 10, 12),
         "model.depth": choice(16, 22, 28, 40),

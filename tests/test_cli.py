@@ -1,8 +1,10 @@
 """What a user types and reads: plans, errors in a sentence, exit codes. Nothing here starts Ray."""
 
+import re
+
 import pytest
 
-from cifarray import cli
+from cifarray import cli, recipes
 from search_spaces import wrn
 
 
@@ -38,7 +40,7 @@ def test_dry_run_shows_config_domains_trials_and_resources(capsys, storage):
         "  model.widen_factor in {1, 2}",
         "  schedule.name in {multistep, cosine}",
         "  optimizer.lr in 0.01..0.4 (log)",
-        "16 trials, searcher random, scheduler ASHA, rungs after epochs (1, 3)",
+        "16 trials, compared by val_accuracy, searcher random, scheduler none",
         "2 workers a trial, CPUs per worker auto, GPUs per worker auto; as many trials at once as fit",
     ):
         assert line in text.splitlines()
@@ -71,7 +73,7 @@ def test_the_environment_gives_the_defaults_of_its_flags(capsys, monkeypatch, tm
 
 def test_train_is_a_study_of_one_trial_or_of_one_for_each_seed(capsys):
     assert run("train", "--dry-run") == 0
-    assert "1 trials, searcher grid, scheduler none" in capsys.readouterr().out
+    assert "1 trials, compared by val_accuracy, searcher grid, scheduler none" in capsys.readouterr().out
     assert run("train", "wide_resnet_28_10", "--dry-run", "--seeds", "3", "--seed", "5") == 0
     text = capsys.readouterr().out
     assert "  seed in {5, 6, 7}" in text
@@ -83,7 +85,8 @@ def test_train_is_a_study_of_one_trial_or_of_one_for_each_seed(capsys):
     [
         ("train", ["wide_resnet_fats"], "recipe 'wide_resnet_fats' is not known"),
         ("train", ["--seeds", "0"], "seeds 0 is too few: choose 1 or more"),
-        ("tune", ["--set", "model.depht=16"], "model.depht is not a field of the train config"),
+        ("tune", ["--set", "optimizer.rate=16"], "optimizer.rate is not a field of the train config"),
+        ("tune", ["--data", "synthetic:200", "--set", "model.depht=16"], "model.depht is not an option of wide_resnet"),
         ("tune", ["--set", "optimizer.lr=-1"], "optimizer.lr -1 is not valid"),
         ("tune", ["--set", "optimizer.lr"], "'optimizer.lr' is not of the form field=value"),
         ("tune", ["--space", "optimizer.lr=0.2..0.1"], "range 0.2..0.1 is empty"),
@@ -107,3 +110,85 @@ def test_wrong_input_is_one_sentence_and_exit_code_2(capsys, command, arguments,
     assert said.startswith("error: ")
     assert sentence in said
     assert len(said.strip().splitlines()) == 1
+
+
+def test_asha_is_the_default_of_searches_but_not_where_schedules_vary(capsys):
+    assert run("tune", "--dry-run", "--epochs", "4") == 0
+    assert "scheduler ASHA, rungs after epochs (1, 3)" in capsys.readouterr().out
+    assert run("tune", "--dry-run", "--space", "schedule.name=multistep,cosine") == 0
+    text = capsys.readouterr().out
+    assert "scheduler none" in text
+    assert "warning" not in text
+    assert run("tune", "--dry-run", "--space", "schedule.name=multistep,cosine", "--scheduler", "asha") == 0
+    text = capsys.readouterr().out
+    assert "warning: ASHA compares trials after few epochs, where schedule.name decides" in text
+    assert "scheduler ASHA" in text
+
+
+def test_schedules_are_searched_around_the_recipe_that_is_named(capsys):
+    from search_spaces import lr_schedules
+
+    with pytest.raises(SystemExit):
+        cli.tune_recipe(lr_schedules.space, "wide_resnet_16_8", "wide_resnet_fast", ["densenet_bc_100_12", "--dry-run"])
+    text = capsys.readouterr().out
+    assert "study lr-schedules-densenet-bc-100-12" in text
+    assert "  schedule.gamma in {0.1, 0.2} where schedule.name is multistep" in text
+    assert "  optimizer.lr in 0.025..0.4 (log)" in text
+
+
+def test_compare_is_recipes_times_seeds_beside_a_linear_classifier(capsys):
+    with pytest.raises(SystemExit):
+        cli.compare(["resnet_fast"], ["pyramidnet_fast", "densenet_fast", "--seeds", "2", "--dry-run"])
+    text = capsys.readouterr().out
+    assert "  seed in {0, 1}" in text
+    assert "  recipe in {pyramidnet_fast, densenet_fast, linear}" in text
+    assert "6 trials" in text
+
+
+def test_a_final_comparison_holds_nothing_out(capsys):
+    with pytest.raises(SystemExit):
+        cli.compare(["resnet_fast"], ["--final", "--dry-run"])
+    text = capsys.readouterr().out
+    assert "study compare-final" in text
+    assert "  data.validation = 0" in text
+
+
+def test_list_shows_every_recipe_with_its_published_error(capsys):
+    assert run("train", "--list") == 0
+    text = capsys.readouterr().out
+    assert "36,479,194" in text
+    assert "4.00 % CIFAR-10" in text
+    assert all(name in text for name in recipes.RECIPES)
+
+
+def test_summary_shows_the_network_layer_by_layer(capsys):
+    assert run("train", "wide_resnet_fast", "--summary", "--data", "synthetic:200") == 0
+    text = capsys.readouterr().out
+    assert "Conv2d" in text
+    assert "Total params: 175,066" in text
+
+
+def test_a_metric_that_is_not_measured_is_refused_with_those_that_are(capsys):
+    assert run("train", "--dry-run", "--metric", "val_f1") == 2
+    assert "metric 'val_f1' is not measured here: choose one of val_accuracy, val_loss" in capsys.readouterr().err
+    assert run("train", "resnet13_grid", "--dry-run", "--metric", "val_f1") == 0
+    assert "compared by val_f1" in capsys.readouterr().out
+    assert run("train", "resnet13_grid", "--dry-run") == 0
+    assert "compared by val_map" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("wide_resnet_fast", "--set", "model.depth=27"), r"6n \+ 4 with n ≥ 1: choose 22 or 28"),
+        (("pyramidnet_110_48", "--set", "model.alpha=-1"), "model.alpha -1 is not a number > 0: choose 48, 84 or 270"),
+        (("densenet_40_12", "--set", "model.depth=41"), r"3n \+ 4 with n ≥ 1: choose 40 or 43"),
+        (("resnet_110", "--set", "model.depth=1001"), "choose 998 or 1004, or model.bottleneck=true for 1001"),
+        (("resnet_fast", "--set", "model.width=3"), "model.width is not an option of resnet: choose "),
+    ],
+)
+def test_a_network_that_cannot_be_is_refused_before_ray_starts(capsys, arguments, message):
+    assert run("train", *arguments, "--data", "synthetic:200") == 2
+    error = capsys.readouterr().err
+    assert re.search(message, error)
+    assert error.count("\n") == 1

@@ -34,7 +34,12 @@ def test_override_changes_the_named_fields_alone() -> None:
     assert before == TrainConfig()
 
 
-@pytest.mark.parametrize("path", ["optimizer.rate", "optimiser.lr", "epochs.first", "model.width", "lr", ""])
+def test_override_takes_an_option_of_the_model_that_the_config_does_not_have_yet() -> None:
+    """Which options there are is for the network's builder to say."""
+    assert override(TrainConfig(), {"model.variant": "post"}).model.options["variant"] == "post"
+
+
+@pytest.mark.parametrize("path", ["optimizer.rate", "optimiser.lr", "epochs.first", "model.width.more", "lr", ""])
 def test_override_refuses_a_path_that_is_no_field(path: str) -> None:
     with pytest.raises(ValueError, match=f"^{path} is not a field of the train config: choose one of .*optimizer.lr"):
         override(TrainConfig(), {path: 1})

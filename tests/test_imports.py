@@ -16,9 +16,9 @@ ALLOWED = {
     "training": {"config", "storage", "models", "data"},
     "recipes": {"config"},
     "tracking": {"config"},
-    "report": {"search"},
+    "report": {"search", "recipes", "models", "training"},
     "search": {"config", "storage", "models", "data", "training", "tracking", "report"},
-    "cli": {"config", "storage", "data", "recipes", "report", "search", "tracking"},
+    "cli": {"config", "storage", "models", "data", "training", "recipes", "report", "search", "tracking"},
     "__init__": {"training", "tracking"},
 }
 # Where a library may be imported at all.

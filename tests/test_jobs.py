@@ -38,6 +38,8 @@ def start(tmp_path, job, *arguments):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        # As from a terminal: whoever runs the tests in the background has made them deaf to Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
@@ -136,6 +138,39 @@ def test_ctrl_c_in_mid_epoch_ends_soon_and_says_how_to_go_on(tmp_path):
     assert "Traceback" not in text
     assert not [run_ for run_ in mlflow_runs(tmp_path) if run_[1] == "RUNNING"]
     assert not no_ray_process_of(process.pid)
+
+
+def artifacts(tmp_path, study, trial):
+    """Names of the artifacts of a trial's MLflow run."""
+    from mlflow import MlflowClient
+
+    runs = json.loads((tmp_path / "results" / study / "tracking.json").read_text())["runs"]
+    client = MlflowClient(f"sqlite:///{tmp_path}/results/mlflow.db")
+    return {file.path for file in client.list_artifacts(runs[str(trial)])}
+
+
+def test_recipes_are_compared_tested_and_lesioned(tmp_path):
+    arguments = ("resnet_fast", "--seeds", "2", "--data", "synthetic:1000", "--epochs", "1", "--final")
+    arguments += ("--set", "batch_size=64")
+    code, text = run(tmp_path, "compare", *arguments)
+    assert code == 0, text
+    for name in ("resnet_fast", "linear"):
+        assert re.search(rf"^ *{name} +\d+\.\d\d ± \d+\.\d\d % +2 ", text, re.MULTILINE), text
+    assert len(re.findall(r"the test split was opened 1 time for this trial", text)) == 4
+    code, text = run(tmp_path, "compare", *arguments)
+    assert code == 0, text
+    assert "was opened" not in text
+
+    arguments = ("preact_resnet_fast", "--data", "synthetic:1000", "--epochs", "1", "--set", "batch_size=64")
+    code, text = run(tmp_path, "train", *arguments, "--name", "one")
+    assert code == 0, text
+    code, text = run(tmp_path, "lesion", "one-0")
+    assert code == 0, text
+    assert "median rise over 2 downsampling blocks" in text
+    assert "median rise over 4 other blocks" in text
+    table = (tmp_path / "results" / "one" / "lesion-one-0.csv").read_text().splitlines()
+    assert len(table) == 1 + 6
+    assert {"lesion-one-0.png", "lesion-one-0.csv"} <= artifacts(tmp_path, "one", 0)
 
 
 @pytest.mark.parametrize("concurrent", [1, 2])

@@ -7,6 +7,7 @@ map and a few tensor operations on the device.
 from cifarray.data.augment import Augmentation, cutout, normalise
 from cifarray.data.draws import below, draw
 from cifarray.data.errors import DataError
+from cifarray.data.grids import grid_members, multi_hot, quarter_numbers, tile
 from cifarray.data.sources import resolve
 from cifarray.data.splits import epoch_order, split_indices
 from cifarray.data.store import ImageStore, open_store, prepare
@@ -19,9 +20,13 @@ __all__ = [
     "cutout",
     "draw",
     "epoch_order",
+    "grid_members",
+    "multi_hot",
     "normalise",
     "open_store",
     "prepare",
+    "quarter_numbers",
     "resolve",
     "split_indices",
+    "tile",
 ]

@@ -1,20 +1,23 @@
 """The leaderboard of a study: rows of plain values, as a table on the terminal, as CSV and as Markdown.
 
-Trials rank by the validation accuracy of their last epoch, which is also the epoch of the checkpoint that is kept; the
+Trials rank by the study's metric after their last epoch, which is also the epoch of the checkpoint that is kept; the
 best epoch of a noisy curve is never picked. Not here: which trials there are (`cifarray.search.study_state`).
 """
 
 import csv
 import io
 import json
+import statistics
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
-from cifarray.search.study_state import Outcome, StudyState, TrialRecord
+from cifarray.search.study_state import StudyState
+from cifarray.search.trial_record import Metric, Outcome, TrialRecord
 
-FIXED = ("rank", "trial", "outcome", "epochs", "val_accuracy", "val_loss", "num_params", "macs", "images_per_second")
+SIZES = ("num_params", "macs", "images_per_second", "minutes")
 
 
 def rows(state: StudyState) -> list[dict[str, Any]]:
@@ -25,8 +28,7 @@ def rows(state: StudyState) -> list[dict[str, Any]]:
             "trial": trial.number,
             "outcome": str(trial.outcome or "unfinished"),
             "epochs": trial.epoch,
-            "val_accuracy": trial.value,
-            "val_loss": trial.epochs[-1].get("val_loss") if trial.epochs else None,
+            **{name: trial.epochs[-1].get(name) if trial.epochs else None for name in measured(state)},
             "num_params": trial.num_params,
             "macs": trial.macs,
             "images_per_second": trial.epochs[-1].get("images_per_second") if trial.epochs else None,
@@ -37,11 +39,18 @@ def rows(state: StudyState) -> list[dict[str, Any]]:
     ]
 
 
+def measured(state: StudyState) -> list[str]:
+    """What validation gave, the study's metric first."""
+    known = {name for trial in state.trials.values() for metrics in trial.epochs[-1:] for name in metrics}
+    others = sorted(name for name in known if name.startswith("val_") and name != state.metric.name)
+    return [state.metric.name, *others]
+
+
 def table(state: StudyState, limit: int = 10) -> Table:
     """The best `limit` trials for the terminal."""
     drawn = Table(box=None, padding=(0, 1), header_style="bold")
     names = {path: short_name(path, state.space.domains) for path in state.space.domains}
-    for heading in ("#", "trial", "outcome", "epochs", "val accuracy", "params", "images/s", "minutes"):
+    for heading in ("#", "trial", "outcome", "epochs", state.metric.label, "params", "images/s", "minutes"):
         drawn.add_column(heading, justify="left" if heading == "outcome" else "right", no_wrap=True)
     for path in state.space.domains:
         drawn.add_column(names[path], justify="right", no_wrap=True)
@@ -51,7 +60,7 @@ def table(state: StudyState, limit: int = 10) -> Table:
             str(row["trial"]),
             row["outcome"],
             str(row["epochs"]),
-            percent(row["val_accuracy"]),
+            state.metric.show(row[state.metric.name]),
             short_count(row["num_params"]),
             f"{row['images_per_second']:,.0f}" if row["images_per_second"] else "–",
             f"{row['minutes']:.1f}",
@@ -63,7 +72,7 @@ def table(state: StudyState, limit: int = 10) -> Table:
 def write_reports(state: StudyState, folder: Path) -> list[str]:
     """leaderboard.csv, leaderboard.md and config.json in `folder`; returns their paths."""
     found = rows(state)
-    columns = [*FIXED, "minutes", *state.space.domains]
+    columns = ["rank", "trial", "outcome", "epochs", *measured(state), *SIZES, *state.space.domains]
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
@@ -85,11 +94,19 @@ def seeds_summary(state: StudyState) -> str | None:
     values = [t.value for t in state.trials.values() if t.outcome is Outcome.COMPLETED and t.value is not None]
     if set(state.space.domains) != {"seed"} or len(values) < 2:
         return None
-    mean = sum(values) / len(values)
-    deviation = (sum((value - mean) ** 2 for value in values) / (len(values) - 1)) ** 0.5
-    return (
-        f"validation accuracy {percent(mean)} ± {100 * deviation:.2f} (mean ± standard deviation of n = {len(values)})"
-    )
+    spread = mean_and_deviation(values, state.metric)
+    return f"{state.metric.label} {spread} (mean ± standard deviation of n = {len(values)})"
+
+
+def mean_and_deviation(values: Sequence[float], metric: Metric) -> str:
+    """`78.36 ± 0.45 %`; the deviation is that of a sample, and left out for a single value."""
+    mean = statistics.fmean(values)
+    if len(values) < 2:
+        return metric.show(mean)
+    deviation = statistics.stdev(values)
+    if metric.lower_is_better:
+        return f"{mean:.4f} ± {deviation:.4f}"
+    return f"{100 * mean:.2f} ± {100 * deviation:.2f} %"
 
 
 def describe_params(trial: TrialRecord) -> str:
@@ -112,10 +129,6 @@ def short_value(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ",".join(short_value(part) for part in value)
     return "–" if value is None else str(value)
-
-
-def percent(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.2f} %"
 
 
 def short_count(count: float) -> str:

@@ -13,8 +13,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from cifarray.report.leaderboard import describe_params, percent
-from cifarray.search.study_state import Outcome, StudyState, TrialRecord
+from cifarray.report.leaderboard import describe_params
+from cifarray.search.study_state import StudyState
+from cifarray.search.trial_record import Metric, Outcome, TrialRecord
 
 if TYPE_CHECKING:
     from cifarray.search.orders import GroupSettings
@@ -106,7 +107,8 @@ class LineView(Progress):
             self.say(f"trial {trial.number} starts{after}: {describe_params(trial)}")
         elif kind == "epoch":
             epochs = self.state.trials[event["trial"]].config["epochs"]
-            self.say(f"trial {event['trial']} epoch {event['epoch']}/{epochs}: {describe_metrics(event['metrics'])}")
+            told = describe_metrics(event["metrics"], self.state.metric)
+            self.say(f"trial {event['trial']} epoch {event['epoch']}/{epochs}: {told}")
         elif kind == "restart":
             self.say(f"trial {event['trial']} lost its workers ({event['restarts']}): goes on from its checkpoint")
         elif kind == "outcome":
@@ -150,7 +152,7 @@ class TableView(Progress):
             starting = dict(self.groups_starting)
         ended = [trial for trial in trials.values() if trial.outcome is not None]
         drawn = Table(box=None, padding=(0, 2), header_style="bold")
-        for heading in ("trial", "state", "epoch", "val accuracy", "images/s"):
+        for heading in ("trial", "state", "epoch", self.state.metric.label, "images/s"):
             drawn.add_column(heading, justify="left" if heading == "state" else "right", no_wrap=True)
         drawn.add_column("what varies", overflow="ellipsis", no_wrap=True)
         for trial in ended[-SHOWN_ENDED:]:
@@ -165,7 +167,7 @@ class TableView(Progress):
             waited = time.monotonic() - min(starting.values())
             summary.append(f"{len(starting)} worker group{'s' if len(starting) > 1 else ''} starting ({waited:.0f} s)")
         if best is not None:
-            summary.append(f"best {percent(best.value)} (trial {best.number})")
+            summary.append(f"best {self.state.metric.show(best.value)} (trial {best.number})")
         summary.append(f"{clock(time.monotonic() - self.began)} so far")
         if left is not None:
             summary.append(f"about {clock(left)} left")
@@ -178,18 +180,23 @@ class TableView(Progress):
             str(trial.number),
             state,
             f"{trial.epoch}/{trial.config['epochs']}",
-            percent(trial.value),
+            trial.metric.show(trial.value),
             f"{speed:,.0f}" if speed else "–",
             describe_params(trial),
             style=style,
         )
 
 
-def describe_metrics(metrics: Mapping[str, Any]) -> str:
+def describe_metrics(metrics: Mapping[str, Any], metric: Metric) -> str:
     """The telling ones of an epoch's metrics, in a line."""
     parts = [f"train loss {metrics['train_loss']:.3f}"] if "train_loss" in metrics else []
-    if "val_accuracy" in metrics:
-        parts.append(f"val accuracy {percent(metrics['val_accuracy'])}")
+    if metric.name in metrics:
+        parts.append(f"{metric.label} {metric.show(metrics[metric.name])}")
+    if "val_label_accuracy" in metrics:
+        # Most labels are not there, so the accuracy of saying no to all of them has to stand beside it.
+        no, right = metrics["val_label_accuracy_of_no"], metrics["val_label_accuracy"]
+        parts.append(f"per-label accuracy {100 * right:.1f} % (always no: {100 * no:.1f} %)")
+        parts.append(f"exact match {100 * metrics['val_exact_match']:.1f} %")
     if "images_per_second" in metrics:
         parts.append(f"{metrics['images_per_second']:,.0f} images/s")
     return ", ".join(parts)

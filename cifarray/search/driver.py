@@ -5,7 +5,7 @@ Not here: the decisions (`study_state`), setting all of it up (`study`).
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -16,21 +16,20 @@ from ray.tune.search import Searcher
 from cifarray import storage
 from cifarray.search.journal import Journal
 from cifarray.search.pool import Pool
-from cifarray.search.study_state import MAX_RESTARTS, Decision, Event, Outcome, StudyState, outcome_event
+from cifarray.search.sizes import Sizes
+from cifarray.search.study_state import MAX_RESTARTS, Event, StudyState, outcome_event
 from cifarray.search.trial import Answer
+from cifarray.search.trial_record import Decision, Outcome
 
 log = logging.getLogger(__name__)
-
-Measure = Callable[[Mapping[str, Any]], tuple[int, int]]
-"""Parameters and MACs of a train config (as a dict)."""
 
 
 class StudyDriver:
     """Moves trials through the pool. `checkpoints` is the address below which each trial has its folder."""
 
-    def __init__(self, state: StudyState, journal: Journal, pool: Pool, checkpoints: str, measure: Measure) -> None:
+    def __init__(self, state: StudyState, journal: Journal, pool: Pool, checkpoints: str, sizes: Sizes) -> None:
         self.state, self.journal, self.pool = state, journal, pool
-        self.checkpoints, self.measure = checkpoints, measure
+        self.checkpoints, self.sizes = checkpoints, sizes
         self.running: dict[str, tuple[int, str, int]] = {}
         """Tune's trial id → (number, group, lease)."""
         self.error: BaseException | None = None
@@ -59,15 +58,15 @@ class StudyDriver:
         if number not in self.state.trials:
             params = self.state.sample(number)
             config = self.state.space.config(params).to_dict()
-            num_params, macs = self.measure(config)
+            size = self.sizes.of(config)
             events.append(
                 {
                     "kind": "trial",
                     "trial": number,
                     "params": params,
                     "config": config,
-                    "num_params": num_params,
-                    "macs": macs,
+                    "num_params": size.num_params,
+                    "macs": size.macs,
                 }
             )
             self.state.replay(events)

@@ -1,5 +1,8 @@
 """What to try next: random, grid, or Optuna's TPE, each a pure function of (space, study seed, trial number, history).
 
+A field on a condition is asked for where the condition holds, and the searcher never hears of it elsewhere. Points that
+are not allowed (the network is too large) are drawn again, or left out of the grid.
+
 Nothing is remembered between two calls, so a study that was killed asks the same question again and gets the same
 answer. Optuna is used through ask and add_trial on a study that is rebuilt from the history at every ask: a few
 milliseconds, and conditional spaces and stopped trials are told as they are.
@@ -7,24 +10,30 @@ milliseconds, and conditional spaces and stopped trials are told as they are.
 
 import itertools
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from cifarray.search.space import Choice, Domain, Range, SearchSpace, Value
+from cifarray.search.domains import Choice, Domain, Range, Value, comparable
+from cifarray.search.space import SearchSpace
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
+    from optuna.trial import Trial
 
 SearcherName = Literal["random", "grid", "tpe"]
 SEARCHERS: tuple[SearcherName, ...] = ("random", "grid", "tpe")
+MAX_DRAWS = 1000
+"""Draws for one trial before the space is said to be empty."""
+MAX_ASKS = 50
+"""Of them, how many TPE makes; it does not learn from what was not allowed."""
 
 
 @dataclass(frozen=True)
 class Observation:
     """What a sampler learns from one earlier trial.
 
-    values: the selection metric (higher is better) per epoch, from epoch 1 on.
+    values: the score (higher is better) per epoch, from epoch 1 on.
     ended: whether the trial has an outcome; completed: whether it ran to its last epoch.
     """
 
@@ -34,21 +43,58 @@ class Observation:
     completed: bool
 
 
+class EmptySpaceError(ValueError):
+    """No point of the space is allowed, as far as can be seen."""
+
+
 def sample(
-    space: SearchSpace, searcher: SearcherName, seed: int, number: int, history: Sequence[Observation]
+    space: SearchSpace,
+    searcher: SearcherName,
+    seed: int,
+    number: int,
+    history: Sequence[Observation],
+    allowed: Callable[[dict[str, Any]], bool] = lambda params: True,
 ) -> dict[str, Any]:
-    """The params of trial `number` (from 0). Raises ValueError for an unknown searcher or a grid over a range."""
-    if searcher == "random":
-        source = random.Random(f"{seed}/{number}")
-        return {path: domain.draw(source) for path, domain in space.domains.items()}
+    """The params of trial `number` (from 0), which are `allowed`.
+
+    Raises ValueError for an unknown searcher or a grid over a range, EmptySpaceError if no allowed point was found.
+    """
     if searcher == "grid":
-        return next(itertools.islice(space.grid(), number, None))
-    if searcher == "tpe":
-        return _sample_tpe(space, seed, number, history)
-    raise ValueError(f"searcher {searcher!r} is unknown: choose one of {', '.join(SEARCHERS)}")
+        return next(itertools.islice(allowed_grid(space, allowed), number, None))
+    if searcher not in SEARCHERS:
+        raise ValueError(f"searcher {searcher!r} is unknown: choose one of {', '.join(SEARCHERS)}")
+    for attempt in range(MAX_DRAWS):
+        # The first draw is the one without limits.
+        key = f"{seed}/{number}" + (f"/{attempt}" if attempt else "")
+        if searcher == "tpe" and attempt < MAX_ASKS:
+            params = _ask_tpe(space, random.Random(key).getrandbits(32), history)
+        else:
+            params = _draw(space, random.Random(key))
+        if allowed(params):
+            return params
+    raise EmptySpaceError(
+        f"none of {MAX_DRAWS} points drawn from the space has a network of at most {_limits(space)}: "
+        "raise the limit, or add smaller values to the domains"
+    )
 
 
-def _sample_tpe(space: SearchSpace, seed: int, number: int, history: Sequence[Observation]) -> dict[str, Any]:
+def _draw(space: SearchSpace, source: random.Random) -> dict[str, Any]:
+    return space.point(lambda name, domain: domain.draw(source))
+
+
+def allowed_grid(
+    space: SearchSpace, allowed: Callable[[dict[str, Any]], bool] = lambda params: True
+) -> Iterator[dict[str, Any]]:
+    """The grid's points that are allowed, in order. Raises ValueError for a grid over a range."""
+    return filter(allowed, space.grid())
+
+
+def _limits(space: SearchSpace) -> str:
+    limits = [(space.max_params, "parameters"), (space.max_macs, "MACs")]
+    return " and ".join(f"{limit:,} {what}" for limit, what in limits if limit is not None)
+
+
+def _ask_tpe(space: SearchSpace, seed: int, history: Sequence[Observation]) -> dict[str, Any]:
     """Multivariate, grouped TPE with a constant liar for running trials (Bergstra et al. 2011; Optuna's TPESampler)."""
     import warnings
 
@@ -58,27 +104,38 @@ def _sample_tpe(space: SearchSpace, seed: int, number: int, history: Sequence[Ob
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        sampler = optuna.samplers.TPESampler(
-            multivariate=True, group=True, constant_liar=True, seed=random.Random(f"{seed}/{number}").getrandbits(32)
-        )
+        sampler = optuna.samplers.TPESampler(multivariate=True, group=True, constant_liar=True, seed=seed)
     study = optuna.create_study(direction="maximize", sampler=sampler)
-    distributions = {path: _distribution(domain) for path, domain in space.domains.items()}
     for observation in history:
         completed = observation.completed and bool(observation.values)
         # A stopped trial is told with its curve; a diverged one without any value, which TPE ranks last.
         unfinished = TrialState.PRUNED if observation.ended else TrialState.RUNNING
         state = TrialState.COMPLETE if completed else unfinished
+        found = {path: space.domain_at(path, observation.params) for path in observation.params}
+        known = {path: named for path, named in found.items() if named is not None}
         study.add_trial(
             create_trial(
                 state=state,
-                params={path: _tell(space.domains[path], value) for path, value in observation.params.items()},
-                distributions={path: distributions[path] for path in observation.params},
+                params={name: _tell(domain, observation.params[path]) for path, (name, domain) in known.items()},
+                distributions={name: _distribution(domain) for name, domain in known.values()},
                 intermediate_values=dict(enumerate(observation.values, start=1)),
                 value=observation.values[-1] if completed else None,
             )
         )
-    asked = study.ask(distributions)
-    return {path: _heard(domain, asked.params[path]) for path, domain in space.domains.items()}
+    # Asked one after the other: TPE has drawn each group of fields that were seen together, and gives what is asked.
+    asked = study.ask()
+    return space.point(lambda name, domain: _heard(domain, _suggest(asked, name, _distribution(domain))))
+
+
+def _suggest(asked: "Trial", path: str, distribution: "BaseDistribution") -> Any:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if isinstance(distribution, CategoricalDistribution):
+        return asked.suggest_categorical(path, distribution.choices)
+    if isinstance(distribution, IntDistribution):
+        return asked.suggest_int(path, distribution.low, distribution.high, log=distribution.log)
+    assert isinstance(distribution, FloatDistribution)
+    return asked.suggest_float(path, distribution.low, distribution.high, log=distribution.log)
 
 
 def _distribution(domain: Domain) -> "BaseDistribution":
@@ -94,14 +151,9 @@ def _distribution(domain: Domain) -> "BaseDistribution":
 
 def _tell(domain: Domain, value: Any) -> Any:
     if isinstance(domain, Choice):
-        return [_comparable(known) for known in domain.values].index(_comparable(value))
+        return [comparable(known) for known in domain.values].index(comparable(value))
     return value
 
 
 def _heard(domain: Domain, value: Any) -> Value:
     return domain.values[value] if isinstance(domain, Choice) else value
-
-
-def _comparable(value: Any) -> Any:
-    """A choice as the journal gives it back: tuples have become lists."""
-    return tuple(value) if isinstance(value, list) else value

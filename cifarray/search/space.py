@@ -1,200 +1,184 @@
-"""What varies: domains, and the search space = a base train config plus `{dotted field: domain}`.
+"""What varies: the search space = a base train config plus `{dotted field: domain}`, some of them on a condition.
 
-Here: the four kinds of domain, drawing a value from one, reading one from the command line, checking a space's corners.
-Not here: which point to try next (`cifarray.search.samplers`).
+Here: points, pinning, grids, checking a space's corners. Not here: domains (`cifarray.search.domains`), which point to
+try next (`cifarray.search.samplers`).
 """
 
 import itertools
-import math
-import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from cifarray.config import TrainConfig, flatten, override
+from cifarray.search import domains as domains_
+from cifarray.search.domains import AnyDomain, Cases, Domain, Range, Value, comparable
 
-Value = bool | int | float | str | tuple[float, ...] | None
 MAX_CORNERS = 4096
-
-
-@dataclass(frozen=True)
-class Choice:
-    """One of some values."""
-
-    values: tuple[Value, ...]
-
-    def __post_init__(self) -> None:
-        if not self.values:
-            raise ValueError("Choice() has no values: give at least one")
-
-    def draw(self, source: random.Random) -> Value:
-        return self.values[source.randrange(len(self.values))]
-
-    def corners(self) -> tuple[Value, ...]:
-        return self.values
-
-    def __str__(self) -> str:
-        return "{" + ", ".join(str(value) for value in self.values) + "}"
-
-
-@dataclass(frozen=True)
-class Range:
-    """A number from `low` to `high`, both included; uniform, or uniform in the logarithm."""
-
-    low: float
-    high: float
-    log: bool = False
-    integer: bool = False
-
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
-            raise ValueError(f"range {self.low}..{self.high} is empty: the first number must be below the second")
-        if self.log and self.low <= 0:
-            raise ValueError(f"range {self.low}..{self.high} cannot be logarithmic: its first number must be above 0")
-
-    def draw(self, source: random.Random) -> Value:
-        if self.integer:
-            if not self.log:
-                return source.randint(int(self.low), int(self.high))
-            drawn = math.exp(source.uniform(math.log(self.low - 0.5), math.log(self.high + 0.5)))
-            return min(max(round(drawn), int(self.low)), int(self.high))
-        if self.log:
-            return min(max(math.exp(source.uniform(math.log(self.low), math.log(self.high))), self.low), self.high)
-        return source.uniform(self.low, self.high)
-
-    def corners(self) -> tuple[Value, ...]:
-        return (int(self.low), int(self.high)) if self.integer else (self.low, self.high)
-
-    def __str__(self) -> str:
-        return f"{self.low:g}..{self.high:g}{' (log)' if self.log else ''}"
-
-
-Domain = Choice | Range
-
-
-def uniform(low: float, high: float) -> Range:
-    return Range(low, high)
-
-
-def log_uniform(low: float, high: float) -> Range:
-    return Range(low, high, log=True)
-
-
-def integers(low: int, high: int) -> Range:
-    return Range(low, high, integer=True)
-
-
-def choice(*values: Value) -> Choice:
-    return Choice(values)
+RECIPE = "recipe"
+"""The field of a point that names one of the space's `recipes`."""
 
 
 @dataclass(frozen=True)
 class SearchSpace:
     """A base train config and what varies around it.
 
-    Raises ValueError where it is made if a dotted path does not exist or a domain's end breaks a field's rule.
+    recipes: whole train configs by name; a domain of the field `recipe` chooses one in place of `base`.
+    max_params, max_macs: a network that is larger is not part of the space.
+    Raises ValueError where it is made if a dotted path does not exist, a condition is on a field that comes later, or a
+    corner breaks a field's rule.
     """
 
     name: str
     base: TrainConfig
-    domains: Mapping[str, Domain] = field(default_factory=dict)
+    domains: Mapping[str, AnyDomain] = field(default_factory=dict)
+    recipes: Mapping[str, TrainConfig] = field(default_factory=dict)
+    max_params: int | None = None
+    max_macs: int | None = None
 
     def __post_init__(self) -> None:
-        for path, domain in self.domains.items():
-            for value in domain.corners():
-                override(self.base, {path: value})
+        known = flatten(self.base.to_dict()).keys()
+        for number, (path, domain) in enumerate(self.domains.items()):
+            if domain.condition is not None:
+                on = domain.condition.path
+                if on not in list(self.domains)[:number] and on not in known:
+                    raise ValueError(
+                        f"{path} varies {domain.condition}, and {on} is neither a domain before it nor a field: "
+                        "name one that is"
+                    )
+        for corner in self.corners():
+            self.config(corner)
 
     def config(self, params: Mapping[str, Any]) -> TrainConfig:
         """The train config of one point of the space."""
-        return override(self.base, params)
+        rest = {path: value for path, value in params.items() if path != RECIPE}
+        base = self.recipes.get(params[RECIPE], self.base) if RECIPE in params else self.base
+        return override(base, rest)
 
     def pin(self, values: Mapping[str, Any]) -> "SearchSpace":
-        """Fields set to a value; their domains are removed."""
-        domains = {path: domain for path, domain in self.domains.items() if path not in values}
-        return replace(self, base=override(self.base, values), domains=domains)
+        """Fields set to a value; their domains are removed, and those on a condition that can no longer hold."""
+        pinned = {path: comparable(value) for path, value in values.items()}
 
-    def vary(self, domains: Mapping[str, Domain]) -> "SearchSpace":
+        def can_hold(domain: AnyDomain) -> bool:
+            on = domain.condition
+            return on is None or on.path not in pinned or pinned[on.path] in on.values
+
+        domains = {p: domain for p, domain in self.domains.items() if p not in pinned and can_hold(domain)}
+        recipes = {name: override(config, values) for name, config in self.recipes.items()}
+        return replace(self, base=override(self.base, values), domains=domains, recipes=recipes)
+
+    def vary(self, domains: Mapping[str, AnyDomain]) -> "SearchSpace":
         """Domains added or replaced."""
         return replace(self, domains={**self.domains, **domains})
+
+    def limited(self, max_params: int | None, max_macs: int | None) -> "SearchSpace":
+        """With limits in place of those it has; None leaves one as it is."""
+        return replace(
+            self,
+            max_params=self.max_params if max_params is None else max_params,
+            max_macs=self.max_macs if max_macs is None else max_macs,
+        )
+
+    def point(self, choose: Callable[[str, Domain], Value]) -> dict[str, Any]:
+        """A point: `choose` is asked for every field that varies there, in order, by the name of the field's domain."""
+        params: dict[str, Any] = {}
+        for path in self.domains:
+            found = self.domain_at(path, params)
+            if found is not None:
+                params[path] = choose(*found)
+        return params
+
+    def domain_at(self, path: str, params: Mapping[str, Any]) -> tuple[str, Domain] | None:
+        """The domain of a field where `params` are chosen, and its name; None where the field does not vary.
+
+        A field whose domain depends on another one has several, each with a name of its own.
+        """
+        domain = self.domains[path]
+        if domain.condition is None:
+            return path, domain
+        on = domain.condition.path
+        if on in params:
+            value = params[on]
+        elif on in self.domains:
+            return None
+        else:
+            value = flatten(self.base.to_dict())[on]
+        if comparable(value) not in domain.condition.values:
+            return None
+        return (f"{path} [{value}]", domain.at(value)) if isinstance(domain, Cases) else (path, domain)
 
     def grid(self) -> Iterator[dict[str, Any]]:
         """Every combination, the first domain slowest. Raises ValueError for a range: a grid needs choices."""
         for path, domain in self.domains.items():
-            if isinstance(domain, Range):
+            parts = [case for _, case in domain.cases] if isinstance(domain, Cases) else [domain]
+            if any(isinstance(part, Range) for part in parts):
                 raise ValueError(
                     f"{path} {domain} is a range and a grid needs choices: "
                     f"give some with --space {path}=a,b,c, or search with --searcher random"
                 )
-        choices = [domain.values for domain in self.domains.values() if isinstance(domain, Choice)]
-        for values in itertools.product(*choices):
-            yield dict(zip(self.domains, values, strict=True))
+        return self._combinations(list(self.domains))
 
     def grid_size(self) -> int:
-        return math.prod(len(d.values) for d in self.domains.values() if isinstance(d, Choice))
+        return sum(1 for _ in self.grid())
 
-    def extremes(self, prefix: str = "") -> Iterator[dict[str, Any]]:
-        """Every combination of the ends of those domains whose path starts with `prefix`, for checks before a search.
+    def corners(self, paths: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+        """Every combination of the ends of all domains, or of some and those that they depend on: for checks.
 
         At most MAX_CORNERS of them.
         """
-        ends = {path: domain.corners() for path, domain in self.domains.items() if path.startswith(prefix)}
-        for values in itertools.islice(itertools.product(*ends.values()), MAX_CORNERS):
-            yield dict(zip(ends, values, strict=True))
+        chosen = set(self.domains if paths is None else paths)
+        while True:
+            on = {domain.condition.path for path, domain in self.domains.items() if path in chosen and domain.condition}
+            if on <= chosen:
+                break
+            chosen |= on
+        return itertools.islice(self._combinations([path for path in self.domains if path in chosen]), MAX_CORNERS)
+
+    def model_corners(self) -> Iterator[dict[str, Any]]:
+        """The corners of what decides the network."""
+        return self.corners([path for path in self.domains if path == RECIPE or path.startswith("model.")])
+
+    def allows(self, num_params: int, macs: int) -> bool:
+        """Whether a network of that size is part of the space."""
+        too_many = self.max_params is not None and num_params > self.max_params
+        return not too_many and not (self.max_macs is not None and macs > self.max_macs)
 
     def to_dict(self) -> dict[str, Any]:
-        return {
+        known: dict[str, Any] = {
             "config": self.base.to_dict(),
             "domains": {path: asdict(domain) for path, domain in self.domains.items()},
         }
+        # Only what is there, so that a study stays the same when there come more ways to limit one.
+        if self.recipes:
+            known["recipes"] = {name: config.to_dict() for name, config in self.recipes.items()}
+        for limit in ("max_params", "max_macs"):
+            if getattr(self, limit) is not None:
+                known[limit] = getattr(self, limit)
+        return known
 
     @classmethod
     def from_dict(cls, name: str, values: Mapping[str, Any]) -> "SearchSpace":
         """The inverse of `to_dict`."""
-        domains: dict[str, Domain] = {
-            path: Choice(tuple(known["values"])) if "values" in known else Range(**known)
-            for path, known in values["domains"].items()
-        }
-        return cls(name, TrainConfig.from_dict(values["config"]), domains)
+        return cls(
+            name,
+            TrainConfig.from_dict(values["config"]),
+            {path: domains_.from_dict(known) for path, known in values["domains"].items()},
+            {name: TrainConfig.from_dict(known) for name, known in values.get("recipes", {}).items()},
+            values.get("max_params"),
+            values.get("max_macs"),
+        )
 
-
-def parse_value(text: str) -> Value:
-    """`0.1`, `4`, `true`, `none`, `[0.3,0.6]`, or a word, as typed on the command line."""
-    word = text.strip()
-    if word.startswith("[") and word.endswith("]"):
-        return tuple(float(part) for part in word[1:-1].split(",") if part.strip())
-    constants: dict[str, Value] = {"true": True, "false": False, "none": None, "null": None}
-    if word.lower() in constants:
-        return constants[word.lower()]
-    for number in (int, float):
-        try:
-            return number(word)
-        except ValueError:
-            continue
-    return word
-
-
-def parse_assignment(text: str) -> tuple[str, str]:
-    """`field=value` in two. Raises ValueError without the sign or a side."""
-    path, sign, value = text.partition("=")
-    if not sign or not path.strip() or not value.strip():
-        raise ValueError(f"{text!r} is not of the form field=value, for example model.depth=16")
-    return path.strip(), value.strip()
-
-
-def parse_domain(text: str, replaced: Domain | None = None) -> Domain:
-    """`a,b,c` a choice; `lo..hi` a range, logarithmic with `lo..hi:log` or if the domain that it replaces is."""
-    if ".." not in text:
-        return Choice(tuple(parse_value(part) for part in text.split(",")))
-    span, _, scale = text.partition(":")
-    low, high = (parse_value(part) for part in span.split("..", 1))
-    numbers = all(isinstance(end, int | float) and not isinstance(end, bool) for end in (low, high))
-    if not numbers or scale not in ("", "log", "linear"):
-        raise ValueError(f"{text!r} is not a range: write lo..hi, lo..hi:log or lo..hi:linear, with two numbers")
-    log = scale == "log" or (scale == "" and isinstance(replaced, Range) and replaced.log)
-    integer = isinstance(low, int) and isinstance(high, int)
-    if isinstance(replaced, Range):
-        integer = integer and replaced.integer
-    return Range(low, high, log=log, integer=integer)  # type: ignore[arg-type]
+    def _combinations(self, paths: list[str], chosen: dict[str, Any] | None = None) -> Iterator[dict[str, Any]]:
+        chosen = chosen or {}
+        if not paths:
+            yield dict(chosen)
+            return
+        path, *rest = paths
+        found = self.domain_at(path, chosen)
+        if found is None:
+            yield from self._combinations(rest, chosen)
+            return
+        for value in found[1].corners():
+            yield from self._combinations(rest, {**chosen, path: value})
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

@@ -14,28 +14,30 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from cifarray import storage
 from cifarray.data import open_store
-from cifarray.models import measure
 from cifarray.places import home
 from cifarray.report.leaderboard import write_reports
 from cifarray.search import cluster
 from cifarray.search.asha import Asha
-from cifarray.search.driver import Measure, SchedulerAdapter, SearcherAdapter, StudyDriver
-from cifarray.search.journal import FILE_NAME, Journal, StudyRunningError, read_events
+from cifarray.search.driver import SchedulerAdapter, SearcherAdapter, StudyDriver
+from cifarray.search.journal import Journal, StudyRunningError
 from cifarray.search.orders import GroupSettings
-from cifarray.search.plan import StudyError, WorkerNeeds, default_cpus_per_worker, refuse_what_never_fits
+from cifarray.search.plan import WorkerNeeds, default_cpus_per_worker, refuse_what_never_fits
 from cifarray.search.pool import Pool, cluster_nodes
 from cifarray.search.samplers import SearcherName
 from cifarray.search.signals import interruptible, uninterruptible
-from cifarray.search.space import SearchSpace, difference
+from cifarray.search.sizes import Sizes
+from cifarray.search.space import SearchSpace
+from cifarray.search.study_folder import open_journal
 from cifarray.search.study_state import StudyState
 from cifarray.search.trial import Trial
+from cifarray.search.trial_record import DEFAULT_METRIC, Metric
 from cifarray.search.worker_group import WorkerGroup
 from cifarray.tracking import Tracking, TrackingResult
-from cifarray.training import check_batch
+from cifarray.training import METRICS, check_batch
 
 DEAD_DRIVER_SECONDS = 15.0
 NAME_RULE = "letters, digits, '-', '_' and '.'"
@@ -57,6 +59,8 @@ class Study:
     scheduler: Asha | None = None
     searcher: SearcherName = "random"
     seed: int = 0
+    metric: Metric = DEFAULT_METRIC
+    """What trials are compared by."""
     workers: int = 1
     cpus_per_worker: float | None = None
     """None: as `plan.default_cpus_per_worker` says."""
@@ -65,6 +69,9 @@ class Study:
     concurrent: int | None = None
     """At most this many trials at once; None for as many as fit."""
     keep_checkpoints: int = 3
+
+    LIMITS: ClassVar[tuple[str, ...]] = ("recipes", "max_params", "max_macs")
+    """Parts of a study's identity that not every study has."""
 
     def __post_init__(self) -> None:
         if not self.name or not all(c.isalnum() or c in "-_." for c in self.name) or self.name.startswith("."):
@@ -80,9 +87,13 @@ class Study:
             )
         if self.searcher == "grid":
             next(self.space.grid())
-        sizes = {self.space.config(corner).batch_size for corner in self.space.extremes("batch_size")}
-        for size in sorted(sizes):
+        configs = [self.space.config(corner) for corner in self.space.corners(["recipe", "batch_size", "data.grid"])]
+        for size in sorted({config.batch_size for config in configs}):
             check_batch(size, self.workers)
+        for grid in sorted({config.data.grid for config in configs}):
+            known = [f"val_{name}" for name in METRICS[grid]]
+            if self.metric.name not in known:
+                raise ValueError(f"metric {self.metric.name!r} is not measured here: choose one of {', '.join(known)}")
 
     @property
     def folder(self) -> Path:
@@ -111,11 +122,20 @@ class Study:
             "scheduler": {"name": "asha", **asdict(self.scheduler)} if self.scheduler else None,
             "searcher": self.searcher,
             "seed": self.seed,
+            "metric": self.metric.name,
             "workers": self.workers,
         }
 
     def new_state(self) -> StudyState:
-        return StudyState(self.space, self.num_trials, self.searcher, self.scheduler, self.seed, self.keep_checkpoints)
+        return StudyState(
+            self.space,
+            self.num_trials,
+            self.searcher,
+            self.scheduler,
+            self.seed,
+            self.metric,
+            self.keep_checkpoints,
+        )
 
 
 class View(Protocol):
@@ -137,10 +157,6 @@ class StudyResult:
     reports: list[str] = field(default_factory=list)
 
 
-class StudyChangedError(StudyError):
-    """The study of this name in storage is another one."""
-
-
 def run_study(study: Study, view: View, host: type = WorkerGroup) -> StudyResult:
     """Run a study to its end, or on from where it was.
 
@@ -148,11 +164,14 @@ def run_study(study: Study, view: View, host: type = WorkerGroup) -> StudyResult
     Raises StudyChangedError, StudyRunningError, DataError, GroupStartError, and StudyError for what can never fit.
     """
     with ExitStack() as stack:
-        journal = _open_journal(study)
+        journal = open_journal(study)
         stack.callback(journal.close)
         state = study.new_state()
         state.replay(journal.events)
-        measure_config = _measurer(study)
+        data = study.space.base.data
+        sizes = Sizes(study.space, len(open_store(data.source, "train", data.image_size).classes))
+        sizes.check_corners()
+        state.allowed = sizes.allowed
         settings = None
         if not state.is_over():
             stack.enter_context(cluster.connected())
@@ -172,7 +191,7 @@ def run_study(study: Study, view: View, host: type = WorkerGroup) -> StudyResult
         try:
             with interruptible():
                 if settings is not None:
-                    _tune(study, state, journal, view, measure_config, settings, host, stack)
+                    _tune(study, state, journal, view, sizes, settings, host, stack)
             reason = "finished"
         except KeyboardInterrupt:
             reason = "interrupted"
@@ -193,7 +212,7 @@ def _tune(
     state: StudyState,
     journal: Journal,
     view: View,
-    measure_config: Measure,
+    sizes: Sizes,
     settings: GroupSettings,
     host: type,
     stack: ExitStack,
@@ -202,7 +221,7 @@ def _tune(
     from ray import tune
 
     pool = Pool(study.name, settings, journal.append, study.concurrent, cluster.can_grow(), host)
-    driver = StudyDriver(state, journal, pool, study.address, measure_config)
+    driver = StudyDriver(state, journal, pool, study.address, sizes)
     stack.callback(storage.delete_folder, settings.scratch)
     stack.callback(driver.close)
     view.start(study, state, settings)
@@ -230,28 +249,6 @@ def _tune(
         raise
 
 
-def is_finished(study: Study) -> bool:
-    """Whether the study of this name came to its end."""
-    path = study.folder / FILE_NAME
-    events = read_events(path) if path.exists() else []
-    return bool(events) and events[-1]["kind"] == "ended" and events[-1]["reason"] == "finished"
-
-
-def set_aside(study: Study) -> str | None:
-    """Move an existing study of this name out of the way; returns where it is now, None if there was none.
-
-    Raises StudyRunningError if its driver lives.
-    """
-    if not (study.folder / FILE_NAME).exists() and not storage.exists(study.marker):
-        return None
-    Journal(study.folder).close()
-    name = f"{study.name}.{time.strftime('%Y%m%d-%H%M%S')}"
-    study.folder.rename(study.folder.with_name(name))
-    if study.is_remote:
-        storage.move(study.address, storage.join(study.storage, name))
-    return storage.join(study.storage, name)
-
-
 def _group_settings(study: Study, state: StudyState) -> GroupSettings:
     """What a worker takes. Raises StudyError for what can never fit."""
     nodes = cluster_nodes()
@@ -265,58 +262,8 @@ def _group_settings(study: Study, state: StudyState) -> GroupSettings:
     return GroupSettings(study.workers, cpus, gpus, storage.join(study.address, "ray"), study.marker)
 
 
-def _open_journal(study: Study) -> Journal:
-    """The study's journal, new or to go on with. Raises StudyChangedError with what differs."""
-
-    def opened() -> Journal:
-        return Journal(study.folder, storage.join(study.address, "journal") if study.is_remote else None)
-
-    journal = opened()
-    if not journal.events:
-        return journal
-    known = {name: journal.events[0][name] for name in study.identity()}
-    changes = difference(known, json.loads(json.dumps(study.identity())))
-    if not changes:
-        return journal
-    tried = any(event["kind"] == "trial" for event in journal.events)
-    journal.close()
-    if tried:
-        raise StudyChangedError(
-            f"study {study.name!r} exists and differs ({'; '.join(changes)}): "
-            "run it as it was, choose another --name, or start anew with --fresh"
-        )
-    set_aside(study)
-    return opened()
-
-
 def _description(study: Study) -> dict[str, Any]:
     return {**study.identity(), "num_trials": study.num_trials, "storage": study.storage}
-
-
-def _measurer(study: Study) -> Measure:
-    """Counts parameters and MACs of a config; every corner of the space is built once, on the meta device, first.
-
-    Raises StudyError for a network that cannot be, DataError where there is no data.
-    """
-    base = study.space.base
-    num_classes = len(open_store(base.data.source, "train", base.data.image_size).classes)
-    known: dict[str, tuple[int, int]] = {}
-
-    def measure_config(config: Mapping[str, Any]) -> tuple[int, int]:
-        side = config["data"]["image_size"]
-        key = json.dumps([config["model"], side], sort_keys=True)
-        if key not in known:
-            options = {name: value for name, value in config["model"].items() if name != "name"}
-            try:
-                size = measure(config["model"]["name"], num_classes, side, options)
-            except ValueError as error:
-                raise StudyError(str(error)) from None
-            known[key] = (size.num_params, size.macs)
-        return known[key]
-
-    for corner in study.space.extremes("model."):
-        measure_config(study.space.config(corner).to_dict())
-    return measure_config
 
 
 def _versions() -> dict[str, str]:

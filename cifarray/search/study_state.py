@@ -5,83 +5,19 @@ checkpoints are kept, how trials rank. Every function that decides returns the e
 them to the journal first and applies them then. Not here: Ray, files, clocks.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
 from cifarray.search.asha import Asha
-from cifarray.search.samplers import Observation, SearcherName, sample
+from cifarray.search.samplers import Observation, SearcherName, allowed_grid, sample
 from cifarray.search.space import SearchSpace
+from cifarray.search.trial_record import DEFAULT_METRIC, OUTCOME_OF, Decision, Metric, Outcome, TrialRecord
 
 Event = dict[str, Any]
 
-METRIC = "val_accuracy"
-"""What trials are compared by: higher is better, the value of a trial is that of its last epoch."""
 MAX_RESTARTS = 3
 """A trial whose workers die this often ends as failed."""
-
-
-class Outcome(StrEnum):
-    """How a trial ended."""
-
-    COMPLETED = "completed"
-    STOPPED = "stopped"
-    DIVERGED = "diverged"
-    OUT_OF_MEMORY = "out_of_memory"
-    FAILED = "failed"
-
-
-class Decision(StrEnum):
-    """What follows an epoch."""
-
-    CONTINUE = "continue"
-    STOP = "stop"
-    COMPLETE = "complete"
-
-
-_OUTCOME_OF = {Decision.STOP: Outcome.STOPPED, Decision.COMPLETE: Outcome.COMPLETED}
-
-
-@dataclass
-class TrialRecord:
-    """One trial as the journal knows it; `epochs[i]` are the metrics after epoch i + 1."""
-
-    number: int
-    params: dict[str, Any]
-    config: dict[str, Any]
-    num_params: int = 0
-    macs: int = 0
-    epochs: list[dict[str, Any]] = field(default_factory=list)
-    decisions: list[Decision] = field(default_factory=list)
-    checkpoints: dict[int, str] = field(default_factory=dict)
-    outcome: Outcome | None = None
-    message: str = ""
-    outcome_recorded: bool = False
-    attempts: int = 0
-    restarts: int = 0
-    group: str = ""
-    seconds: float = 0.0
-    test: dict[str, Any] | None = None
-    test_openings: int = 0
-
-    @property
-    def epoch(self) -> int:
-        """Epochs done."""
-        return len(self.epochs)
-
-    @property
-    def values(self) -> tuple[float, ...]:
-        return tuple(metrics[METRIC] for metrics in self.epochs if METRIC in metrics)
-
-    @property
-    def value(self) -> float | None:
-        return self.epochs[-1].get(METRIC) if self.epochs else None
-
-    @property
-    def checkpoint(self) -> tuple[int, str] | None:
-        """The newest: (epoch, address)."""
-        return max(self.checkpoints.items()) if self.checkpoints else None
 
 
 @dataclass(frozen=True)
@@ -97,15 +33,21 @@ class Assignment:
 
 @dataclass
 class StudyState:
-    """A study's plan and the trials so far."""
+    """A study's plan and the trials so far.
+
+    allowed: whether a point's network is within the space's limits; it is asked before the point becomes a trial.
+    """
 
     space: SearchSpace
     num_trials: int
     searcher: SearcherName
     scheduler: Asha | None
     seed: int
+    metric: Metric = DEFAULT_METRIC
     keep_checkpoints: int = 3
+    allowed: Callable[[dict[str, Any]], bool] = lambda params: True
     trials: dict[int, TrialRecord] = field(default_factory=dict)
+    _grid_size: int | None = None
 
     @classmethod
     def from_events(cls, events: Sequence[Mapping[str, Any]]) -> "StudyState":
@@ -114,7 +56,8 @@ class StudyState:
         settings = dict(first["scheduler"] or {})
         scheduler = Asha(**settings) if settings.pop("name", None) == "asha" else None
         space = SearchSpace.from_dict(first["name"], first)
-        state = cls(space, first["num_trials"], first["searcher"], scheduler, first["seed"])
+        metric = Metric(first["metric"])
+        state = cls(space, first["num_trials"], first["searcher"], scheduler, first["seed"], metric)
         state.replay(events)
         return state
 
@@ -137,6 +80,7 @@ class StudyState:
             config=event["config"],
             num_params=event["num_params"],
             macs=event["macs"],
+            metric=self.metric,
         )
 
     def _on_start(self, event: Mapping[str, Any]) -> None:
@@ -151,8 +95,8 @@ class StudyState:
         trial.seconds += event["metrics"].get("epoch_seconds", 0.0)
         if event["checkpoint"]:
             trial.checkpoints[event["epoch"]] = event["checkpoint"]
-        if trial.decisions[-1] in _OUTCOME_OF:
-            trial.outcome = _OUTCOME_OF[trial.decisions[-1]]
+        if trial.decisions[-1] in OUTCOME_OF:
+            trial.outcome = OUTCOME_OF[trial.decisions[-1]]
 
     def _on_restart(self, event: Mapping[str, Any]) -> None:
         self.trials[event["trial"]].restarts = event["restarts"]
@@ -173,7 +117,11 @@ class StudyState:
     @property
     def budget(self) -> int:
         """Trials in all; a grid may have fewer points than were asked for."""
-        return min(self.num_trials, self.space.grid_size()) if self.searcher == "grid" else self.num_trials
+        if self.searcher != "grid":
+            return self.num_trials
+        if self._grid_size is None:
+            self._grid_size = sum(1 for _ in allowed_grid(self.space, self.allowed))
+        return min(self.num_trials, self._grid_size)
 
     def unfinished(self) -> list[TrialRecord]:
         return [trial for trial in self.trials.values() if trial.outcome is None]
@@ -199,13 +147,13 @@ class StudyState:
         history = [
             Observation(
                 params=trial.params,
-                values=trial.values if trial.outcome is not Outcome.DIVERGED else (),
+                values=trial.scores if trial.outcome is not Outcome.DIVERGED else (),
                 ended=trial.outcome is not None,
                 completed=trial.outcome is Outcome.COMPLETED,
             )
             for trial in tried
         ]
-        return sample(self.space, self.searcher, self.seed, number, history)
+        return sample(self.space, self.searcher, self.seed, number, history, self.allowed)
 
     def assignment(self, number: int) -> Assignment:
         """Where a trial goes on: after its newest checkpoint, or from the start."""
@@ -231,8 +179,9 @@ class StudyState:
         if epoch >= epochs:
             decision = Decision.COMPLETE
         elif self.scheduler and epoch in self.scheduler.rungs(epochs):
-            others = [t.epochs[epoch - 1][METRIC] for t in self.trials.values() if t is not trial and t.epoch >= epoch]
-            if not self.scheduler.goes_on(metrics[METRIC], others):
+            name, score = self.metric.name, self.metric.score
+            others = [t.epochs[epoch - 1] for t in self.trials.values() if t is not trial and t.epoch >= epoch]
+            if not self.scheduler.goes_on(score(metrics[name]), [score(known[name]) for known in others]):
                 decision = Decision.STOP
         events: list[Event] = [
             {
@@ -244,8 +193,8 @@ class StudyState:
                 "checkpoint": checkpoint,
             }
         ]
-        if decision in _OUTCOME_OF:
-            events.append(outcome_event(number, _OUTCOME_OF[decision]))
+        if decision in OUTCOME_OF:
+            events.append(outcome_event(number, OUTCOME_OF[decision]))
         return decision, events
 
     def after_loss(self, number: int, reason: str) -> list[Event]:
@@ -277,7 +226,7 @@ class StudyState:
             return (
                 trial.outcome is not Outcome.COMPLETED,
                 -share,
-                -(value if value is not None else float("-inf")),
+                -(self.metric.score(value) if value is not None else float("-inf")),
                 trial.number,
             )
 

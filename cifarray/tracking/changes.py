@@ -20,9 +20,6 @@ STUDY_TAG = "cifarray.study"
 TRIAL_TAG = "cifarray.trial"
 CHECKPOINT_TAG = "cifarray.checkpoint"
 
-SELECTED = "val_accuracy"
-"""The metric whose best value so far is a curve of the parent run."""
-
 RUNNING, FINISHED, FAILED, KILLED = "RUNNING", "FINISHED", "FAILED", "KILLED"
 OUTCOME_STATUS = {
     "completed": FINISHED,
@@ -70,7 +67,9 @@ class StudyRuns:
         self._last_epoch: dict[int, int] = {}
         self._checkpoints: dict[int, list[str]] = {}
         self._epochs = 0
-        self._best = float("-inf")
+        self._metric = ""
+        """The study's, whose best value so far is a curve of the parent run."""
+        self._best: float | None = None
         self._now = 0
 
     def apply(self, event: Mapping[str, Any]) -> None:
@@ -99,6 +98,8 @@ class StudyRuns:
                 self._drop(event["trial"], event["checkpoint"])
             case "test":
                 self._test(event)
+            case "lesion":
+                self._lesion(event)
             case "ended":
                 self._ended(event)
 
@@ -109,9 +110,9 @@ class StudyRuns:
                 self._set_status(key, KILLED)
 
     def _study(self, event: Mapping[str, Any]) -> None:
-        self.name, self.id = event["name"], event["id"]
+        self.name, self.id, self._metric = event["name"], event["id"], event["metric"]
         change = self._change(PARENT)
-        plan = {name: event[name] for name in ("num_trials", "workers", "seed", "scheduler", "searcher")}
+        plan = {name: event[name] for name in ("num_trials", "workers", "seed", "metric", "scheduler", "searcher")}
         change.params |= {name: brief(value) for name, value in flatten({**event["config"], "study": plan}).items()}
         change.tags |= {STUDY_TAG: self.id, "mlflow.note.content": _clip(describe(event), TAG_LENGTH)}
         self._set_status(PARENT, RUNNING)
@@ -125,7 +126,9 @@ class StudyRuns:
         change = self._change(event["trial"])
         # Named so that they come after the searched fields: the compare page opens with the first three that differ.
         sizes = {"size.num_params": event["num_params"], "size.macs": event["macs"]}
-        change.params |= {name: brief(value) for name, value in {**flatten(event["config"]), **sizes}.items()}
+        # What was chosen may be more than fields of the config: the recipe's name.
+        known = {**event["params"], **flatten(event["config"]), **sizes}
+        change.params |= {name: brief(value) for name, value in known.items()}
         varied = ", ".join(f"{name}={brief(value)}" for name, value in event["params"].items())
         change.tags |= {
             STUDY_TAG: self.id,
@@ -143,18 +146,22 @@ class StudyRuns:
             self._epochs += 1
             change = self._change(trial)
             # The compare page opens with the metric that came first.
-            names = sorted(metrics.keys() - {"epoch"}, key=lambda name: (name != SELECTED, name))
+            names = sorted(metrics.keys() - {"epoch"}, key=lambda name: (name != self._metric, name))
             change.points += [self._point(name, metrics[name], epoch) for name in names]
-            if metrics.get(SELECTED, self._best) > self._best:
-                self._best = metrics[SELECTED]
+            value = metrics.get(self._metric)
+            if value is not None and (self._best is None or self._is_better(value, self._best)):
+                self._best = value
                 # Over the epochs that the study has spent: the curve by which searches are compared.
-                best = self._point(f"best_{SELECTED}", self._best, self._epochs)
+                best = self._point(f"best_{self._metric}", value, self._epochs)
                 self._change(PARENT).points.append(best)
         if event["checkpoint"] is not None:
             kept = self._checkpoints.setdefault(trial, [])
             if event["checkpoint"] not in kept:
                 kept.append(event["checkpoint"])
             self._change(trial).tags[CHECKPOINT_TAG] = kept[-1]
+
+    def _is_better(self, value: float, than: float) -> bool:
+        return value < than if self._metric.endswith("loss") else value > than
 
     def _drop(self, trial: int, checkpoint: str) -> None:
         kept = self._checkpoints.get(trial, [])
@@ -174,6 +181,11 @@ class StudyRuns:
         opening = event["opening"]
         change.points += [self._point(name, value, opening) for name, value in event["metrics"].items()]
         change.tags["test_openings"] = str(opening)
+
+    def _lesion(self, event: Mapping[str, Any]) -> None:
+        change = self._change(event["trial"])
+        change.points += [self._point(name, value, 0) for name, value in event["metrics"].items()]
+        change.artifacts += event["artifacts"]
 
     def _ended(self, event: Mapping[str, Any]) -> None:
         change = self._change(PARENT)
@@ -248,6 +260,8 @@ def _decider(value: Any) -> str:
 
 
 def _domain(domain: Mapping[str, Any]) -> str:
+    if "cases" in domain:
+        return " or ".join(_domain(case) for _, case in domain["cases"])
     if "values" in domain:
         return "{" + ", ".join(brief(value) for value in domain["values"]) + "}"
     return f"{domain['low']:g}..{domain['high']:g}{' (log)' if domain['log'] else ''}"

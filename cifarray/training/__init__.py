@@ -6,7 +6,17 @@ Not here: what is trained on (`cifarray.data`), what is trained (`cifarray.model
 
 from cifarray.training.batches import check_batch
 from cifarray.training.classifier import Classifier, load_classifier
-from cifarray.training.evaluate import evaluate_split
+from cifarray.training.evaluate import evaluate, evaluate_split
 from cifarray.training.loop import Diverged, Training
+from cifarray.training.task import METRICS
 
-__all__ = ["Classifier", "Diverged", "Training", "check_batch", "evaluate_split", "load_classifier"]
+__all__ = [
+    "METRICS",
+    "Classifier",
+    "Diverged",
+    "Training",
+    "check_batch",
+    "evaluate",
+    "evaluate_split",
+    "load_classifier",
+]

@@ -48,9 +48,18 @@ class Classifier(nn.Module):
         return logits.float()
 
     def classify(self, images: Tensor) -> list[str]:
-        """The name of the likeliest class of each image. Raises ValueError as `forward` does."""
+        """The name of the likeliest class of each image; of a grid all that it shows, joined by commas.
+
+        Raises ValueError as `forward` does.
+        """
         with torch.inference_mode():
-            return [self.classes[index] for index in self(images).argmax(1).tolist()]
+            logits = self(images)
+        if self.config.data.grid == 1:
+            return [self.classes[index] for index in logits.argmax(1).tolist()]
+        return [
+            ", ".join(name for name, there in zip(self.classes, row, strict=True) if there)
+            for row in (logits > 0).tolist()
+        ]
 
 
 def load_classifier(address: str) -> Classifier:

@@ -22,5 +22,10 @@ def set_determinism(deterministic: bool) -> None:
 
 def seed_torch(purpose: str, *numbers: int) -> None:
     """Seeds torch's generators on all devices by a hash: "weights", seed or "dropout", seed, epoch, rank."""
+    torch.manual_seed(hashed_seed(purpose, *numbers))
+
+
+def hashed_seed(purpose: str, *numbers: int) -> int:
+    """A seed of 64 bits; different purposes and numbers give unrelated ones."""
     text = " ".join([purpose, *map(str, numbers)])
-    torch.manual_seed(int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little"))
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")

@@ -12,21 +12,21 @@ from typing import Any, cast
 
 import torch
 import torch.distributed as dist
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from cifarray.config import TrainConfig
-from cifarray.data import Augmentation, epoch_order, open_store, split_indices
-from cifarray.models import build
+from cifarray.data import epoch_order, open_store, split_indices
+from cifarray.models import build, seed_shared_draws
 from cifarray.training.batches import check_batch, count_steps, rank_rows
 from cifarray.training.classifier import Classifier
-from cifarray.training.determinism import seed_torch, set_determinism
+from cifarray.training.determinism import hashed_seed, seed_torch, set_determinism
 from cifarray.training.evaluate import evaluate
 from cifarray.training.memory import peak_bytes, reset_peak
 from cifarray.training.optimizer import build_optimizer
 from cifarray.training.precision import autocast, resolve
 from cifarray.training.schedule import build_schedule
+from cifarray.training.task import GridLabels, SingleLabel, Task
 
 _STEPS_BETWEEN_CHECKS = 50
 """Looking whether the loss is finite waits for the device and for the other ranks."""
@@ -73,9 +73,13 @@ class Training:
         fits_on_gpu = device.type == "cuda" and store.images.nbytes <= _MOST_BYTES_ON_GPU
         self.images = store.images.to(device) if fits_on_gpu else store.images
         self.labels = store.labels.to(self.images.device)
-        self.augment = Augmentation(config.data, store.mean, store.std)
+        self.task: Task
+        if config.data.grid == 2:
+            self.task = GridLabels(config, store, self.images, self.labels, device, self.train_rows)
+        else:
+            self.task = SingleLabel(config, store, self.images, self.labels, device)
         self.data = {"classes": list(store.classes), "mean": list(store.mean), "std": list(store.std)}
-        self.data["image_size"] = store.side
+        self.data["image_size"] = config.data.input_size
 
         seed_torch("weights", config.seed)
         self.network = build(config.model.name, len(store.classes), **config.model.options).to(device)
@@ -96,13 +100,15 @@ class Training:
         """Trains one epoch and evaluates. Collective; every rank gets the same metrics.
 
         epoch (from 1), train_loss (with label smoothing), train_accuracy (on augmented images, while training),
-        val_loss, val_accuracy (neither if nothing is held out), lr (of the last step), images_per_second (of all ranks,
-        training alone), epoch_seconds, peak_memory_bytes (of the largest rank). Accuracies are in 0..1.
+        val_loss, val_accuracy (on grids `val_` and the metrics of `evaluate`; none if nothing is held out), lr (of the
+        last step), images_per_second (of all ranks, training alone; a grid counts as one), epoch_seconds,
+        peak_memory_bytes (of the largest rank). Accuracies are in 0..1.
         Raises Diverged if the loss is not finite.
         """
         config, epoch = self.config, self.epoch + 1
         began = time.perf_counter()
         seed_torch("dropout", config.seed, epoch, self.rank)
+        seed_shared_draws(self.network, hashed_seed("shared", config.seed, epoch))
         self.network.train()
         order = epoch_order(self.train_rows, config.seed, epoch).to(self.images.device)
         totals = torch.zeros(2, dtype=torch.float64, device=self.device)  # loss, correct
@@ -110,10 +116,12 @@ class Training:
         for step in range(self.steps_per_epoch):
             self.step = step
             rows = rank_rows(order, step, config.batch_size, self.rank, self.world_size)
-            images, labels = self._batch(rows, epoch)
+            images, targets = self.task.batch(rows, epoch)
+            if not config.channels_last:
+                images = images.contiguous()
             with autocast(config.precision, self.device):
                 logits = self.module(images)
-            loss = F.cross_entropy(logits.float(), labels, label_smoothing=config.label_smoothing)
+            loss = self.task.loss(logits.float(), targets)
             self.in_backward = True
             self.optimizer.zero_grad()
             self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
@@ -125,7 +133,7 @@ class Training:
             self.scaler.update()
             self.schedule.step()
             self.in_backward = False
-            totals += torch.stack([loss.detach(), (logits.argmax(1) == labels).sum()])
+            totals += torch.stack([loss.detach(), self.task.correct(logits.detach(), targets)])
             if (step + 1) % _STEPS_BETWEEN_CHECKS == 0:
                 self._raise_unless_finite(self._reduced(totals)[0], "training loss")
         loss_sum, correct = self._reduced(totals)
@@ -140,9 +148,8 @@ class Training:
             "train_accuracy": correct / num_images,
         }
         if len(self.val_rows):
-            metrics["val_loss"], metrics["val_accuracy"] = evaluate(
-                self.classifier, self.images, self.labels, self.val_rows, self.rank, self.world_size
-            )
+            evaluated = evaluate(self.classifier, self.images, self.labels, self.val_rows, self.rank, self.world_size)
+            metrics |= {f"val_{name}": value for name, value in evaluated.items()}
             self._raise_unless_finite(metrics["val_loss"], "validation loss")
         slowest = [train_seconds, time.perf_counter() - began, peak_bytes(self.device)]
         train_seconds, epoch_seconds, peak = self._reduced(
@@ -215,20 +222,13 @@ class Training:
         resumed run would have its first batch grouped otherwise than the undisturbed one.
         """
         before = [buffer.clone() for buffer in self.network.buffers()]
-        share, side = self.config.batch_size // self.world_size, self.images.shape[1]
+        share, side = self.config.batch_size // self.world_size, self.config.data.input_size
         with autocast(self.config.precision, self.device):
             logits = self.module(torch.zeros(share, 3, side, side, device=self.device))
         logits.sum().backward()
         self.optimizer.zero_grad()
         for buffer, value in zip(self.network.buffers(), before, strict=True):
             buffer.copy_(value)
-
-    def _batch(self, rows: Tensor, epoch: int) -> tuple[Tensor, Tensor]:
-        """Augmented (B, 3, H, W) float32 images and labels (B,) on the device."""
-        images = self.images.index_select(0, rows).to(self.device, non_blocking=True)
-        labels = self.labels.index_select(0, rows).to(self.device, non_blocking=True)
-        batch = self.augment(images, rows, seed=self.config.seed, epoch=epoch)
-        return batch if self.config.channels_last else batch.contiguous(), labels
 
     def _reduced(self, values: Tensor, operation: Any = dist.ReduceOp.SUM) -> list[float]:
         """`values` over all ranks, as numbers; waits for the device."""

@@ -21,8 +21,9 @@ from typing import Any
 
 from cifarray.config import TrainConfig, override
 from cifarray.search.cluster import connected
+from cifarray.search.domains import log_uniform
 from cifarray.search.samplers import SEARCHERS, SearcherName
-from cifarray.search.space import SearchSpace, log_uniform
+from cifarray.search.space import SearchSpace
 from cifarray.search.study import Study, run_study
 from tests.benchmarks.setting import Quiet, data_in, print_table
 from tests.search.scripted import ScriptedGroup

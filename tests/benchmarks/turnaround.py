@@ -36,7 +36,8 @@ from ray.tune.integration.ray_train import TuneReportCallback
 from cifarray.config import TrainConfig, override
 from cifarray.search import worker, worker_group
 from cifarray.search.cluster import connected
-from cifarray.search.space import SearchSpace, choice
+from cifarray.search.domains import choice
+from cifarray.search.space import SearchSpace
 from cifarray.search.study import Study, run_study
 from cifarray.search.worker_group import WorkerGroup
 from cifarray.training import Training

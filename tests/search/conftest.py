@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from cifarray.config import TrainConfig, override
-from cifarray.search.space import SearchSpace, log_uniform
+from cifarray.search.domains import log_uniform
+from cifarray.search.space import SearchSpace
 from cifarray.search.study import Study
 
 

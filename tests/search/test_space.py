@@ -1,15 +1,15 @@
 """Domains, the search space, and how both are typed on the command line."""
 
+import json
 import random
 
 import pytest
 
 from cifarray.config import TrainConfig
-from cifarray.search.space import (
+from cifarray.search.domains import (
     Range,
-    SearchSpace,
+    cases,
     choice,
-    difference,
     integers,
     log_uniform,
     parse_assignment,
@@ -17,6 +17,7 @@ from cifarray.search.space import (
     parse_value,
     uniform,
 )
+from cifarray.search.space import SearchSpace, difference
 
 
 def make_space(**domains):
@@ -91,6 +92,7 @@ def test_values_are_read_as_they_look(text, value):
     ("text", "replaced", "domain"),
     [
         ("1,2", None, choice(1, 2)),
+        ("[0.5],[0.3,0.6]", None, choice((0.5,), (0.3, 0.6))),
         ("multistep,cosine", None, choice("multistep", "cosine")),
         ("0.1..0.2", None, uniform(0.1, 0.2)),
         ("1..8", None, integers(1, 8)),
@@ -124,3 +126,64 @@ def test_a_space_survives_the_journal():
 def test_difference_names_what_changed():
     old, new = make_space(batch_size=choice(64)).to_dict(), make_space(batch_size=choice(128)).to_dict()
     assert difference(old, new) == ["domains.batch_size.values: (64,) → (128,)"]
+
+
+SCHEDULES = {
+    "schedule.name": choice("multistep", "one_cycle"),
+    "schedule.gamma": choice(0.1, 0.2).when("schedule.name", "multistep"),
+    "schedule.pct_start": uniform(0.2, 0.4).when("schedule.name", "one_cycle"),
+    "optimizer.lr": cases("schedule.name", {"multistep": choice(0.1), "one_cycle": choice(0.2, 0.4)}),
+}
+
+
+def test_a_field_on_a_condition_varies_only_where_it_holds():
+    space = SearchSpace("toy", TrainConfig(), SCHEDULES)
+    source = random.Random(0)
+    for _ in range(50):
+        point = space.point(lambda name, domain: domain.draw(source))
+        own, other = "schedule.gamma", "schedule.pct_start"
+        if point["schedule.name"] == "one_cycle":
+            own, other = other, own
+        assert own in point
+        assert other not in point
+        assert point["optimizer.lr"] in ((0.1,) if point["schedule.name"] == "multistep" else (0.2, 0.4))
+
+
+def test_the_corners_of_a_space_with_conditions_are_its_branches():
+    corners = list(SearchSpace("toy", TrainConfig(), SCHEDULES).corners())
+    multistep = [corner for corner in corners if corner["schedule.name"] == "multistep"]
+    one_cycle = [corner for corner in corners if corner["schedule.name"] == "one_cycle"]
+    assert len(multistep) == 2
+    assert len(one_cycle) == 2 * 2
+    assert all(corner.keys() == {"schedule.name", "schedule.gamma", "optimizer.lr"} for corner in multistep)
+
+
+def test_pinning_the_field_of_a_condition_leaves_its_branch():
+    space = SearchSpace("toy", TrainConfig(), SCHEDULES).pin({"schedule.name": "one_cycle"})
+    assert list(space.domains) == ["schedule.pct_start", "optimizer.lr"]
+    point = space.point(lambda name, domain: domain.corners()[0])
+    assert point == {"schedule.pct_start": 0.2, "optimizer.lr": 0.2}
+
+
+def test_a_replaced_domain_keeps_its_condition():
+    assert parse_domain("0.3,0.5", SCHEDULES["schedule.gamma"]) == choice(0.3, 0.5).when("schedule.name", "multistep")
+
+
+def test_a_condition_on_what_comes_later_is_refused():
+    with pytest.raises(ValueError, match="model.kind is neither a domain before it nor a field"):
+        make_space(schedule__gamma=choice(0.1).when("model.kind", "d"))
+
+
+def test_a_space_with_conditions_recipes_and_limits_survives_the_journal():
+    recipes = {"short": TrainConfig(epochs=1), "long": TrainConfig(epochs=9)}
+    domains = {"recipe": choice("short", "long"), **SCHEDULES}
+    space = SearchSpace("toy", TrainConfig(), domains, recipes, max_params=10, max_macs=20)
+    journal = json.loads(json.dumps(space.to_dict()))
+    assert SearchSpace.from_dict("toy", journal) == space
+
+
+def test_a_recipe_is_a_whole_config_and_pins_reach_it():
+    recipes = {"short": TrainConfig(epochs=1, batch_size=32), "long": TrainConfig(epochs=9)}
+    space = SearchSpace("toy", TrainConfig(), {"recipe": choice("short", "long"), "seed": choice(0, 1)}, recipes)
+    config = space.pin({"data.limit": 500}).config({"recipe": "short", "seed": 1})
+    assert (config.epochs, config.batch_size, config.seed, config.data.limit) == (1, 32, 1, 500)

@@ -7,11 +7,13 @@ import pytest
 from scripted import ScriptedGroup, accuracy
 
 from cifarray.search.asha import Asha
+from cifarray.search.domains import choice
 from cifarray.search.journal import StudyRunningError, read_events
 from cifarray.search.plan import StudyError
-from cifarray.search.space import choice
-from cifarray.search.study import StudyChangedError, run_study, set_aside
-from cifarray.search.study_state import Outcome, StudyState
+from cifarray.search.study import run_study
+from cifarray.search.study_folder import StudyChangedError, set_aside
+from cifarray.search.study_state import StudyState
+from cifarray.search.trial_record import Outcome
 
 
 def outcomes(result):

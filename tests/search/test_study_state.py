@@ -6,8 +6,10 @@ import pytest
 
 from cifarray.config import TrainConfig
 from cifarray.search.asha import Asha
-from cifarray.search.space import SearchSpace, choice, log_uniform
-from cifarray.search.study_state import MAX_RESTARTS, Decision, Outcome, StudyState, outcome_event
+from cifarray.search.domains import choice, log_uniform
+from cifarray.search.space import SearchSpace
+from cifarray.search.study_state import MAX_RESTARTS, StudyState, outcome_event
+from cifarray.search.trial_record import Decision, Metric, Outcome
 
 EPOCHS = 4
 
@@ -178,3 +180,23 @@ def test_a_study_that_was_cut_off_anywhere_samples_the_same_trials(searcher):
         return [trial.params for trial in state.trials.values()]
 
     assert run(cut=12) == run(cut=5) == run(cut=None)
+
+
+def test_where_less_is_better_the_smallest_ranks_first_and_asha_stops_the_largest():
+    state = make_state(scheduler=Asha(2, 1))
+    state.metric = Metric("val_loss")
+    for number, loss in enumerate((0.5, 0.9, 0.2)):
+        begin(state, number)
+        _, events = state.after_epoch(number, 1, {"epoch": 1, "val_loss": loss}, None)
+        state.replay(events)
+    assert [trial.number for trial in state.ranking()] == [2, 0, 1]
+    assert state.trials[1].outcome is Outcome.STOPPED
+    assert state.trials[2].outcome is None
+
+
+def test_a_point_that_is_not_allowed_never_becomes_a_trial():
+    state = make_state(num_trials=10)
+    state.allowed = lambda params: params["batch_size"] == 128
+    for number in range(10):
+        begin(state, number)
+    assert {trial.params["batch_size"] for trial in state.trials.values()} == {128}

@@ -7,9 +7,9 @@ import threading
 import pytest
 import torch
 
-from cifarray.search.space import choice
+from cifarray.search.domains import choice
 from cifarray.search.study import run_study
-from cifarray.search.study_state import Outcome
+from cifarray.search.trial_record import Outcome
 from cifarray.training.checkpoint import load_checkpoint
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]

@@ -45,6 +45,7 @@ class JournalWriter:
             domains=SPACE,
             scheduler={"reduction_factor": 3, "grace_epochs": 1},
             searcher="random",
+            metric="val_accuracy",
             num_trials=num_trials,
             workers=2,
             seed=0,

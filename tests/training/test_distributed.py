@@ -72,7 +72,7 @@ def test_all_ranks_diverge_in_the_same_step(two_ranks: Ranks) -> None:
     assert "loss is nan in epoch" in first[0]
 
 
-def evaluate_on(rank: int, world_size: int, count: int) -> tuple[float, float]:
+def evaluate_on(rank: int, world_size: int, count: int) -> dict[str, float]:
     classifier, store = trained_nothing()
     return evaluate(classifier, store.images, store.labels, torch.arange(count), rank, world_size)
 
@@ -92,7 +92,8 @@ def test_every_image_is_evaluated_once_whatever_the_number_of_ranks(two_ranks: R
     expected = float(multiclass_accuracy(logits, labels, num_classes=10, average="micro"))
     results = two_ranks(evaluate_on, count)
     assert results[0] == results[1]
-    for loss, accuracy in (results[0], evaluate_on(0, 1, count)):
+    for metrics in (results[0], evaluate_on(0, 1, count)):
+        loss, accuracy = metrics["loss"], metrics["accuracy"]
         assert loss == pytest.approx(F.cross_entropy(logits, labels).item(), rel=1e-5)
         assert accuracy == pytest.approx(expected, abs=1e-6)
 

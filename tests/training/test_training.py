@@ -194,7 +194,7 @@ def test_the_caller_can_tell_where_an_exception_happened(monkeypatch: pytest.Mon
     assert (training.step, training.in_backward) == (0, True)
 
     training = Training(TINY, CPU)
-    monkeypatch.setattr(training, "augment", fail)
+    monkeypatch.setattr(training.task, "batch", fail)
     with pytest.raises(torch.OutOfMemoryError):
         training.run_epoch()
     assert (training.step, training.in_backward) == (0, False)
@@ -254,6 +254,7 @@ def test_data_that_is_not_there_is_refused() -> None:
 
 
 def test_the_peak_of_memory_is_seen_and_then_forgotten() -> None:
+    gc.collect()  # what other tests left must not be freed in between
     reset_peak(CPU)
     before = peak_bytes(CPU)
     block = torch.ones(100_000_000, dtype=torch.uint8)

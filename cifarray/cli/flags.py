@@ -1,0 +1,133 @@
+"""The flags that all jobs share, and what they make of a search space: a study.
+
+Not here: running it (`cifarray.cli.running`), which jobs there are (`cifarray.cli`).
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+from cifarray import storage
+from cifarray.places import DEFAULT_STORAGE, default_tracking_uri, results
+from cifarray.search.asha import Asha
+from cifarray.search.domains import parse_assignment, parse_domain, parse_value
+from cifarray.search.plan import StudyError
+from cifarray.search.samplers import SEARCHERS
+from cifarray.search.space import SearchSpace
+from cifarray.search.study import Study
+from cifarray.search.trial_record import Metric
+from cifarray.training import METRICS
+
+SMOKE_DATA, SMOKE_LIMIT, SMOKE_TRIALS, SMOKE_EPOCHS = "synthetic:2000", 2000, 4, 2
+DEFAULT_TRIALS = 20
+
+
+def study_parser(description: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=description)
+    add = parser.add_argument
+    add("--smoke", action="store_true", help="a minute's proof: small networks, 4 trials × 2 epochs, synthetic images")
+    add("--dry-run", action="store_true", help="show what would run and stop")
+    add("--summary", action="store_true", help="show the base config's network layer by layer and stop")
+    add("--name", help="the study's name; the same name again goes on where it stopped (default: the space's)")
+    add("--fresh", action="store_true", help="move an existing study of that name aside and start anew")
+    add_data(parser)
+    add("--limit", type=int, metavar="N", help="a stratified subset of N training images")
+    add("--trials", type=int, metavar="N", help=f"trials in all (default: {DEFAULT_TRIALS}; a grid: all its points)")
+    add("--epochs", type=int, metavar="N", help="epochs of a trial (default: the recipe's)")
+    add("--scheduler", choices=("asha", "none"), help="asha stops trials that fall behind (default for most searches)")
+    add("--searcher", choices=SEARCHERS, help="how points are chosen (default: random)")
+    add("--metric", metavar="NAME", help="what trials are compared by (default: val_accuracy; on 2 × 2 grids val_map)")
+    add("--max-params", type=int, metavar="N", help="no network with more parameters becomes a trial")
+    add("--max-macs", type=int, metavar="N", help="no network with more multiply-adds per image becomes a trial")
+    add("--workers", type=int, default=1, metavar="N", help="DDP workers of each trial (default: 1)")
+    add("--cpus-per-worker", type=float, metavar="X", help="default: shared out so that all cores are used")
+    add(
+        "--gpus-per-worker", type=float, metavar="X", help="default: 1 where there are GPUs; a fraction with one worker"
+    )
+    add("--concurrent", default="auto", metavar="N", help="trials at once, at most (default: auto, as many as fit)")
+    add_places(parser)
+    add("--seed", type=int, default=0, metavar="N", help="of the search and of the training runs (default: 0)")
+    add("--set", nargs="+", action="extend", default=[], metavar="FIELD=VALUE", help="pin a field of the train config")
+    add(
+        "--space",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="FIELD=DOMAIN",
+        help="vary a field: a,b,c or lo..hi or lo..hi:log",
+    )
+    return parser
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data",
+        metavar="SOURCE",
+        help="cifar10, cifar100, synthetic, a folder or s3:// or gs:// prefix of Parquet files, or a folder of class "
+        "folders (default: $CIFARRAY_DATA or cifar10)",
+    )
+
+
+def add_places(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--storage",
+        metavar="PLACE",
+        default=results(),
+        help="where results go: a folder that all nodes share, s3:// or gs:// "
+        f"(default: $CIFARRAY_STORAGE or {DEFAULT_STORAGE})",
+    )
+    parser.add_argument(
+        "--tracking-uri",
+        metavar="URI",
+        default=os.environ.get("MLFLOW_TRACKING_URI"),
+        help="MLflow server or store (default: $MLFLOW_TRACKING_URI or a SQLite file beside the results)",
+    )
+
+
+def data_source(flag: str | None) -> str:
+    """The data source; a local folder by its full path, since workers change directory."""
+    source = flag or os.environ.get("CIFARRAY_DATA") or "cifar10"
+    is_path = not storage.is_remote(source) and (os.sep in source or Path(source).is_dir())
+    return str(Path(source).expanduser().resolve()) if is_path else source
+
+
+def apply(space: SearchSpace, flags: argparse.Namespace) -> SearchSpace:
+    """The space with what the flags pin and vary. Later flags win: --smoke, then the named ones, --set, --space."""
+    smoke_data = SMOKE_DATA if flags.smoke and flags.data is None else None
+    named = {
+        "data.source": smoke_data or data_source(flags.data),
+        "data.limit": flags.limit or (SMOKE_LIMIT if flags.smoke else None),
+        "epochs": flags.epochs or (SMOKE_EPOCHS if flags.smoke else None),
+    }
+    if flags.smoke and flags.trials is None:
+        flags.trials = SMOKE_TRIALS
+    # A seed that varies is shifted by --seed where the job makes it.
+    seed = {} if "seed" in space.domains else {"seed": flags.seed}
+    space = space.pin({path: value for path, value in named.items() if value is not None} | seed)
+    space = space.pin({path: parse_value(value) for path, value in map(parse_assignment, flags.set)})
+    domains = {path: parse_domain(value, space.domains.get(path)) for path, value in map(parse_assignment, flags.space)}
+    return space.vary(domains).limited(flags.max_params, flags.max_macs)
+
+
+def make_study(space: SearchSpace, flags: argparse.Namespace, scheduler: str) -> Study:
+    """Raises ValueError for flags that do not go together."""
+    where = storage.absolute(flags.storage)
+    if flags.concurrent != "auto" and not flags.concurrent.isdigit():
+        raise StudyError(f"concurrent {flags.concurrent!r} is not a number: give one, or auto")
+    # Four rungs at most: ASHA with very early rungs favours what learns fast over what learns well.
+    asha = Asha(reduction_factor=3, grace_epochs=max(1, space.base.epochs // 27))
+    return Study(
+        name=flags.name or (f"{space.name}-smoke" if flags.smoke else space.name),
+        space=space,
+        num_trials=DEFAULT_TRIALS if flags.trials is None else flags.trials,
+        storage=where,
+        tracking_uri=flags.tracking_uri or default_tracking_uri(where),
+        scheduler=asha if scheduler == "asha" else None,
+        searcher=flags.searcher or "random",
+        seed=flags.seed,
+        metric=Metric(flags.metric or f"val_{next(iter(METRICS[space.base.data.grid]))}"),
+        workers=flags.workers,
+        cpus_per_worker=flags.cpus_per_worker,
+        gpus_per_worker=flags.gpus_per_worker,
+        concurrent=None if flags.concurrent == "auto" else int(flags.concurrent),
+    )

@@ -1,0 +1,154 @@
+"""What is printed before and after a study, its exit code, and errors in one sentence.
+
+Not here: how a study runs (`cifarray.search.study`), what is shown meanwhile (`cifarray.report.live`).
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+
+from cifarray import storage
+from cifarray.config import TrainConfig, flatten
+from cifarray.data import DataError, open_store
+from cifarray.models import build
+from cifarray.report.leaderboard import seeds_summary, short_value, table
+from cifarray.report.live import LineView, TableView
+from cifarray.search.plan import StudyError
+from cifarray.search.pool import GroupStartError
+from cifarray.search.study import Study, StudyResult, run_study
+from cifarray.search.study_folder import is_finished, set_aside
+from cifarray.search.trial_record import Outcome
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as a shell gives it."""
+
+Epilogue = Callable[[Study, StudyResult, Console], None]
+"""What a job shows in place of the leaderboard."""
+
+
+def run(study: Study, flags: argparse.Namespace, epilogue: Epilogue | None = None) -> int:
+    """Run, show, and the exit code."""
+    console = make_console()
+    if flags.dry_run:
+        _show_plan(study, console)
+        return 0
+    with errors_in_a_sentence():
+        if flags.summary:
+            with errors_in_a_sentence(ValueError):
+                _show_layers(study.space.base, console)
+            return 0
+        return _run_and_conclude(study, flags, console, epilogue)
+
+
+def _run_and_conclude(study: Study, flags: argparse.Namespace, console: Console, epilogue: Epilogue | None) -> int:
+    source = study.space.base.data.source
+    if source.startswith("synthetic"):
+        console.print(f"data: {source}, generated images; --data names real ones", highlight=False)
+    else:
+        console.print(f"data: {source}", highlight=False, soft_wrap=True)
+    # A smoke run that only showed the last one's results would prove nothing.
+    if flags.fresh or (flags.smoke and is_finished(study)):
+        aside = set_aside(study)
+        if aside:
+            console.print(f"the study that was there is now {aside}", highlight=False, soft_wrap=True)
+    view = TableView(console) if console.is_terminal else LineView(console)
+    result = run_study(study, view)
+    return _conclude(study, result, console, epilogue)
+
+
+def _conclude(study: Study, result: StudyResult, console: Console, epilogue: Epilogue | None) -> int:
+    completed = sum(trial.outcome is Outcome.COMPLETED for trial in result.state.trials.values())
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    if result.state.trials:
+        console.print()
+        if epilogue is not None:
+            epilogue(study, result, console)
+        else:
+            console.print(table(result.state))
+        console.print()
+    summary = seeds_summary(result.state)
+    if summary:
+        say(summary)
+    say(f"results: {study.folder}")
+    if result.tracking and result.tracking.message:
+        say(result.tracking.message)
+    if study.tracking_uri.startswith("sqlite:"):
+        say(f"MLflow:  mlflow ui --host 127.0.0.1 --backend-store-uri {study.tracking_uri}")
+    else:
+        say(f"MLflow:  {study.tracking_uri}")
+    if result.reason == "interrupted":
+        say(f"interrupted: {result.state.remaining()} trials remain; the same command again goes on with them")
+        return INTERRUPTED
+    if not completed:
+        say("no trial completed")
+    return 0 if completed else 1
+
+
+def _show_plan(study: Study, console: Console) -> None:
+    def say(text: str) -> None:
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    space = study.space
+    say(f"study {study.name} in {study.address}, tracked at {study.tracking_uri}")
+    say("\nbase config")
+    for path, value in flatten(space.base.to_dict()).items():
+        say(f"  {path} = {short_value(value)}")
+    say("\nwhat varies" if space.domains else "\nnothing varies")
+    for path, domain in space.domains.items():
+        say(f"  {path} in {domain}")
+    for limit, what in ((space.max_params, "parameters"), (space.max_macs, "MACs")):
+        if limit is not None:
+            say(f"  at most {limit:,} {what}")
+    scheduler = f"ASHA, rungs after epochs {study.scheduler.rungs(space.base.epochs)}" if study.scheduler else "none"
+    trials = min(study.num_trials, space.grid_size()) if study.searcher == "grid" else study.num_trials
+    say(f"\n{trials} trials, compared by {study.metric.name}, searcher {study.searcher}, scheduler {scheduler}")
+    cpus = "auto" if study.cpus_per_worker is None else f"{study.cpus_per_worker:g}"
+    gpus = "auto" if study.gpus_per_worker is None else f"{study.gpus_per_worker:g}"
+    at_once = "as many trials at once as fit" if study.concurrent is None else f"at most {study.concurrent} at once"
+    say(f"{study.workers} workers a trial, CPUs per worker {cpus}, GPUs per worker {gpus}; {at_once}")
+
+
+def _show_layers(config: TrainConfig, console: Console) -> None:
+    """torchinfo's table of the network, for one image."""
+    from torchinfo import summary
+
+    num_classes = len(open_store(config.data.source, "train", config.data.image_size).classes)
+    network = build(config.model.name, num_classes, **config.model.options)
+    shape = (1, 3, config.data.input_size, config.data.input_size)
+    columns = ("output_size", "num_params", "mult_adds")
+    console.print(str(summary(network, shape, col_names=columns, verbose=0)), highlight=False, markup=False)
+
+
+def make_console() -> Console:
+    """Wide enough for a whole line where the output is no terminal."""
+    console = Console()
+    return console if console.is_terminal else Console(width=200)
+
+
+@contextmanager
+def errors_in_a_sentence(*more: type[Exception]) -> Iterator[None]:
+    """What the user can mend is one sentence and exit code 2; anything else keeps its traceback.
+
+    more: ValueError while configs, spaces and studies are made; one from deeper down is our mistake.
+    """
+    mendable: tuple[type[Exception], ...] = (
+        StudyError,
+        DataError,
+        storage.StorageError,
+        GroupStartError,
+        ConnectionError,
+    )
+    try:
+        yield
+    except (*mendable, *more) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)

@@ -1,0 +1,96 @@
+"""Pieces that several families share: residual blocks, parameter-free shortcuts, norms, initialisations.
+
+Not here: any network.
+"""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Norm = Callable[[int], nn.Module]
+
+
+class ResidualBlock(nn.Module):
+    """Base of every block shortcut(x) + branch(x).
+
+    `branch_end` names the submodule whose output is the branch's, so that a lesion study can silence the branch and
+    leave the shortcut alone. `downsamples` is whether the block halves the side.
+    """
+
+    branch_end: str = ""
+    downsamples: bool = False
+
+
+class Affine(nn.Module):
+    """γ · x / √(1 + ε) + β per channel: batch normalisation that never sees a batch.
+
+    What `tf.layers.batch_normalization` computes as long as nobody passes `training=True`: its statistics stay at
+    mean 0 and variance 1, with ε = 0.001.
+    """
+
+    def __init__(self, channels: int, eps: float = 1e-3) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.scale = (1 + eps) ** -0.5
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * (self.weight * self.scale)[:, None, None] + self.bias[:, None, None]
+
+
+NORMS: dict[str, Norm] = {"batch": nn.BatchNorm2d, "affine": Affine}
+
+
+class PaddedShortcut(nn.Module):
+    """Option A of He et al. 2015 (arXiv:1512.03385, §4.2): every other pixel, and zero channels; no parameters.
+
+    pool: the mean of 2 × 2 pixels instead of one of them, as the Torch implementations have it.
+    centred: half of the zero channels before the others and half after, instead of all after.
+    """
+
+    def __init__(self, added: int, stride: int, *, pool: bool = False, centred: bool = False) -> None:
+        super().__init__()
+        self.stride, self.pool = stride, pool
+        before = added // 2 if centred else 0
+        self.channels = (before, added - before)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.stride > 1 and self.pool:
+            x = F.avg_pool2d(x, self.stride, ceil_mode=True, count_include_pad=False)
+        elif self.stride > 1:
+            x = x[:, :, :: self.stride, :: self.stride]
+        return F.pad(x, (0, 0, 0, 0, *self.channels))
+
+
+def conv1x1(in_channels: int, out_channels: int, stride: int = 1, bias: bool = False) -> nn.Conv2d:
+    return nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=bias)
+
+
+def conv3x3(in_channels: int, out_channels: int, stride: int = 1, bias: bool = False) -> nn.Conv2d:
+    return nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=bias)
+
+
+def pooled(features: Tensor) -> Tensor:
+    """(N, C, H, W) to (N, C): the mean over the whole map, so that the input's side is free."""
+    return features.mean(dim=(2, 3))
+
+
+def he_fan_out(module: nn.Module) -> None:
+    """For `apply`: He et al. 2015 (arXiv:1502.01852) over the fan-out, as fb.resnet.torch and its successors.
+
+    Convolutions normal with deviation √(2 / fan_out); γ 1, β 0; linear weights as torch draws them, biases 0.
+    """
+    if isinstance(module, nn.Conv2d):
+        nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    if isinstance(module, (nn.Conv2d, nn.Linear)) and module.bias is not None:
+        nn.init.zeros_(module.bias)
+
+
+def xavier(module: nn.Module) -> None:
+    """For `apply`: Glorot & Bengio 2010, uniform, in convolutions and linear layers; biases 0; γ 1, β 0."""
+    if isinstance(module, (nn.Conv2d, nn.Linear)):
+        nn.init.xavier_uniform_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

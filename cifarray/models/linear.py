@@ -1,0 +1,27 @@
+"""A linear classifier on pixels: what every network has to beat to be worth its name."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cifarray.models.options import check_whole
+
+
+class Linear(nn.Module):
+    """(N, 3, H, W) images to (N, num_classes) logits; other sides are pooled to `side`."""
+
+    def __init__(self, num_classes: int, side: int) -> None:
+        super().__init__()
+        self.side = side
+        self.classifier = nn.Linear(3 * side * side, num_classes)
+        nn.init.zeros_(self.classifier.weight)
+        nn.init.zeros_(self.classifier.bias)
+
+    def forward(self, images: Tensor) -> Tensor:
+        if images.shape[-2:] != (self.side, self.side):
+            images = F.adaptive_avg_pool2d(images, self.side)
+        return self.classifier(images.flatten(1))
+
+
+def linear(num_classes: int, *, side: int = 32) -> Linear:
+    """Softmax regression on side × side pixels, from zero. Raises ValueError for a side that is no whole number ≥ 1."""
+    return Linear(num_classes, check_whole("side", side, 1, "32"))

@@ -1,0 +1,48 @@
+"""Any classification network of torchvision, by its name there, untrained, as torchvision initialises it."""
+
+import difflib
+import inspect
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cifarray.models.options import check_whole
+
+
+class Resized(nn.Module):
+    """(N, 3, H, W) images, resized to `side` × `side` where that is given, to (N, num_classes) logits."""
+
+    def __init__(self, network: nn.Module, side: int | None) -> None:
+        super().__init__()
+        self.network, self.side = network, side
+
+    def forward(self, images: Tensor) -> Tensor:
+        if self.side is not None and images.shape[-2:] != (self.side, self.side):
+            # Antialiasing does nothing where images grow, and is slow.
+            shrinks = max(images.shape[-2:]) > self.side
+            images = F.interpolate(images, size=(self.side, self.side), mode="bilinear", antialias=shrinks)
+        return self.network(images)
+
+
+def torchvision_network(num_classes: int, *, arch: str, resize: int | None = None) -> Resized:
+    """`arch` of torchvision.models, such as mobilenet_v2 or inception_v3; images are resized to `resize` first.
+
+    Networks for 224 × 224 halve the side five times: many need a `resize`, Inception-v3 at least 75 (the paper's 299),
+    vision transformers exactly 224. Auxiliary classifiers (Inception, GoogLeNet) are left out.
+    Raises ValueError for a name that torchvision does not have, or a side below 8.
+    """
+    from torchvision import models
+
+    names = models.list_models(module=models)
+    if arch not in names:
+        similar = ", ".join(difflib.get_close_matches(str(arch), names, n=3, cutoff=0.3)) or "mobilenet_v2"
+        raise ValueError(f"model.arch {arch!r} is not a network of torchvision: choose one like {similar}")
+    if resize is not None:
+        check_whole("resize", resize, 8, "none, 64 or 224")
+    options: dict[str, Any] = {}
+    known = inspect.signature(models.get_model_builder(arch)).parameters
+    if arch in ("inception_v3", "googlenet"):
+        options = {"aux_logits": False, "init_weights": True}
+    assert "weights" in known
+    return Resized(models.get_model(arch, weights=None, num_classes=num_classes, **options), resize)

@@ -1,0 +1,106 @@
+"""The table of a comparison: one row per recipe, mean and deviation over its seeds, the published figure beside it.
+
+Not here: which trials there are (`cifarray.search.study_state`), a search's leaderboard (`leaderboard`).
+"""
+
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rich.table import Table
+
+from cifarray.recipes import RECIPES, Recipe
+from cifarray.report.leaderboard import mean_and_deviation, short_count
+from cifarray.report.recipe_table import published_error
+from cifarray.search.space import RECIPE
+from cifarray.search.study_state import StudyState
+from cifarray.search.trial_record import Metric, Outcome, TrialRecord
+
+
+@dataclass(frozen=True)
+class Row:
+    """One recipe: its completed trials, the value of each, and why others are missing."""
+
+    name: str
+    trials: list[TrialRecord]
+    values: list[float]
+    others: dict[str, int]
+    """Outcomes of the trials that did not complete, counted."""
+
+    @property
+    def mean(self) -> float | None:
+        return statistics.fmean(self.values) if self.values else None
+
+
+def rows(state: StudyState, metric: Metric) -> list[Row]:
+    """Best mean first; a recipe none of whose trials completed comes last.
+
+    metric: of the last validation, or `test_…` of the final test.
+    """
+    found = []
+    for name in state.space.recipes:
+        trials = [trial for trial in state.trials.values() if trial.params.get(RECIPE) == name]
+        done = [trial for trial in trials if trial.outcome is Outcome.COMPLETED]
+        values = [value for trial in done if (value := _value(trial, metric)) is not None]
+        others: dict[str, int] = {}
+        for trial in trials:
+            if trial.outcome is not Outcome.COMPLETED:
+                key = str(trial.outcome or "unfinished")
+                others[key] = others.get(key, 0) + 1
+        found.append(Row(name, done, values, others))
+    return sorted(found, key=lambda row: -metric.score(row.mean) if row.mean is not None else float("inf"))
+
+
+def comparison(state: StudyState, metric: Metric) -> Table:
+    """For the terminal. A gap to the published error only where data, training images, epochs and split agree."""
+    drawn = Table(box=None, padding=(0, 1), header_style="bold")
+    headings = ("recipe", metric.label, "n", "params", "MACs", "images/s", "minutes", "published error", "gap")
+    for heading in headings:
+        drawn.add_column(heading, justify="left" if heading == "recipe" else "right", no_wrap=True)
+    for row in rows(state, metric):
+        if not row.trials:
+            said = ", ".join(f"{count} {outcome}" for outcome, count in row.others.items()) or "not run"
+            drawn.add_row(row.name, said, "0")
+            continue
+        first = row.trials[0]
+        speeds = [trial.epochs[-1]["images_per_second"] for trial in row.trials if trial.epochs]
+        recipe = RECIPES.get(row.name)
+        drawn.add_row(
+            row.name,
+            mean_and_deviation(row.values, metric) if row.values else "–",
+            str(len(row.values)),
+            short_count(first.num_params),
+            short_count(first.macs),
+            f"{statistics.fmean(speeds):,.0f}" if speeds else "–",
+            f"{statistics.fmean(trial.seconds for trial in row.trials) / 60:.1f}",
+            published_error(recipe) if recipe else "–",
+            gap(recipe, row, metric) if recipe else "–",
+        )
+    return drawn
+
+
+def gap(recipe: Recipe, row: Row, metric: Metric) -> str:
+    """`+0.31`: our mean test error less the published one, in points; a dash where the two say different things."""
+    published = recipe.published
+    if published.error is None or row.mean is None or metric.name != "test_accuracy":
+        return "–"
+    config = row.trials[0].config
+    data = config["data"]
+    same = (
+        data["source"] == published.dataset
+        and _train_images(data) == published.train_images
+        and config["epochs"] == recipe().epochs
+    )
+    return f"{100 * (1 - row.mean) - published.error:+.2f}" if same else "–"
+
+
+def _train_images(data: Mapping[str, object]) -> int | None:
+    """Of CIFAR-10 or CIFAR-100: all 50,000, or None for fewer."""
+    return 50_000 if data["validation"] == 0 and data["limit"] is None else None
+
+
+def _value(trial: TrialRecord, metric: Metric) -> float | None:
+    if metric.name.startswith("test_"):
+        value = (trial.test or {}).get(metric.name)
+        return None if value is None else float(value)
+    return trial.epochs[-1].get(metric.name) if trial.epochs else None

@@ -1,0 +1,109 @@
+"""The lesion study of a trained network: silences one residual branch at a time, measures, draws, tells the journal.
+
+Runs in this process, without Ray, on validation images. Not here: silencing (`cifarray.training.silence`), the picture
+(`cifarray.report.lesion`).
+"""
+
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+
+from cifarray import storage
+from cifarray.data import open_store, split_indices
+from cifarray.report.lesion import draw, median_rises, write_table
+from cifarray.search import targets
+from cifarray.search.journal import FILE_NAME, Journal
+from cifarray.search.plan import StudyError
+from cifarray.search.study_state import StudyState
+from cifarray.tracking import Tracking
+from cifarray.training import Classifier, evaluate, load_classifier
+from cifarray.training.silence import Lesion, lesions
+
+
+def run_lesion(target: str, where: str, tracking_uri: str, source: str | None, limit: int | None) -> Iterator[str]:
+    """Yields lines for the user.
+
+    target: a checkpoint's path, a study (its best trial), `<study>-<number>` or an MLflow run id; source: data in place
+    of what it was trained on; limit: at most so many validation images. Picture and table go to the study's folder and
+    to the trial's MLflow run; those of a checkpoint outside of a study are put beside it.
+    Raises StudyError if there is no such network, or none whose branches can be silenced.
+    """
+    folder, number, address = _find(target, where)
+    try:
+        classifier = load_classifier(address)
+    except (ValueError, storage.StorageError) as error:
+        raise StudyError(str(error)) from None
+    name = f"{folder.name}-{number}" if number is not None else Path(address).stem
+    yield f"{name}: {classifier.config.model.name}, {address}"
+    intact, found = _measure(classifier, source or classifier.config.data.source, limit)
+    rises = median_rises(intact, found)
+    paths = {kind: folder / f"lesion-{name}.{kind}" for kind in ("png", "csv")}
+    model = classifier.config.model
+    options = ", ".join(
+        f"{option} {model.options[option]}" for option in ("depth", "widen_factor", "alpha") if option in model.options
+    )
+    draw(paths["png"], f"{model.name} ({options}): one residual branch silent at a time", intact, found)
+    write_table(paths["csv"], intact, found)
+    yield f"intact: error {100 * intact:.2f} %"
+    for kind, rise in rises.items():
+        count = sum(each.downsamples is (kind == "downsampling") for each in found)
+        yield f"median rise over {count} {kind} blocks: {100 * rise:+.2f} points"
+    worst = max(found, key=lambda each: each.error)
+    yield f"largest rise: {100 * (worst.error - intact):+.2f} points, block {worst.index} ({worst.name})"
+    yield f"picture: {paths['png']}"
+    yield f"table:   {paths['csv']}"
+    if number is not None:
+        metrics = {f"lesion_rise_{kind}": rise for kind, rise in rises.items()}
+        metrics |= {"lesion_rise_median": statistics.median(each.error - intact for each in found)}
+        message = _remember(folder, number, metrics, [str(path) for path in paths.values()], tracking_uri)
+        if message:
+            yield message
+
+
+def _find(target: str, where: str) -> tuple[Path, int | None, str]:
+    """The folder for the results, the trial's number if it is one of a study, and the checkpoint's address."""
+    if target.endswith(".pt"):
+        path = Path(target).expanduser().resolve()
+        # A checkpoint of a study is <study>/trial-0003/epoch-0012.pt.
+        study, trial = path.parent.parent, path.parent.name
+        if (study / FILE_NAME).exists() and trial.startswith("trial-"):
+            return study, int(trial.removeprefix("trial-")), str(path)
+        return path.parent, None, str(path)
+    folder, number = targets.find(target, where)
+    journal = Journal(folder)
+    journal.close()
+    trial_record = targets.choose(StudyState.from_events(journal.events), number, folder.name)[0]
+    assert trial_record.checkpoint is not None
+    return folder, trial_record.number, trial_record.checkpoint[1]
+
+
+def _measure(classifier: Classifier, source: str, limit: int | None) -> tuple[float, list[Lesion]]:
+    """The error of the intact network and of each lesion, on validation images."""
+    data = classifier.config.data
+    if data.grid == 2:
+        raise StudyError("a network of 2 × 2 grids has no single error to draw: give one of single images")
+    if data.validation == 0:
+        raise StudyError("the network was trained on all images (data.validation 0): give one that held some out")
+    store = open_store(source, "train", data.image_size)
+    rows = split_indices(store.labels, data.validation, data.limit)[1][:limit]
+
+    def error() -> float:
+        return 1 - evaluate(classifier, store.images, store.labels, rows)["accuracy"]
+
+    intact = error()
+    try:
+        return intact, list(lesions(classifier.network, error))
+    except ValueError as reason:
+        raise StudyError(str(reason)) from None
+
+
+def _remember(folder: Path, number: int, metrics: dict[str, float], artifacts: list[str], tracking_uri: str) -> str:
+    """An event in the journal, which tracking sends on; what tracking has to say."""
+    journal = Journal(folder)
+    try:
+        tracking = Tracking(journal.path, tracking_uri)
+        journal.append([{"kind": "lesion", "trial": number, "metrics": metrics, "artifacts": artifacts}])
+        tracking.wake()
+        return tracking.finish(timeout=30.0).message
+    finally:
+        journal.close()

@@ -1,0 +1,70 @@
+"""What is already there under a study's name: nothing, a study to go on with, a finished one, another one.
+
+Not here: what is in a journal (`journal`), running a study (`study`).
+"""
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+from cifarray import storage
+from cifarray.search.journal import FILE_NAME, Journal, read_events
+from cifarray.search.plan import StudyError
+from cifarray.search.space import difference
+
+if TYPE_CHECKING:
+    from cifarray.search.study import Study
+
+
+class StudyChangedError(StudyError):
+    """The study of this name in storage is another one."""
+
+
+def open_journal(study: "Study") -> Journal:
+    """The study's journal, new or to go on with.
+
+    Raises StudyChangedError with what differs, StudyRunningError if another driver has it.
+    """
+
+    def opened() -> Journal:
+        return Journal(study.folder, storage.join(study.address, "journal") if study.is_remote else None)
+
+    journal = opened()
+    if not journal.events:
+        return journal
+    identity = json.loads(json.dumps(study.identity()))
+    known = {name: value for name, value in journal.events[0].items() if name in identity or name in study.LIMITS}
+    changes = difference(known, identity)
+    if not changes:
+        return journal
+    tried = any(event["kind"] == "trial" for event in journal.events)
+    journal.close()
+    if tried:
+        raise StudyChangedError(
+            f"study {study.name!r} exists and differs ({'; '.join(changes)}): "
+            "run it as it was, choose another --name, or start anew with --fresh"
+        )
+    set_aside(study)
+    return opened()
+
+
+def is_finished(study: "Study") -> bool:
+    """Whether the study of this name came to its end."""
+    path = study.folder / FILE_NAME
+    events = read_events(path) if path.exists() else []
+    return bool(events) and events[-1]["kind"] == "ended" and events[-1]["reason"] == "finished"
+
+
+def set_aside(study: "Study") -> str | None:
+    """Move an existing study of this name out of the way; returns where it is now, None if there was none.
+
+    Raises StudyRunningError if its driver lives.
+    """
+    if not (study.folder / FILE_NAME).exists() and not storage.exists(study.marker):
+        return None
+    Journal(study.folder).close()
+    name = f"{study.name}.{time.strftime('%Y%m%d-%H%M%S')}"
+    study.folder.rename(study.folder.with_name(name))
+    if study.is_remote:
+        storage.move(study.address, storage.join(study.storage, name))
+    return storage.join(study.storage, name)

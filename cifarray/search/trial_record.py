@@ -1,0 +1,100 @@
+"""One trial as the journal knows it, and the words for what becomes of it. Plain data; not here: decisions."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Outcome(StrEnum):
+    """How a trial ended."""
+
+    COMPLETED = "completed"
+    STOPPED = "stopped"
+    DIVERGED = "diverged"
+    OUT_OF_MEMORY = "out_of_memory"
+    FAILED = "failed"
+
+
+class Decision(StrEnum):
+    """What follows an epoch."""
+
+    CONTINUE = "continue"
+    STOP = "stop"
+    COMPLETE = "complete"
+
+
+OUTCOME_OF = {Decision.STOP: Outcome.STOPPED, Decision.COMPLETE: Outcome.COMPLETED}
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What trials are compared by, as of a trial's last epoch."""
+
+    name: str = "val_accuracy"
+
+    @property
+    def lower_is_better(self) -> bool:
+        return self.name.endswith("loss")
+
+    @property
+    def label(self) -> str:
+        """`val accuracy`."""
+        return self.name.replace("_", " ")
+
+    def score(self, value: float) -> float:
+        """Higher is better."""
+        return -value if self.lower_is_better else value
+
+    def show(self, value: float | None) -> str:
+        """A share as a percentage, a loss as it is."""
+        if value is None:
+            return "–"
+        return f"{value:.4f}" if self.lower_is_better else f"{100 * value:.2f} %"
+
+
+DEFAULT_METRIC = Metric()
+
+
+@dataclass
+class TrialRecord:
+    """`epochs[i]` are the metrics after epoch i + 1; `metric` is the study's."""
+
+    number: int
+    params: dict[str, Any]
+    config: dict[str, Any]
+    num_params: int = 0
+    macs: int = 0
+    metric: Metric = DEFAULT_METRIC
+    epochs: list[dict[str, Any]] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
+    checkpoints: dict[int, str] = field(default_factory=dict)
+    outcome: Outcome | None = None
+    message: str = ""
+    outcome_recorded: bool = False
+    attempts: int = 0
+    restarts: int = 0
+    group: str = ""
+    seconds: float = 0.0
+    test: dict[str, Any] | None = None
+    test_openings: int = 0
+
+    @property
+    def epoch(self) -> int:
+        """Epochs done."""
+        return len(self.epochs)
+
+    @property
+    def scores(self) -> tuple[float, ...]:
+        """Of every epoch, higher is better."""
+        name = self.metric.name
+        return tuple(self.metric.score(metrics[name]) for metrics in self.epochs if name in metrics)
+
+    @property
+    def value(self) -> float | None:
+        """The metric after the last epoch; None without validation images."""
+        return self.epochs[-1].get(self.metric.name) if self.epochs else None
+
+    @property
+    def checkpoint(self) -> tuple[int, str] | None:
+        """The newest: (epoch, address)."""
+        return max(self.checkpoints.items()) if self.checkpoints else None

@@ -1,0 +1,59 @@
+"""The lesion study of Veit et al. 2016 (arXiv:1605.06431, §4.1): one residual branch at a time is silent.
+
+The shortcut stays. Not here: which network, and what is drawn (`cifarray.search.lesion`, `cifarray.report.lesion`).
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from cifarray.models import ResidualBlock
+
+
+@dataclass(frozen=True)
+class Lesion:
+    """A block of the network, and the error (in 0..1) while its branch is silent."""
+
+    index: int
+    """From 1, in the order of the forward pass."""
+    name: str
+    downsamples: bool
+    error: float
+
+
+def residual_blocks(network: nn.Module) -> list[tuple[str, ResidualBlock]]:
+    """The network's blocks with their names, in the order in which they were built."""
+    return [(name, module) for name, module in network.named_modules() if isinstance(module, ResidualBlock)]
+
+
+@contextmanager
+def silent(block: ResidualBlock) -> Iterator[None]:
+    """The block's branch gives zeros."""
+
+    def zeros(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        return torch.zeros_like(output)
+
+    handle = block.get_submodule(block.branch_end).register_forward_hook(zeros)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def lesions(network: nn.Module, error_of: Callable[[], float]) -> Iterator[Lesion]:
+    """The error, as `error_of` measures it, with each block's branch silent in turn.
+
+    Raises ValueError for a network without residual blocks.
+    """
+    blocks = residual_blocks(network)
+    if not blocks:
+        raise ValueError(
+            "the network has no residual blocks to silence: give a resnet, preact_resnet, wide_resnet, pyramidnet or "
+            "stochastic_depth_resnet"
+        )
+    for index, (name, block) in enumerate(blocks, start=1):
+        with silent(block):
+            yield Lesion(index, name, block.downsamples, error_of())

@@ -1,0 +1,104 @@
+"""The comparison's rows, and when a gap to a published figure may be shown."""
+
+import pytest
+
+from cifarray import recipes
+from cifarray.config import TrainConfig, override
+from cifarray.recipes import RECIPES
+from cifarray.report.comparison import comparison, gap, rows
+from cifarray.search.domains import choice
+from cifarray.search.space import SearchSpace
+from cifarray.search.study_state import StudyState
+from cifarray.search.trial_record import Metric
+
+WHOLE = {"data.source": "cifar10", "data.validation": 0}
+
+
+def state_of(values, configs=None, outcome="completed", test=False, **pinned):
+    """A finished study: `values[name]` are the accuracies of a recipe's seeds."""
+    configs = {name: override(recipes.get(name), pinned) for name in values} if configs is None else configs
+    domains = {"seed": choice(0, 1, 2), "recipe": choice(*values)}
+    space = SearchSpace("compare", next(iter(configs.values())), domains, configs)
+    state = StudyState(space, 100, "grid", None, 0)
+    number = 0
+    for name, accuracies in values.items():
+        for seed, accuracy in enumerate(accuracies):
+            params = {"seed": seed, "recipe": name}
+            config = space.config(params).to_dict()
+            trial = {"kind": "trial", "trial": number, "params": params, "config": config}
+            metrics = {"val_accuracy": accuracy, "images_per_second": 100.0, "epoch_seconds": 60.0}
+            events = [
+                {**trial, "num_params": 1000, "macs": 2000},
+                {
+                    "kind": "epoch",
+                    "trial": number,
+                    "epoch": 1,
+                    "metrics": metrics,
+                    "decision": "continue",
+                    "checkpoint": None,
+                },
+                {"kind": "outcome", "trial": number, "outcome": outcome, "message": ""},
+            ]
+            if test:
+                event = {"kind": "test", "trial": number, "opening": 1, "metrics": {"test_accuracy": accuracy}}
+                events.append(event)
+            state.replay(events)
+            number += 1
+    return state
+
+
+def test_recipes_rank_by_the_mean_over_their_seeds():
+    state = state_of({"resnet_fast": [0.5, 0.6], "densenet_fast": [0.7, 0.5], "linear": [0.3, 0.3]})
+    found = rows(state, Metric())
+    assert [row.name for row in found] == ["densenet_fast", "resnet_fast", "linear"]
+    assert found[0].mean == pytest.approx(0.6)
+
+
+def cells(table, heading):
+    column = next(column for column in table.columns if column.header == heading)
+    return list(column.cells)
+
+
+def test_a_row_has_mean_and_deviation_of_a_sample():
+    table = comparison(state_of({"resnet_fast": [0.5, 0.6, 0.7]}), Metric())
+    assert cells(table, "val accuracy") == ["60.00 ± 10.00 %"]
+    assert cells(table, "n") == ["3"]
+    assert cells(table, "minutes") == ["1.0"]
+
+
+def test_a_recipe_that_failed_says_so_and_comes_last():
+    state = state_of({"resnet_fast": [0.5]}, outcome="diverged")
+    assert cells(comparison(state, Metric()), "val accuracy") == ["1 diverged"]
+
+
+def gap_of(name, values, metric="test_accuracy", **pinned):
+    state = state_of({name: values}, test=True, **pinned)
+    return gap(RECIPES[name], rows(state, Metric(metric))[0], Metric(metric))
+
+
+def test_a_gap_is_our_test_error_less_the_published_one():
+    """arXiv:1605.07146: 4.00 % on the test images, trained on all 50,000."""
+    assert gap_of("wide_resnet_28_10", [0.955, 0.965], **WHOLE) == "+0.00"
+    assert gap_of("wide_resnet_28_10", [0.950], **WHOLE) == "+1.00"
+
+
+@pytest.mark.parametrize(
+    ("name", "metric", "pinned"),
+    [
+        ("wide_resnet_28_10", "val_accuracy", WHOLE),  # another split
+        ("wide_resnet_28_10", "test_accuracy", {"data.source": "cifar10"}),  # 45,000 images
+        ("wide_resnet_28_10", "test_accuracy", WHOLE | {"data.limit": 100}),
+        ("wide_resnet_28_10", "test_accuracy", WHOLE | {"data.source": "somewhere"}),  # perhaps other images
+        ("wide_resnet_28_10", "test_accuracy", WHOLE | {"epochs": 5}),
+        ("resnet_110", "test_accuracy", WHOLE),  # published on 45,000
+        ("resnet_50_d", "test_accuracy", WHOLE),  # published on ImageNet
+        ("resnet_fast", "test_accuracy", WHOLE),  # nothing published
+    ],
+)
+def test_there_is_no_gap_between_different_things(name, metric, pinned):
+    assert gap_of(name, [0.9], metric, **pinned) == "–"
+
+
+def test_a_config_may_be_compared_that_is_no_recipe():
+    state = state_of({"mine": [0.5]}, configs={"mine": TrainConfig()})
+    assert cells(comparison(state, Metric()), "published error") == ["–"]
