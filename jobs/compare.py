@@ -18,8 +18,8 @@ FAST = (
     "densenet_fast",
     "pyramidnet_fast",
     "imagenet_resnet_fast",
-    "mobilenet_fast",
+    "torchvision_fast",
 )
 
 if __name__ == "__main__":
-    compare(FAST)
+    compare(FAST, smoke=FAST[3:5])

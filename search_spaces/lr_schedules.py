@@ -5,7 +5,7 @@ ResNet-50 (1/4, 1/2, 3/4). Cosine: Loshchilov & Hutter 2017, arXiv:1608.03983, w
 Topin 2017, arXiv:1708.07120.
 """
 
-from cifarray.config import TrainConfig
+from cifarray.config import TrainConfig, override
 from cifarray.search.domains import choice, log_uniform, uniform
 from cifarray.search.space import SearchSpace
 
@@ -14,7 +14,8 @@ def space(recipe: str, base: TrainConfig) -> SearchSpace:
     """`optimizer.lr` is every schedule's peak, within a factor of 4 of the recipe's."""
     return SearchSpace(
         name=f"lr-schedules-{recipe.replace('_', '-')}",
-        base=base,
+        # A recipe's own warm-up would be every schedule's.
+        base=override(base, {"schedule.warmup": 0.0}),
         domains={
             "schedule.name": choice("multistep", "cosine", "one_cycle"),
             "schedule.milestones": choice((0.3, 0.6, 0.8), (0.5, 0.75), (0.25, 0.5, 0.75)).when(

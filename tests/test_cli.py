@@ -86,7 +86,7 @@ def test_train_is_a_study_of_one_trial_or_of_one_for_each_seed(capsys):
         ("train", ["wide_resnet_fats"], "recipe 'wide_resnet_fats' is not known"),
         ("train", ["--seeds", "0"], "seeds 0 is too few: choose 1 or more"),
         ("tune", ["--set", "optimizer.rate=16"], "optimizer.rate is not a field of the train config"),
-        ("tune", ["--data", "synthetic:200", "--set", "model.depht=16"], "model.depht is not an option of wide_resnet"),
+        ("tune", ["--set", "model.depht=16", "--dry-run"], "model.depht is not an option of wide_resnet"),
         ("tune", ["--set", "optimizer.lr=-1"], "optimizer.lr -1 is not valid"),
         ("tune", ["--set", "optimizer.lr"], "'optimizer.lr' is not of the form field=value"),
         ("tune", ["--space", "optimizer.lr=0.2..0.1"], "range 0.2..0.1 is empty"),
@@ -136,21 +136,57 @@ def test_schedules_are_searched_around_the_recipe_that_is_named(capsys):
     assert "  optimizer.lr in 0.025..0.4 (log)" in text
 
 
+def compare(*arguments):
+    with pytest.raises(SystemExit) as exit_:
+        cli.compare(["resnet_fast", "linear"], ["resnet_fast"], arguments)
+    return exit_.value.code
+
+
 def test_compare_is_recipes_times_seeds_beside_a_linear_classifier(capsys):
-    with pytest.raises(SystemExit):
-        cli.compare(["resnet_fast"], ["pyramidnet_fast", "densenet_fast", "--seeds", "2", "--dry-run"])
+    assert compare("pyramidnet_fast", "densenet_fast", "--seeds", "2", "--dry-run") == 0
     text = capsys.readouterr().out
+    assert "study compare-pyramidnet-fast-densenet-fast in" in text
     assert "  seed in {0, 1}" in text
     assert "  recipe in {pyramidnet_fast, densenet_fast, linear}" in text
     assert "6 trials" in text
 
 
-def test_a_final_comparison_holds_nothing_out(capsys):
-    with pytest.raises(SystemExit):
-        cli.compare(["resnet_fast"], ["--final", "--dry-run"])
-    text = capsys.readouterr().out
-    assert "study compare-final" in text
-    assert "  data.validation = 0" in text
+def test_what_is_pinned_in_a_comparison_reaches_the_recipes_and_leaves_the_baseline_its_own(capsys):
+    from cifarray.cli.comparing import beside_baseline, comparison_space
+
+    space = comparison_space(["resnet_fast", "densenet_fast"], final=False, seeds=1, first_seed=0)
+    space = beside_baseline(space.pin({"optimizer.lr": 0.7, "data.limit": 500}))
+    assert [config.optimizer.lr for config in space.recipes.values()] == [0.7, 0.7, 0.002]
+    assert [config.data.limit for config in space.recipes.values()] == [500, 500, 500]
+    assert compare("wide_resnet_fast", "--set", "model.dropout=0.3", "--dry-run") == 0
+
+
+def test_recipes_are_compared_on_one_split():
+    """The post's recipe holds 10,000 images out, the paper's a tenth."""
+    from cifarray.cli.comparing import comparison_space
+
+    space = comparison_space(["resnet_32_adam", "resnet_32"], final=False, seeds=1, first_seed=0)
+    assert {config.data.validation for config in space.recipes.values()} == {0.1}
+
+
+def test_a_final_comparison_trains_on_as_many_images_as_the_published_figure():
+    """arXiv:1605.07146 trains on 50,000 images, arXiv:1512.03385 on 45,000."""
+    from cifarray.cli.comparing import comparison_space
+
+    space = comparison_space(["wide_resnet_28_10", "resnet_110"], final=True, seeds=1, first_seed=0)
+    assert [config.data.validation for config in space.recipes.values()] == [0, 0.1]
+
+
+def test_grids_are_compared_with_a_linear_classifier_of_grids_and_not_with_single_images(capsys):
+    assert compare("resnet13_grid", "--dry-run") == 0
+    assert "compared by val_map" in capsys.readouterr().out
+    assert compare("resnet13_grid", "resnet13_adamw", "--dry-run") == 2
+    assert "name only one kind" in capsys.readouterr().err
+
+
+def test_compare_refuses_what_would_be_averaged_into_its_rows(capsys):
+    assert compare("resnet_fast", "--space", "optimizer.lr=0.1,0.2", "--dry-run") == 2
+    assert "compare varies recipes and seeds alone" in capsys.readouterr().err
 
 
 def test_list_shows_every_recipe_with_its_published_error(capsys):
@@ -159,6 +195,13 @@ def test_list_shows_every_recipe_with_its_published_error(capsys):
     assert "36,479,194" in text
     assert "4.00 % CIFAR-10" in text
     assert all(name in text for name in recipes.RECIPES)
+
+
+@pytest.mark.parametrize("value", ["none", "none,d"])
+def test_no_tweak_can_be_typed(capsys, value):
+    flag = "--space" if "," in value else "--set"
+    arguments = ("resnet_50", "--data", "synthetic:200", flag, f"model.tweak={value}", "--summary")
+    assert run("train", *arguments) == 0
 
 
 def test_summary_shows_the_network_layer_by_layer(capsys):

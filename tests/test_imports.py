@@ -16,7 +16,7 @@ ALLOWED = {
     "training": {"config", "storage", "models", "data"},
     "recipes": {"config"},
     "tracking": {"config"},
-    "report": {"search", "recipes", "models", "training"},
+    "report": {"config", "search", "recipes", "models", "training"},
     "search": {"config", "storage", "models", "data", "training", "tracking", "report"},
     "cli": {"config", "storage", "models", "data", "training", "recipes", "report", "search", "tracking"},
     "__init__": {"training", "tracking"},

@@ -12,6 +12,7 @@ from typing import NoReturn
 from rich.console import Console
 
 from cifarray import recipes, storage
+from cifarray.cli.comparing import beside_baseline, comparison_space
 from cifarray.cli.flags import add_data, add_places, apply, data_source, make_study, study_parser
 from cifarray.cli.running import errors_in_a_sentence, make_console, run
 from cifarray.config import TrainConfig
@@ -24,15 +25,13 @@ from cifarray.search.final_test import run_final_test
 from cifarray.search.journal import FILE_NAME, read_events
 from cifarray.search.lesion import run_lesion
 from cifarray.search.plan import StudyError
-from cifarray.search.space import RECIPE, SearchSpace
+from cifarray.search.space import SearchSpace
 from cifarray.search.study import Study, StudyResult
 from cifarray.search.study_state import StudyState
 from cifarray.search.trial_record import Metric, Outcome
 
 __all__ = ["compare", "final_test", "lesion", "prepare_data", "train", "tune", "tune_recipe"]
 
-BASELINE = "linear"
-"""The recipe that stands in every comparison."""
 
 SpaceOf = Callable[[str, TrainConfig], SearchSpace]
 """What varies around a recipe: from its name and its train config."""
@@ -97,35 +96,34 @@ def train(arguments: Sequence[str] | None = None) -> NoReturn:
     sys.exit(run(study, flags))
 
 
-def compare(default: Sequence[str], arguments: Sequence[str] | None = None) -> NoReturn:
+def compare(default: Sequence[str], smoke: Sequence[str], arguments: Sequence[str] | None = None) -> NoReturn:
     """Recipes × seeds as one study, with a linear classifier beside them. Exits."""
     parser = study_parser("Compare recipes: each is trained with several seeds, in one study.")
     parser.add_argument(
-        "recipes", nargs="*", metavar="RECIPE", help="see jobs/train.py --list (default: a fast one each)"
+        "recipes", nargs="*", metavar="RECIPE", help="see jobs/train.py --list (default: a fast one of each family)"
     )
-    parser.add_argument("--seeds", type=int, default=3, metavar="N", help="seeds SEED … SEED+N-1 (default: 3)")
+    parser.add_argument("--seeds", type=int, metavar="N", help="seeds SEED … SEED+N-1 (default: 3)")
     parser.add_argument(
         "--final",
         action="store_true",
-        help="train on all training images and open the test split once for every trial; the openings are counted",
+        help="train on as many images as the published figure (on all where that is not stated), then open the test "
+        "split once for every trial; the openings are counted",
     )
     flags = parser.parse_args(arguments)
     with errors_in_a_sentence(ValueError):
-        names = list(dict.fromkeys([*(flags.recipes or default), BASELINE]))
-        configs = {name: recipes.get(name) for name in names}
-        seeds = choice(*range(flags.seed, flags.seed + _seeds(flags)))
-        space = SearchSpace(
-            "compare-final" if flags.final else "compare",
-            configs[names[0]],
-            {"seed": seeds, RECIPE: choice(*names)},
-            configs,
-        )
-        space = apply(space, flags)
-        if flags.final:
-            space = space.pin({"data.validation": 0})
-        flags.searcher = "grid"
-        flags.trials = flags.trials or space.grid_size()
+        if flags.space or flags.searcher:
+            raise StudyError("compare varies recipes and seeds alone: vary fields with a tune job, pin them with --set")
+        if flags.seeds is None:
+            flags.seeds = 1 if flags.smoke else 3
+        names = list(dict.fromkeys(flags.recipes or (smoke if flags.smoke else default)))
+        space = apply(comparison_space(names, flags.final, _seeds(flags), flags.seed), flags)
+        space = beside_baseline(space)
+        flags.searcher, flags.trials = "grid", space.grid_size()
         study = make_study(space, flags, scheduler=flags.scheduler or "none")
+    if flags.final and not flags.dry_run:
+        with errors_in_a_sentence():
+            # Found out before anything is trained.
+            open_store(space.base.data.source, "test", space.base.data.image_size)
     sys.exit(run(study, flags, _show_final if flags.final else _show_comparison))
 
 

@@ -20,6 +20,8 @@ from cifarray.training import METRICS
 
 SMOKE_DATA, SMOKE_LIMIT, SMOKE_TRIALS, SMOKE_EPOCHS = "synthetic:2000", 2000, 4, 2
 DEFAULT_TRIALS = 20
+BEST_KEPT = 3
+"""Checkpoints that a search keeps."""
 
 
 def study_parser(description: str) -> argparse.ArgumentParser:
@@ -116,10 +118,11 @@ def make_study(space: SearchSpace, flags: argparse.Namespace, scheduler: str) ->
         raise StudyError(f"concurrent {flags.concurrent!r} is not a number: give one, or auto")
     # Four rungs at most: ASHA with very early rungs favours what learns fast over what learns well.
     asha = Asha(reduction_factor=3, grace_epochs=max(1, space.base.epochs // 27))
+    num_trials = DEFAULT_TRIALS if flags.trials is None else flags.trials
     return Study(
         name=flags.name or (f"{space.name}-smoke" if flags.smoke else space.name),
         space=space,
-        num_trials=DEFAULT_TRIALS if flags.trials is None else flags.trials,
+        num_trials=num_trials,
         storage=where,
         tracking_uri=flags.tracking_uri or default_tracking_uri(where),
         scheduler=asha if scheduler == "asha" else None,
@@ -130,4 +133,6 @@ def make_study(space: SearchSpace, flags: argparse.Namespace, scheduler: str) ->
         cpus_per_worker=flags.cpus_per_worker,
         gpus_per_worker=flags.gpus_per_worker,
         concurrent=None if flags.concurrent == "auto" else int(flags.concurrent),
+        # Where nothing is selected, each trial's network is wanted afterwards.
+        keep_checkpoints=num_trials if space.is_comparison else BEST_KEPT,
     )

@@ -9,7 +9,7 @@ from cifarray.data.draws import below, draw
 from cifarray.data.errors import DataError
 from cifarray.data.grids import grid_members, multi_hot, quarter_numbers, tile
 from cifarray.data.sources import resolve
-from cifarray.data.splits import epoch_order, split_indices
+from cifarray.data.splits import epoch_order, split_indices, stratified_rows
 from cifarray.data.store import ImageStore, open_store, prepare
 
 __all__ = [
@@ -28,5 +28,6 @@ __all__ = [
     "quarter_numbers",
     "resolve",
     "split_indices",
+    "stratified_rows",
     "tile",
 ]

@@ -27,7 +27,16 @@ from cifarray.models.stochastic_depth_resnet import stochastic_depth_resnet
 from cifarray.models.torchvision_network import torchvision_network
 from cifarray.models.wide_resnet import wide_resnet
 
-__all__ = ["FAMILIES", "ModelSize", "ResidualBlock", "build", "count_params", "measure", "seed_shared_draws"]
+__all__ = [
+    "FAMILIES",
+    "ModelSize",
+    "ResidualBlock",
+    "build",
+    "check_options",
+    "count_params",
+    "measure",
+    "seed_shared_draws",
+]
 
 FAMILIES: dict[str, Callable[..., nn.Module]] = {
     "linear": linear,
@@ -61,10 +70,18 @@ def build(name: str, num_classes: int = 10, **options: Any) -> nn.Module:
     The initial weights come from torch's global generator. Raises ValueError for an unknown family or option, a missing
     option, or options that make no network.
     """
+    check_options(name, options)
+    return FAMILIES[name](num_classes, **options)
+
+
+def check_options(name: str, options: Mapping[str, Any]) -> None:
+    """Whether there is such a family with such options; their values are the builder's to check.
+
+    Raises ValueError for an unknown family or option, or a missing option.
+    """
     if name not in FAMILIES:
         raise ValueError(f"model.name {name!r} is not known: choose {_choices(name, FAMILIES)}")
-    builder = FAMILIES[name]
-    parameters = list(inspect.signature(builder).parameters.values())[1:]
+    parameters = list(inspect.signature(FAMILIES[name]).parameters.values())[1:]
     known = {parameter.name: parameter for parameter in parameters}
     for option in options:
         if option not in known:
@@ -72,7 +89,6 @@ def build(name: str, num_classes: int = 10, **options: Any) -> nn.Module:
     for parameter in parameters:
         if parameter.default is parameter.empty and parameter.name not in options:
             raise ValueError(f"{name} needs model.{parameter.name}: give it a value")
-    return builder(num_classes, **options)
 
 
 def measure(name: str, num_classes: int, image_size: int, options: Mapping[str, Any]) -> ModelSize:
@@ -85,7 +101,7 @@ def measure(name: str, num_classes: int, image_size: int, options: Mapping[str, 
     try:
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
             network(image)
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, ValueError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ValueError(
             f"{name} takes no images of {image_size} × {image_size} pixels ({reason}): choose another data.image_size, "
@@ -101,8 +117,13 @@ def count_params(name: str, num_classes: int, options: Mapping[str, Any]) -> int
 
 
 def _sketch(name: str, num_classes: int, options: Mapping[str, Any]) -> nn.Module:
-    with torch.device("meta"):
-        return build(name, num_classes, **options)
+    """The network without its numbers; one that computes while it is built (RegNet) is built in earnest."""
+    try:
+        with torch.device("meta"):
+            return build(name, num_classes, **options)
+    except NotImplementedError:
+        with torch.random.fork_rng(devices=[]):
+            return build(name, num_classes, **options).to("meta")
 
 
 def _trainable(network: nn.Module) -> int:

@@ -6,9 +6,9 @@ Not the ImageNet network: no response normalisation, no groups, no pooling after
 
 from typing import Literal, NamedTuple
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cifarray.models.blocks import shrunk
 from cifarray.models.options import check_choice
 
 
@@ -28,7 +28,7 @@ SIZES = {
 
 
 class AlexNet(nn.Module):
-    """(N, 3, H, W) images to (N, num_classes) logits; maps of other images are pooled to the side that 32 × 32 has."""
+    """(N, 3, H, W) images to (N, num_classes) logits; maps of larger images are pooled to the side that 32 × 32 has."""
 
     def __init__(self, num_classes: int, size: Size) -> None:
         super().__init__()
@@ -60,9 +60,7 @@ class AlexNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         maps = self.features(images)
-        if maps.shape[-2:] != (self.side, self.side):
-            maps = F.adaptive_avg_pool2d(maps, self.side)
-        return self.classifier(maps.flatten(1))
+        return self.classifier(shrunk(maps, self.side).flatten(1))
 
 
 def alexnet(num_classes: int, *, size: Literal["large", "small"] = "large") -> AlexNet:

@@ -77,6 +77,21 @@ def pooled(features: Tensor) -> Tensor:
     return features.mean(dim=(2, 3))
 
 
+def shrunk(maps: Tensor, side: int) -> Tensor:
+    """(N, C, H, W) to (N, C, side, side) by means over windows of one size; as it is if it has that side.
+
+    What adaptive pooling does, but with a gradient that CUDA sums in a fixed order. Raises ValueError for smaller maps.
+    """
+    height, width = maps.shape[-2:]
+    if (height, width) == (side, side):
+        return maps
+    if min(height, width) < side:
+        raise ValueError(f"maps of {height} × {width} are smaller than {side} × {side}")
+    stride = (height // side, width // side)
+    kernel = (height - (side - 1) * stride[0], width - (side - 1) * stride[1])
+    return F.avg_pool2d(maps, kernel, stride)
+
+
 def he_fan_out(module: nn.Module) -> None:
     """For `apply`: He et al. 2015 (arXiv:1502.01852) over the fan-out, as fb.resnet.torch and its successors.
 

@@ -38,7 +38,9 @@ class DenseLayer(nn.Module):
         self.conv = conv3x3(in_channels, growth_rate)
 
     def forward(self, features: list[Tensor]) -> Tensor:
-        if self.memory_efficient and self.training and torch.is_grad_enabled():
+        # A compiler decides by itself what to keep.
+        saves = self.memory_efficient and not torch.compiler.is_compiling()
+        if saves and self.training and torch.is_grad_enabled():
             x = checkpoint(self._before_conv, *features, use_reentrant=False, context_fn=self._contexts)
         else:
             x = self._before_conv(*features)

@@ -76,7 +76,7 @@ def imagenet_resnet(
     num_classes: int,
     *,
     depth: int = 50,
-    tweak: Literal["none", "b", "c", "d"] = "none",
+    tweak: Literal["none", "b", "c", "d"] | None = "none",
     stem: Literal["cifar", "imagenet"] = "cifar",
     base_width: int = 64,
     zero_gamma: bool = False,
@@ -87,6 +87,8 @@ def imagenet_resnet(
     strides of 1 (one 3×3, with tweak C three) and no pooling. zero_gamma: the last BN of every branch starts at γ = 0
     (§3.1). Initialised Xavier uniform, as §2.1 says. Raises ValueError for other values.
     """
+    # "none" from the command line arrives as None.
+    tweak = "none" if tweak is None else tweak
     check_choice("depth", depth, tuple(BLOCKS))
     check_choice("tweak", tweak, ("none", "b", "c", "d"))
     check_choice("stem", stem, ("cifar", "imagenet"))

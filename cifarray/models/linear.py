@@ -1,13 +1,13 @@
 """A linear classifier on pixels: what every network has to beat to be worth its name."""
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cifarray.models.blocks import shrunk
 from cifarray.models.options import check_whole
 
 
 class Linear(nn.Module):
-    """(N, 3, H, W) images to (N, num_classes) logits; other sides are pooled to `side`."""
+    """(N, 3, H, W) images to (N, num_classes) logits; larger images are pooled to `side`."""
 
     def __init__(self, num_classes: int, side: int) -> None:
         super().__init__()
@@ -17,9 +17,7 @@ class Linear(nn.Module):
         nn.init.zeros_(self.classifier.bias)
 
     def forward(self, images: Tensor) -> Tensor:
-        if images.shape[-2:] != (self.side, self.side):
-            images = F.adaptive_avg_pool2d(images, self.side)
-        return self.classifier(images.flatten(1))
+        return self.classifier(shrunk(images, self.side).flatten(1))
 
 
 def linear(num_classes: int, *, side: int = 32) -> Linear:

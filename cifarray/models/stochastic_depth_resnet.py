@@ -66,13 +66,15 @@ class StochasticDepthResNet(nn.Module):
         self.shared_draws = torch.Generator(device="cpu")
 
     def forward(self, images: Tensor) -> Tensor:
-        x = F.relu(self.bn(self.stem(images)))
+        return self.classifier(pooled(self._through_blocks(F.relu(self.bn(self.stem(images))))))
+
+    # Compiled, it would be compiled anew for every pattern of gates.
+    @torch.compiler.disable
+    def _through_blocks(self, x: Tensor) -> Tensor:
         for block, alive in zip(self.blocks, self._gates(), strict=True):
             x = block(x, alive)
-        return self.classifier(pooled(x))
+        return x
 
-    # A compiled network would be compiled anew for every pattern of gates.
-    @torch.compiler.disable
     def _gates(self) -> list[bool]:
         """Which blocks live in this minibatch."""
         if not self.training:

@@ -1,7 +1,6 @@
 """Any classification network of torchvision, by its name there, untrained, as torchvision initialises it."""
 
 import difflib
-import inspect
 from typing import Any
 
 import torch.nn.functional as F
@@ -29,7 +28,8 @@ def torchvision_network(num_classes: int, *, arch: str, resize: int | None = Non
     """`arch` of torchvision.models, such as mobilenet_v2 or inception_v3; images are resized to `resize` first.
 
     Networks for 224 × 224 halve the side five times: many need a `resize`, Inception-v3 at least 75 (the paper's 299),
-    vision transformers exactly 224. Auxiliary classifiers (Inception, GoogLeNet) are left out.
+    vision transformers exactly 224. Auxiliary classifiers (Inception, GoogLeNet) are left out. AlexNet and VGG pool in
+    a way that CUDA cannot repeat: they need deterministic=false there.
     Raises ValueError for a name that torchvision does not have, or a side below 8.
     """
     from torchvision import models
@@ -41,8 +41,6 @@ def torchvision_network(num_classes: int, *, arch: str, resize: int | None = Non
     if resize is not None:
         check_whole("resize", resize, 8, "none, 64 or 224")
     options: dict[str, Any] = {}
-    known = inspect.signature(models.get_model_builder(arch)).parameters
     if arch in ("inception_v3", "googlenet"):
         options = {"aux_logits": False, "init_weights": True}
-    assert "weights" in known
     return Resized(models.get_model(arch, weights=None, num_classes=num_classes, **options), resize)

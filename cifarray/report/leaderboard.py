@@ -22,13 +22,14 @@ SIZES = ("num_params", "macs", "images_per_second", "minutes")
 
 def rows(state: StudyState) -> list[dict[str, Any]]:
     """Best first. Accuracies in 0..1, MACs of one image, minutes of training and evaluation."""
+    names = measured(state)
     return [
         {
             "rank": rank,
             "trial": trial.number,
             "outcome": str(trial.outcome or "unfinished"),
             "epochs": trial.epoch,
-            **{name: trial.epochs[-1].get(name) if trial.epochs else None for name in measured(state)},
+            **{name: trial.epochs[-1].get(name) if trial.epochs else None for name in names},
             "num_params": trial.num_params,
             "macs": trial.macs,
             "images_per_second": trial.epochs[-1].get("images_per_second") if trial.epochs else None,

@@ -196,7 +196,7 @@ def describe_metrics(metrics: Mapping[str, Any], metric: Metric) -> str:
         # Most labels are not there, so the accuracy of saying no to all of them has to stand beside it.
         no, right = metrics["val_label_accuracy_of_no"], metrics["val_label_accuracy"]
         parts.append(f"per-label accuracy {100 * right:.1f} % (always no: {100 * no:.1f} %)")
-        parts.append(f"exact match {100 * metrics['val_exact_match']:.1f} %")
+        parts.append(f"F1 {100 * metrics['val_f1']:.1f} %, exact match {100 * metrics['val_exact_match']:.1f} %")
     if "images_per_second" in metrics:
         parts.append(f"{metrics['images_per_second']:,.0f} images/s")
     return ", ".join(parts)

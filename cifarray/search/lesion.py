@@ -8,16 +8,19 @@ import statistics
 from collections.abc import Iterator
 from pathlib import Path
 
+import torch
+
 from cifarray import storage
-from cifarray.data import open_store, split_indices
+from cifarray.config import TrainConfig
+from cifarray.data import open_store, split_indices, stratified_rows
 from cifarray.report.lesion import draw, median_rises, write_table
 from cifarray.search import targets
-from cifarray.search.journal import FILE_NAME, Journal
+from cifarray.search.journal import FILE_NAME, Journal, StudyRunningError, read_events
 from cifarray.search.plan import StudyError
 from cifarray.search.study_state import StudyState
 from cifarray.tracking import Tracking
 from cifarray.training import Classifier, evaluate, load_classifier
-from cifarray.training.silence import Lesion, lesions
+from cifarray.training.silence import Lesion, lesions, residual_blocks
 
 
 def run_lesion(target: str, where: str, tracking_uri: str, source: str | None, limit: int | None) -> Iterator[str]:
@@ -38,11 +41,7 @@ def run_lesion(target: str, where: str, tracking_uri: str, source: str | None, l
     intact, found = _measure(classifier, source or classifier.config.data.source, limit)
     rises = median_rises(intact, found)
     paths = {kind: folder / f"lesion-{name}.{kind}" for kind in ("png", "csv")}
-    model = classifier.config.model
-    options = ", ".join(
-        f"{option} {model.options[option]}" for option in ("depth", "widen_factor", "alpha") if option in model.options
-    )
-    draw(paths["png"], f"{model.name} ({options}): one residual branch silent at a time", intact, found)
+    draw(paths["png"], f"{_describe(classifier.config)}: one residual branch silent at a time", intact, found)
     write_table(paths["csv"], intact, found)
     yield f"intact: error {100 * intact:.2f} %"
     for kind, rise in rises.items():
@@ -60,8 +59,17 @@ def run_lesion(target: str, where: str, tracking_uri: str, source: str | None, l
             yield message
 
 
+def _describe(config: TrainConfig) -> str:
+    told = [
+        f"{name} {value}" for name, value in config.model.options.items() if name in ("depth", "widen_factor", "alpha")
+    ]
+    return f"{config.model.name} ({', '.join(told)})"
+
+
 def _find(target: str, where: str) -> tuple[Path, int | None, str]:
     """The folder for the results, the trial's number if it is one of a study, and the checkpoint's address."""
+    if storage.is_remote(target):
+        return Path.cwd(), None, target
     if target.endswith(".pt"):
         path = Path(target).expanduser().resolve()
         # A checkpoint of a study is <study>/trial-0003/epoch-0012.pt.
@@ -70,9 +78,9 @@ def _find(target: str, where: str) -> tuple[Path, int | None, str]:
             return study, int(trial.removeprefix("trial-")), str(path)
         return path.parent, None, str(path)
     folder, number = targets.find(target, where)
-    journal = Journal(folder)
-    journal.close()
-    trial_record = targets.choose(StudyState.from_events(journal.events), number, folder.name)[0]
+    # Only read: the study may be running.
+    state = StudyState.from_events(read_events(folder / FILE_NAME))
+    trial_record = targets.choose(state, number, folder.name)[0]
     assert trial_record.checkpoint is not None
     return folder, trial_record.number, trial_record.checkpoint[1]
 
@@ -80,26 +88,38 @@ def _find(target: str, where: str) -> tuple[Path, int | None, str]:
 def _measure(classifier: Classifier, source: str, limit: int | None) -> tuple[float, list[Lesion]]:
     """The error of the intact network and of each lesion, on validation images."""
     data = classifier.config.data
+    if limit is not None and limit < 1:
+        raise StudyError(f"limit {limit} is too few: choose 1 or more")
     if data.grid == 2:
         raise StudyError("a network of 2 × 2 grids has no single error to draw: give one of single images")
     if data.validation == 0:
         raise StudyError("the network was trained on all images (data.validation 0): give one that held some out")
+    if not residual_blocks(classifier.network):
+        raise StudyError(
+            f"{classifier.config.model.name} has no residual blocks to silence: give a resnet, preact_resnet, "
+            "wide_resnet, pyramidnet, stochastic_depth_resnet, resnet13 or imagenet_resnet"
+        )
     store = open_store(source, "train", data.image_size)
-    rows = split_indices(store.labels, data.validation, data.limit)[1][:limit]
+    if store.classes != classifier.classes:
+        raise StudyError(f"data {source!r} has other classes than the network: give the data it was trained on")
+    rows = split_indices(store.labels, data.validation, data.limit)[1]
+    if limit is not None and limit < len(rows):
+        rows = rows[stratified_rows(store.labels[rows], limit, "lesion")]
+    if torch.cuda.is_available():
+        classifier = classifier.cuda()
 
     def error() -> float:
         return 1 - evaluate(classifier, store.images, store.labels, rows)["accuracy"]
 
-    intact = error()
-    try:
-        return intact, list(lesions(classifier.network, error))
-    except ValueError as reason:
-        raise StudyError(str(reason)) from None
+    return error(), list(lesions(classifier.network, error))
 
 
 def _remember(folder: Path, number: int, metrics: dict[str, float], artifacts: list[str], tracking_uri: str) -> str:
     """An event in the journal, which tracking sends on; what tracking has to say."""
-    journal = Journal(folder)
+    try:
+        journal = Journal(folder)
+    except StudyRunningError:
+        return "the study is running, so MLflow hears of this picture only if the same is asked again when it has ended"
     try:
         tracking = Tracking(journal.path, tracking_uri)
         journal.append([{"kind": "lesion", "trial": number, "metrics": metrics, "artifacts": artifacts}])

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from cifarray.search.domains import Choice, Domain, Range, Value, comparable
+from cifarray.search.plan import StudyError
 from cifarray.search.space import SearchSpace
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Observation:
     completed: bool
 
 
-class EmptySpaceError(ValueError):
+class EmptySpaceError(StudyError):
     """No point of the space is allowed, as far as can be seen."""
 
 

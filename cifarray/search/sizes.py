@@ -40,14 +40,17 @@ class Sizes:
     def check_corners(self) -> None:
         """Builds every corner's network. Raises StudyError if one cannot be, or if none is within the limits.
 
-        Only the smallest take an image, to see whether there are networks for its size and within the limits: counting
-        multiply-adds takes several times as long as building.
+        Only the smallest of each kind takes an image, to see whether there are networks for its size and within the
+        limits: counting multiply-adds takes several times as long as building.
         """
         configs = [self.space.config(corner).to_dict() for corner in self.space.model_corners()]
         try:
             configs.sort(key=lambda config: count_params(config["model"]["name"], self.num_classes, _options(config)))
         except ValueError as error:
             raise StudyError(str(error)) from None
+        kinds = {(c["model"]["name"], c["model"].get("arch"), c["model"].get("resize")): c for c in reversed(configs)}
+        for config in kinds.values():
+            self.of(config)
         sizes = (self.of(config) for config in configs)
         smallest = next(sizes)
         if self.space.allows(smallest.num_params, smallest.macs):

@@ -51,18 +51,32 @@ class SearchSpace:
     def config(self, params: Mapping[str, Any]) -> TrainConfig:
         """The train config of one point of the space."""
         rest = {path: value for path, value in params.items() if path != RECIPE}
-        base = self.recipes.get(params[RECIPE], self.base) if RECIPE in params else self.base
-        return override(base, rest)
+        if RECIPE not in params:
+            return override(self.base, rest)
+        name = params[RECIPE]
+        if name not in self.recipes:
+            raise ValueError(
+                f"recipe {name!r} is not one of this space's: choose {' or '.join(self.recipes) or 'another field'}"
+            )
+        return override(self.recipes[name], rest)
+
+    @property
+    def is_comparison(self) -> bool:
+        """Whether its points are seeds or recipes to be compared, of which none is selected."""
+        return bool(self.domains) and set(self.domains) <= {"seed", RECIPE}
 
     def pin(self, values: Mapping[str, Any]) -> "SearchSpace":
         """Fields set to a value; their domains are removed, and those on a condition that can no longer hold."""
         pinned = {path: comparable(value) for path, value in values.items()}
 
-        def can_hold(domain: AnyDomain) -> bool:
+        domains: dict[str, AnyDomain] = {}
+        gone = set()
+        for path, domain in self.domains.items():
             on = domain.condition
-            return on is None or on.path not in pinned or pinned[on.path] in on.values
-
-        domains = {p: domain for p, domain in self.domains.items() if p not in pinned and can_hold(domain)}
+            if on is not None and (on.path in gone or (on.path in pinned and pinned[on.path] not in on.values)):
+                gone.add(path)
+            elif path not in pinned:
+                domains[path] = domain
         recipes = {name: override(config, values) for name, config in self.recipes.items()}
         return replace(self, base=override(self.base, values), domains=domains, recipes=recipes)
 
@@ -104,7 +118,7 @@ class SearchSpace:
             value = flatten(self.base.to_dict())[on]
         if comparable(value) not in domain.condition.values:
             return None
-        return (f"{path} [{value}]", domain.at(value)) if isinstance(domain, Cases) else (path, domain)
+        return (f"{path} [{comparable(value)}]", domain.at(value)) if isinstance(domain, Cases) else (path, domain)
 
     def grid(self) -> Iterator[dict[str, Any]]:
         """Every combination, the first domain slowest. Raises ValueError for a range: a grid needs choices."""

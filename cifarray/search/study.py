@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Protocol
 
 from cifarray import storage
 from cifarray.data import open_store
+from cifarray.models import check_options
 from cifarray.places import home
 from cifarray.report.leaderboard import write_reports
 from cifarray.search import cluster
@@ -87,6 +88,9 @@ class Study:
             )
         if self.searcher == "grid":
             next(self.space.grid())
+        for corner in self.space.model_corners():
+            model = self.space.config(corner).model
+            check_options(model.name, model.options)
         configs = [self.space.config(corner) for corner in self.space.corners(["recipe", "batch_size", "data.grid"])]
         for size in sorted({config.batch_size for config in configs}):
             check_batch(size, self.workers)

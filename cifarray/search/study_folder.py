@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from cifarray.search.study import Study
 
 
+SHOWN_CHANGES = 6
+
+
 class StudyChangedError(StudyError):
     """The study of this name in storage is another one."""
 
@@ -40,8 +43,9 @@ def open_journal(study: "Study") -> Journal:
     tried = any(event["kind"] == "trial" for event in journal.events)
     journal.close()
     if tried:
+        more = f"; and {len(changes) - SHOWN_CHANGES} more" if len(changes) > SHOWN_CHANGES else ""
         raise StudyChangedError(
-            f"study {study.name!r} exists and differs ({'; '.join(changes)}): "
+            f"study {study.name!r} exists and differs ({'; '.join(changes[:SHOWN_CHANGES])}{more}): "
             "run it as it was, choose another --name, or start anew with --fresh"
         )
     set_aside(study)
@@ -52,7 +56,9 @@ def is_finished(study: "Study") -> bool:
     """Whether the study of this name came to its end."""
     path = study.folder / FILE_NAME
     events = read_events(path) if path.exists() else []
-    return bool(events) and events[-1]["kind"] == "ended" and events[-1]["reason"] == "finished"
+    # A final test or a lesion study may have come after.
+    last = [event for event in events if event["kind"] in ("driver", "ended")][-1:]
+    return bool(last) and last[0]["kind"] == "ended" and last[0]["reason"] == "finished"
 
 
 def set_aside(study: "Study") -> str | None:

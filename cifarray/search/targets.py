@@ -10,7 +10,6 @@ from cifarray import storage
 from cifarray.places import home
 from cifarray.search.journal import FILE_NAME
 from cifarray.search.plan import StudyError
-from cifarray.search.space import RECIPE
 from cifarray.search.study_state import StudyState
 from cifarray.search.trial_record import Outcome, TrialRecord
 
@@ -55,4 +54,4 @@ def choose(state: StudyState, number: int | None, study: str) -> list[TrialRecor
     if not finished:
         raise StudyError(f"study {study!r} has no completed trial with a checkpoint: let it finish first")
     # Seeds of one config are all meant; of configs that compete only the one that validation chose.
-    return finished if set(state.space.domains) and set(state.space.domains) <= {"seed", RECIPE} else finished[:1]
+    return finished if state.space.is_comparison else finished[:1]

@@ -99,7 +99,8 @@ class Training:
     def run_epoch(self) -> dict[str, float]:
         """Trains one epoch and evaluates. Collective; every rank gets the same metrics.
 
-        epoch (from 1), train_loss (with label smoothing), train_accuracy (on augmented images, while training),
+        epoch (from 1), train_loss (with label smoothing), train_accuracy (on augmented images, while training;
+        on grids per label),
         val_loss, val_accuracy (on grids `val_` and the metrics of `evaluate`; none if nothing is held out), lr (of the
         last step), images_per_second (of all ranks, training alone; a grid counts as one), epoch_seconds,
         peak_memory_bytes (of the largest rank). Accuracies are in 0..1.

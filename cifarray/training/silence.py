@@ -44,16 +44,7 @@ def silent(block: ResidualBlock) -> Iterator[None]:
 
 
 def lesions(network: nn.Module, error_of: Callable[[], float]) -> Iterator[Lesion]:
-    """The error, as `error_of` measures it, with each block's branch silent in turn.
-
-    Raises ValueError for a network without residual blocks.
-    """
-    blocks = residual_blocks(network)
-    if not blocks:
-        raise ValueError(
-            "the network has no residual blocks to silence: give a resnet, preact_resnet, wide_resnet, pyramidnet or "
-            "stochastic_depth_resnet"
-        )
-    for index, (name, block) in enumerate(blocks, start=1):
+    """The error, as `error_of` measures it, with each block's branch silent in turn; none where there are no blocks."""
+    for index, (name, block) in enumerate(residual_blocks(network), start=1):
         with silent(block):
             yield Lesion(index, name, block.downsamples, error_of())

@@ -11,7 +11,7 @@ CIFAR tutorials have: PIL images from memory, RandomCrop(32, 4), RandomHorizonta
 checkpoints and progress bar are off, and its first batch, with which it starts its loader, is not counted.
 The first turn of each warms up and is not counted; medians of the others are compared.
 
-    python -m tests.benchmarks.throughput                        # about 15 minutes on two idle cores
+    python -m tests.benchmarks.throughput                        # about 20 minutes on two idle cores
     python -m tests.benchmarks.throughput --networks 16-1 --steps 20 --turns 2 --only bare
     python -m tests.benchmarks.throughput --data ../shared/cifar10
 """

@@ -24,6 +24,23 @@ def test_parameters_and_macs_are_the_published_ones(member: Member) -> None:
     assert (size.num_params, f"{size.macs / 1e9:.{digits}f}") == (member.num_params, member.macs)
 
 
+def preact_bottleneck_macs(depth: int) -> int:
+    """By hand: three 1×1, 3×3, 1×1 a block, the stride on the first of them, a 1×1 where the channels change."""
+    blocks, total, channels, side = (depth - 2) // 9, 9 * 3 * 16 * 32**2, 16, 32
+    for inner, stride in ((16, 1), (32, 2), (64, 2)):
+        side //= stride
+        for index in range(blocks):
+            total += (channels * inner + 9 * inner * inner + inner * 4 * inner) * side**2
+            total += channels * 4 * inner * side**2 if index == 0 else 0
+            channels = 4 * inner
+    return total + channels * 10
+
+
+@pytest.mark.parametrize("depth", [164, 1001])
+def test_preactivation_bottlenecks_have_the_stride_on_the_first_convolution(depth: int) -> None:
+    assert measure("preact_resnet", 10, 32, {"depth": depth, "bottleneck": True}).macs == preact_bottleneck_macs(depth)
+
+
 @pytest.mark.parametrize("name", SMALL)
 @pytest.mark.parametrize("side", [32, 64])
 def test_images_of_any_side_give_one_row_of_logits_each(name: str, side: int) -> None:
@@ -96,12 +113,6 @@ def test_images_that_are_too_small_are_refused_before_training() -> None:
         measure("torchvision", 10, 32, {"arch": "inception_v3"})
 
 
-def test_inception_v3_takes_resized_images() -> None:
-    """The post's baseline, at the smallest side that it allows; its auxiliary classifier is left out."""
-    network = build("torchvision", arch="inception_v3", resize=75)
-    assert network(torch.randn(2, 3, 32, 32)).shape == (2, 10)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet A", "preact_resnet A", "densenet BC", "pyramidnet", "imagenet_resnet D"])
 def test_compiled_networks_give_the_same(name: str) -> None:
@@ -112,3 +123,18 @@ def test_compiled_networks_give_the_same(name: str) -> None:
     found = gradients(compiled, images)  # type: ignore[arg-type]
     for key, gradient in expected.items():
         torch.testing.assert_close(found[f"_orig_mod.{key}"], gradient, rtol=1e-3, atol=1e-5)
+
+
+def test_a_network_that_computes_while_it_is_built_is_measured_too() -> None:
+    """RegNet-Y-400MF: torchvision gives 4,344,144 parameters for 1000 classes."""
+    assert measure("torchvision", 1000, 224, {"arch": "regnet_y_400mf"}).num_params == 4_344_144
+
+
+def test_alexnet_pools_larger_maps_as_adaptive_pooling_does_where_that_has_windows_of_one_size() -> None:
+    from cifarray.models.blocks import shrunk
+
+    maps = torch.randn(2, 3, 12, 12)
+    torch.testing.assert_close(shrunk(maps, 6), F.adaptive_avg_pool2d(maps, 6))
+    assert shrunk(maps, 5).shape == (2, 3, 5, 5)
+    with pytest.raises(ValueError, match="maps of 4 × 4 are smaller than 6 × 6"):
+        shrunk(torch.randn(2, 3, 4, 4), 6)

@@ -82,6 +82,11 @@ def test_a_gap_is_our_test_error_less_the_published_one():
     assert gap_of("wide_resnet_28_10", [0.950], **WHOLE) == "+1.00"
 
 
+def test_a_figure_on_45000_images_has_a_gap_where_a_tenth_is_held_out():
+    """arXiv:1512.03385: 6.43 %, with 5,000 images held out."""
+    assert gap_of("resnet_110", [0.9347], **{"data.source": "cifar10"}) == "+0.10"
+
+
 @pytest.mark.parametrize(
     ("name", "metric", "pinned"),
     [
@@ -91,6 +96,10 @@ def test_a_gap_is_our_test_error_less_the_published_one():
         ("wide_resnet_28_10", "test_accuracy", WHOLE | {"data.source": "somewhere"}),  # perhaps other images
         ("wide_resnet_28_10", "test_accuracy", WHOLE | {"epochs": 5}),
         ("resnet_110", "test_accuracy", WHOLE),  # published on 45,000
+        ("alexnet", "test_accuracy", WHOLE),  # on how many images is not stated
+        ("alexnet", "test_accuracy", WHOLE | {"data.limit": 100}),
+        ("wide_resnet_28_10", "test_accuracy", WHOLE | {"optimizer.lr": 0.2}),  # another recipe
+        ("wide_resnet_28_10", "test_accuracy", WHOLE | {"data.crop_padding": 0}),
         ("resnet_50_d", "test_accuracy", WHOLE),  # published on ImageNet
         ("resnet_fast", "test_accuracy", WHOLE),  # nothing published
     ],

@@ -187,3 +187,19 @@ def test_a_recipe_is_a_whole_config_and_pins_reach_it():
     space = SearchSpace("toy", TrainConfig(), {"recipe": choice("short", "long"), "seed": choice(0, 1)}, recipes)
     config = space.pin({"data.limit": 500}).config({"recipe": "short", "seed": 1})
     assert (config.epochs, config.batch_size, config.seed, config.data.limit) == (1, 32, 1, 500)
+
+
+def test_a_recipe_that_is_not_there_is_refused():
+    recipes = {"short": TrainConfig(epochs=1)}
+    with pytest.raises(ValueError, match="recipe 'shrt' is not one of this space's: choose short"):
+        SearchSpace("toy", TrainConfig(), {"recipe": choice("shrt", "short")}, recipes)
+
+
+def test_pinning_takes_away_what_hangs_on_what_it_takes_away():
+    domains = {
+        "schedule.name": choice("multistep", "cosine"),
+        "schedule.warmup": choice(0.0, 0.1).when("schedule.name", "cosine"),
+        "schedule.gamma": choice(0.1, 0.2).when("schedule.warmup", 0.0),
+    }
+    space = SearchSpace("toy", TrainConfig(), domains).pin({"schedule.name": "multistep"})
+    assert list(space.domains) == []

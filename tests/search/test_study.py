@@ -7,11 +7,11 @@ import pytest
 from scripted import ScriptedGroup, accuracy
 
 from cifarray.search.asha import Asha
-from cifarray.search.domains import choice
-from cifarray.search.journal import StudyRunningError, read_events
+from cifarray.search.domains import cases, choice, log_uniform
+from cifarray.search.journal import Journal, StudyRunningError, read_events
 from cifarray.search.plan import StudyError
 from cifarray.search.study import run_study
-from cifarray.search.study_folder import StudyChangedError, set_aside
+from cifarray.search.study_folder import StudyChangedError, is_finished, set_aside
 from cifarray.search.study_state import StudyState
 from cifarray.search.trial_record import Outcome
 
@@ -91,6 +91,17 @@ def test_a_finished_study_is_only_shown_again(ray_session, make_study, make_reco
     assert view.count("start") == 0
 
 
+def test_a_study_that_was_tested_afterwards_is_still_finished(ray_session, make_study, make_recorder):
+    study = make_study(num_trials=1)
+    assert not is_finished(study)
+    run_study(study, make_recorder(), host=ScriptedGroup)
+    assert is_finished(study)
+    journal = Journal(study.folder)
+    journal.append([{"kind": "test", "trial": 0, "opening": 1, "metrics": {}}])
+    journal.close()
+    assert is_finished(study)
+
+
 def test_a_study_can_be_given_more_trials(ray_session, make_study, make_recorder):
     run_study(make_study(num_trials=2), make_recorder(), host=ScriptedGroup)
     result = run_study(make_study(num_trials=3), make_recorder(), host=ScriptedGroup)
@@ -101,6 +112,23 @@ def test_a_changed_study_is_refused_with_the_difference(ray_session, make_study,
     run_study(make_study(num_trials=1), make_recorder(), host=ScriptedGroup)
     with pytest.raises(StudyChangedError, match=r"config\.optimizer\.momentum: 0\.9 → 0\.8.*--fresh"):
         run_study(make_study(num_trials=1, fixed={"optimizer.momentum": 0.8}), make_recorder(), host=ScriptedGroup)
+
+
+def test_a_space_with_branches_goes_on_where_it_was(ray_session, make_study, make_recorder):
+    domains = {
+        "schedule.name": choice("multistep", "one_cycle"),
+        "schedule.milestones": choice((0.5,), (0.3, 0.6)).when("schedule.name", "multistep"),
+        "optimizer.lr": cases("schedule.name", {"multistep": choice(0.1), "one_cycle": log_uniform(0.2, 2.0)}),
+    }
+    run_study(
+        make_study(num_trials=3, searcher="tpe", domains=domains, concurrent=1), make_recorder(), host=ScriptedGroup
+    )
+    result = run_study(
+        make_study(num_trials=6, searcher="tpe", domains=domains, concurrent=1), make_recorder(), host=ScriptedGroup
+    )
+    assert outcomes(result) == [Outcome.COMPLETED] * 6
+    undisturbed = make_study("other", num_trials=6, searcher="tpe", domains=domains)
+    assert told(result.state) == simulated(undisturbed)
 
 
 def test_fresh_moves_the_old_study_aside(ray_session, make_study, make_recorder, tmp_path):

@@ -6,10 +6,11 @@ import pytest
 from ranks import Ranks
 from tiny import TINY, assert_same_weights, train
 
-from cifarray.config import TrainConfig
+from cifarray.config import TrainConfig, override
 
 FAMILIES: dict[str, dict[str, Any]] = {
     "linear": {"name": "linear", "side": 16},
+    "alexnet": {"name": "alexnet", "size": "small"},
     "resnet13": {"name": "resnet13", "blocks": [1, 1]},
     "plain_cnn": {"name": "plain_cnn", "depth": 8},
     "resnet": {"name": "resnet", "depth": 8},
@@ -31,7 +32,9 @@ FAMILIES: dict[str, dict[str, Any]] = {
 
 
 def config_of(name: str) -> TrainConfig:
-    return TrainConfig.from_dict(TINY.to_dict() | {"model": FAMILIES[name]})
+    config = TrainConfig.from_dict(TINY.to_dict() | {"model": FAMILIES[name]})
+    # AlexNet's kernels and poolings need 32 pixels.
+    return override(config, {"data.image_size": 32}) if name == "alexnet" else config
 
 
 def train_on(rank: int, world_size: int, config: TrainConfig, checkpoint: Any = None) -> list[dict[str, Any]]:
