@@ -65,8 +65,11 @@ class Progress:
 
     def stop(self) -> None: ...
 
-    def seconds_left(self) -> float | None:
-        """An estimate from the epochs done so far; trials that are stopped early make it shorter. None at first."""
+    def seconds_left(self, just_ended: int | None = None) -> float | None:
+        """An estimate from the epochs done so far; trials that are stopped early make it shorter. None at first.
+
+        just_ended: a trial whose end the state does not know yet; a view hears of events before they take effect.
+        """
         assert self.state is not None
         trials = list(self.state.trials.values())
         ended = [trial for trial in trials if trial.outcome is not None]
@@ -76,7 +79,8 @@ class Progress:
         per_epoch = sum(trial.seconds for trial in trials) / epochs
         length = max(trial.config["epochs"] for trial in trials)
         usual = sum(trial.epoch for trial in ended) / len(ended) if ended else length
-        todo = sum(max(0.0, trial.config["epochs"] - trial.epoch) for trial in trials if trial.outcome is None)
+        going = [trial for trial in trials if trial.outcome is None and trial.number != just_ended]
+        todo = sum(max(0.0, trial.config["epochs"] - trial.epoch) for trial in going)
         todo += usual * (self.state.budget - len(trials))
         return per_epoch * todo / max(1, len(self.running))
 
@@ -112,7 +116,7 @@ class LineView(Progress):
         elif kind == "restart":
             self.say(f"trial {event['trial']} lost its workers ({event['restarts']}): goes on from its checkpoint")
         elif kind == "outcome":
-            left = self.seconds_left()
+            left = self.seconds_left(just_ended=event["trial"])
             tail = f" (about {clock(left)} left)" if left else ""
             message = f": {event['message'].strip()}" if event["message"] else ""
             self.say(f"trial {event['trial']} {event['outcome']}{message}{tail}")
