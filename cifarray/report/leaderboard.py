@@ -119,9 +119,12 @@ def describe_params(trial: TrialRecord) -> str:
 
 
 def short_name(path: str, among: Any) -> str:
-    """The last part of a dotted path, unless another path ends the same."""
-    leaf = path.rsplit(".", 1)[-1]
-    return leaf if sum(other.rsplit(".", 1)[-1] == leaf for other in among) == 1 else path
+    """The last part of a dotted path, unless another path ends the same; `schedule` for `schedule.name`."""
+
+    def short(path: str) -> str:
+        return path.removesuffix(".name").rsplit(".", 1)[-1]
+
+    return short(path) if sum(short(other) == short(path) for other in among) == 1 else path
 
 
 def short_value(value: Any) -> str:
