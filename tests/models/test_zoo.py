@@ -116,13 +116,13 @@ def test_images_that_are_too_small_are_refused_before_training() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet A", "preact_resnet A", "densenet BC", "pyramidnet", "imagenet_resnet D"])
 def test_compiled_networks_give_the_same(name: str) -> None:
-    network = small(name)
-    images = torch.randn(4, 3, 32, 32)
+    network = small(name).double()
+    images = torch.randn(4, 3, 32, 32, dtype=torch.float64)
     expected = gradients(network, images)
     compiled = torch.compile(copy.deepcopy(network))
     found = gradients(compiled, images)  # type: ignore[arg-type]
     for key, gradient in expected.items():
-        torch.testing.assert_close(found[f"_orig_mod.{key}"], gradient, rtol=1e-3, atol=1e-5)
+        torch.testing.assert_close(found[f"_orig_mod.{key}"], gradient, rtol=1e-5, atol=1e-7)
 
 
 def test_a_network_that_computes_while_it_is_built_is_measured_too() -> None:
