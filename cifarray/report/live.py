@@ -117,7 +117,7 @@ class LineView(Progress):
             self.say(f"trial {event['trial']} lost its workers ({event['restarts']}): goes on from its checkpoint")
         elif kind == "outcome":
             left = self.seconds_left(just_ended=event["trial"])
-            tail = f" (about {clock(left)} left)" if left else ""
+            tail = f" (about {clock(left)} left)" if left and left >= 1 else ""
             message = f": {event['message'].strip()}" if event["message"] else ""
             self.say(f"trial {event['trial']} {event['outcome']}{message}{tail}")
 
