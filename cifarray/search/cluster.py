@@ -1,4 +1,4 @@
-"""Reaching Ray: joining the cluster or starting one on this machine, quietly, and asking what its nodes have.
+"""Reaching Ray: joining the cluster or starting one on this machine, quietly, and asking what it knows.
 
 Not here: how much of it a study uses (`plan`).
 """
@@ -10,6 +10,8 @@ import os
 import socket
 from collections.abc import Iterator
 from typing import Any
+
+log = logging.getLogger(__name__)
 
 NAMESPACE = "cifarray"
 FORWARDED = ("CIFARRAY_HOME",)
@@ -87,3 +89,19 @@ def can_grow() -> bool:
     ids = {node["NodeID"] for node in ray.nodes()}
     types = {*(report.get("active_nodes") or {}), *(report.get("idle_nodes") or {})}
     return any(name.removeprefix("node_") not in ids for name in types)
+
+
+def any_dead(actors: list[str]) -> bool:
+    """Whether one of the Ray actors with these ids is known to be dead; False too if Ray cannot tell."""
+    import ray
+    from ray.util.state import get_actor
+    from ray.util.state.exception import RayStateApiException
+
+    # Without the address, Ray takes the first head that this process has ever found on the machine.
+    address = ray.get_runtime_context().gcs_address
+    try:
+        states = [get_actor(actor, address=address) for actor in actors]
+    except (ray.exceptions.RayError, RayStateApiException, ConnectionError) as error:
+        log.warning("Ray does not tell which workers live: %s", error)
+        return False
+    return any(state is None or state.state == "DEAD" for state in states)

@@ -10,7 +10,6 @@ Not here: who gets the group (`pool`), what workers do with an order (`worker`).
 
 import asyncio
 import contextlib
-import logging
 import os
 import threading
 import traceback
@@ -20,16 +19,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import ray
-from ray.util.state import get_actor
-from ray.util.state.exception import RayStateApiException
 
+from cifarray.search import cluster
 from cifarray.search.orders import Failure, GroupSettings, Order
 
 SETTLE_SECONDS = 10.0
 """How long the other ranks may take to come back to the mailbox after one rank failed; then the group is replaced."""
 COLLECTIVE_TIMEOUT_SECONDS = 600
-
-log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -188,7 +184,7 @@ class WorkerGroup:
                     timeout=SETTLE_SECONDS,
                 )
             missing = [actor for rank, actor in self.actors.items() if rank not in self.waiting]
-        if await asyncio.to_thread(_any_dead, missing):
+        if await asyncio.to_thread(cluster.any_dead, missing):
             return
         async with self.changed:
             if self.generation != generation or self.stay is not stay:
@@ -285,18 +281,6 @@ def _serve(settings: dict[str, Any]) -> None:
     from cifarray.search.worker import serve
 
     serve(settings)
-
-
-def _any_dead(actors: list[str]) -> bool:
-    """Whether one of these Ray actors is known to be dead; False too if Ray cannot tell."""
-    # Without the address, Ray takes the first head that it finds on this machine.
-    address = ray.get_runtime_context().gcs_address
-    try:
-        states = [get_actor(actor, address=address) for actor in actors]
-    except (ray.exceptions.RayError, RayStateApiException, ConnectionError) as error:
-        log.warning("Ray does not tell which workers live: %s", error)
-        return False
-    return any(state is None or state.state == "DEAD" for state in states)
 
 
 _DONE = Order("epoch")

@@ -26,7 +26,8 @@ def evaluate(
 ) -> dict[str, float]:
     """Metrics on `rows` (M,) of images (N, side, side, 3) uint8 and labels (N,), M > 0.
 
-    `loss` and `accuracy` in 0..1; where the classifier was trained on grids the metrics of `evaluate_grids`.
+    `loss` and `accuracy` in 0..1; where the classifier was trained on grids those of
+    `METRICS[2]` in their place, with `label_accuracy_of_no`.
     Collective: every rank takes its part of the rows, which may be none, and all get the same result.
     """
     classifier.eval()
