@@ -101,6 +101,7 @@ def test_train_is_a_study_of_one_trial_or_of_one_for_each_seed(capsys):
         ("tune", ["--data", "imagenet"], "imagenet"),
         ("tune", ["--data", "synthetic", "--set", "model.depth=27"], "22 or 28"),
         ("final_test", ["nothing"], "'nothing' is no study, trial or MLflow run in"),
+        ("lesion", ["nothing"], "'nothing' is no study, trial or MLflow run in"),
         ("prepare_data", ["--data", "/no/such/folder"], "/no/such/folder"),
     ],
 )
@@ -121,7 +122,7 @@ def test_asha_is_the_default_of_searches_but_not_where_schedules_vary(capsys):
     assert "warning" not in text
     assert run("tune", "--dry-run", "--space", "schedule.name=multistep,cosine", "--scheduler", "asha") == 0
     text = capsys.readouterr().out
-    assert "warning: ASHA compares trials after few epochs, where schedule.name decides" in text
+    assert "warning: ASHA compares trials after few epochs, which favours rates that fall early" in text
     assert "scheduler ASHA" in text
 
 
@@ -235,3 +236,10 @@ def test_a_network_that_cannot_be_is_refused_before_ray_starts(capsys, arguments
     error = capsys.readouterr().err
     assert re.search(message, error)
     assert error.count("\n") == 1
+
+
+def test_a_study_that_was_refused_before_it_began_is_none(capsys):
+    assert run("train", "--data", "synthetic:200", "--set", "model.depth=27", "--name", "refused") == 2
+    capsys.readouterr()
+    assert run("final_test", "refused") == 2
+    assert "'refused' is no study, trial or MLflow run" in capsys.readouterr().err

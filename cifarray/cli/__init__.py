@@ -65,8 +65,8 @@ def _search(space: SearchSpace, flags: argparse.Namespace) -> NoReturn:
         study = make_study(space, flags, scheduler=flags.scheduler or ("none" if risky else "asha"))
     if risky and study.scheduler:
         make_console().print(
-            f"warning: ASHA compares trials after few epochs, where {', '.join(risky)} decides how far a rate has "
-            "fallen and not how good a trial will be; --scheduler none runs all to their end",
+            "warning: ASHA compares trials after few epochs, which favours rates that fall early, and these vary: "
+            f"{', '.join(risky)}; --scheduler none runs all to their end",
             highlight=False,
             soft_wrap=True,
         )

@@ -17,10 +17,10 @@ from cifarray.search.trial_record import Outcome, TrialRecord
 def find(target: str, where: str) -> tuple[Path, int | None]:
     """The study's folder and the trial's number, None for the whole study. Raises StudyError if it names nothing."""
     base = home() / "studies" if storage.is_remote(where) else Path(where)
-    if (base / target / FILE_NAME).exists():
+    if _has_journal(base / target):
         return base / target, None
     study, _, number = target.rpartition("-")
-    if number.isdigit() and study and (base / study / FILE_NAME).exists():
+    if number.isdigit() and study and _has_journal(base / study):
         return base / study, int(number)
     for state in base.glob("*/tracking.json"):
         known = json.loads(state.read_text())
@@ -29,11 +29,17 @@ def find(target: str, where: str) -> tuple[Path, int | None]:
                 return state.parent, int(trial)
         if known.get("parent_run_id") == target:
             return state.parent, None
-    names = sorted(path.parent.name for path in base.glob(f"*/{FILE_NAME}"))
+    names = sorted(path.parent.name for path in base.glob(f"*/{FILE_NAME}") if _has_journal(path.parent))
     raise StudyError(
         f"{target!r} is no study, trial or MLflow run in {where}: "
         + (f"choose one of {', '.join(names)}" if names else "train something first, or name its --storage")
     )
+
+
+def _has_journal(folder: Path) -> bool:
+    """A study that was refused before it began leaves an empty one."""
+    path = folder / FILE_NAME
+    return path.exists() and path.stat().st_size > 0
 
 
 def choose(state: StudyState, number: int | None, study: str) -> list[TrialRecord]:
