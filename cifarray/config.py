@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+UnitInterval = Annotated[float, Field(gt=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 
@@ -54,21 +55,49 @@ class DataConfig(Part):
     """Stratified subset: at most this many training images remain after the validation split."""
     grid: Literal[1, 2] = 1
     """2: pictures of 2 × 2 images, of twice the side, whose labels are those of all four (`cifarray.data.grids`)."""
+    crop: Literal["padded", "resized"] = "padded"
+    """padded: a crop at random after `crop_padding`. resized: a rectangle of random area and ratio, resized (Szegedy et
+    al. 2014, arXiv:1409.4842, §6)."""
+    crop_size: Annotated[int, Field(ge=8, le=512)] | None = None
+    """Side that the network sees, at most `image_size`; None: all of it. In evaluation a larger image is resized to
+    256/224 of this side and its centre is cropped (He et al. 2019, arXiv:1812.01187, §2.1)."""
     crop_padding: Annotated[int, Field(ge=0)] = 4
-    """Random crop after padding by this many pixels on every side; 0 turns it off."""
+    """crop=padded: this many pixels on every side before the crop; 0 adds none."""
     padding_mode: Literal["zero", "reflect"] = "zero"
+    crop_area: tuple[UnitInterval, UnitInterval] = (0.08, 1.0)
+    """crop=resized: the least and the largest share of the image's area."""
+    crop_ratio: tuple[Positive, Positive] = (3 / 4, 4 / 3)
+    """crop=resized: the least and the largest width over height."""
     flip: bool = True
     """Random horizontal flip."""
+    policy: Literal["none", "trivial_augment", "rand_augment"] = "none"
+    """torchvision's TrivialAugmentWide (arXiv:2103.10158) or RandAugment (arXiv:1909.13719, n = 2, m = 9)."""
+    color_jitter: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Hue, saturation and brightness are each multiplied by a number from U(1 − j, 1 + j); 0.4 in arXiv:1812.01187,
+    §2.1. 0 turns it off."""
+    pca_noise: NonNegative = 0.0
+    """Deviation of the noise along the principal components of the training pixels' colours (Krizhevsky et al. 2012,
+    §4.1; 0.1 there); 0 turns it off."""
     cutout: Annotated[int, Field(ge=0)] = 0
     """Side of the square that cutout blanks (DeVries & Taylor 2017, arXiv:1708.04552, §3.2); 0 turns it off."""
 
     @property
     def input_size(self) -> int:
         """Side of what the network sees."""
-        return self.image_size * self.grid
+        return (self.crop_size or self.image_size) * self.grid
 
     @model_validator(mode="after")
     def _check(self) -> "DataConfig":
+        if self.crop_size is not None and self.crop_size > self.image_size:
+            raise ValueError(
+                f"data.crop_size {self.crop_size} is more than data.image_size {self.image_size}: "
+                "choose at most that, or larger images"
+            )
+        if self.crop_size is not None and self.grid == 2:
+            raise ValueError("data.crop_size is not for 2 × 2 grids, whose quarters are whole images: leave it at none")
+        for name, (low, high) in (("crop_area", self.crop_area), ("crop_ratio", self.crop_ratio)):
+            if low > high:
+                raise ValueError(f"data.{name} {low}, {high} must rise: give the smaller number first")
         if self.validation >= 1 and self.validation != int(self.validation):
             raise ValueError(
                 f"data.validation {self.validation} is neither a fraction nor a number of images: "
@@ -77,17 +106,33 @@ class DataConfig(Part):
         return self
 
 
-class OptimizerConfig(Part):
-    """torch.optim's SGD, AdamW or Adam. `lr` is the peak of the schedule."""
+class InitConfig(Part):
+    """How the weights begin (`cifarray.models.initialise`)."""
 
-    name: Literal["sgd", "adamw", "adam"] = "sgd"
+    weights: Literal["family", "he_fan_in", "he_fan_out", "xavier"] = "family"
+    """family: as the network's authors did. He et al. 2015 (arXiv:1502.01852, §2.2), Glorot & Bengio 2010."""
+    zero_gamma: bool = False
+    """The last batch normalisation of each residual branch begins at γ = 0, so that a block begins as its shortcut
+    (Goyal et al. 2017, arXiv:1706.02677, §5.1). Only where branches end in one."""
+
+
+class OptimizerConfig(Part):
+    """torch.optim's SGD, Adam, AdamW or Muon. `lr` is the peak of the schedule."""
+
+    name: Literal["sgd", "adam", "adamw", "muon"] = "sgd"
+    """muon: Muon for convolutions and hidden layers, AdamW for the rest, both at the rate `lr` as of AdamW."""
     lr: Positive = 0.1
+    linear_scaling: bool = False
+    """`lr` is for batches of 256 images: the peak is lr · batch_size / 256 (Goyal et al. 2017, arXiv:1706.02677)."""
     weight_decay: NonNegative = 5e-4
+    decay: Literal["all", "weights"] = "all"
+    """all: every parameter decays, as in the CIFAR papers. weights: only those of convolutions and linear layers, no
+    bias and no norm (He et al. 2019, arXiv:1812.01187, §3.1)."""
     momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9
-    """SGD's momentum; under one_cycle the momentum stays at this value (it is not cycled)."""
+    """SGD's and Muon's momentum; under one_cycle the momentum stays at this value (it is not cycled)."""
     nesterov: bool = True
     betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.999)
-    """Adam's and AdamW's moment decay rates."""
+    """Adam's and AdamW's moment decay rates, also beside Muon."""
 
     @model_validator(mode="after")
     def _check(self) -> "OptimizerConfig":
@@ -99,12 +144,17 @@ class OptimizerConfig(Part):
 class ScheduleConfig(Part):
     """How the learning rate moves, stepped once per batch. All durations are fractions of `epochs`."""
 
-    name: Literal["constant", "multistep", "cosine", "one_cycle"] = "cosine"
+    name: Literal["constant", "multistep", "step", "cosine", "one_cycle", "polynomial"] = "cosine"
+    """cosine: half a period, without restarts (Loshchilov & Hutter 2017, arXiv:1608.03983)."""
     warmup: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
-    """Linear warm-up in front of any schedule."""
+    """Linear warm-up in front of any schedule (Goyal et al. 2017, arXiv:1706.02677, §2.2)."""
     milestones: tuple[Fraction, ...] = (0.3, 0.6, 0.8)
     """multistep: where the rate is multiplied by `gamma`; the default is WideResNet's 60, 120, 160 of 200."""
+    step_size: UnitInterval = 0.25
+    """step: the rate is multiplied by `gamma` each time so much has passed."""
     gamma: Annotated[float, Field(gt=0.0, le=1.0)] = 0.2
+    power: Positive = 1.0
+    """polynomial: lr · (1 − share done) ^ power."""
     pct_start: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.3
     """one_cycle: the fraction that rises (Smith & Topin 2017, arXiv:1708.07120)."""
     div_factor: Positive = 25.0
@@ -123,6 +173,17 @@ class ScheduleConfig(Part):
         return self
 
 
+class DistillationConfig(Part):
+    """A teacher's answers as second targets: loss + weight · T² · KL(teacher ‖ student), both softened by T (Hinton et
+    al. 2015, arXiv:1503.02531, §2; He et al. 2019, arXiv:1812.01187, §5.3)."""
+
+    teacher: str | None = None
+    """A checkpoint's path or address; jobs also take a study, a trial (STUDY-NUMBER) or an MLflow run id. None: no
+    teacher."""
+    temperature: Positive = 20.0
+    weight: Positive = 1.0
+
+
 class TrainConfig(Part):
     """One complete description of a training run."""
 
@@ -130,14 +191,33 @@ class TrainConfig(Part):
     data: DataConfig = DataConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()
+    init: InitConfig = InitConfig()
+    distillation: DistillationConfig = DistillationConfig()
     epochs: Annotated[int, Field(gt=0)] = 200
     batch_size: Annotated[int, Field(gt=0)] = 128
     """Global: the sum over all workers."""
+    accumulate: Annotated[int, Field(gt=0)] = 1
+    """Each worker's part of a batch goes through the network in so many micro-batches, whose gradients add up."""
+    auto_micro_batch: bool = False
+    """Out of GPU memory: go on from the last checkpoint with micro-batches of half the size. Off by default, since
+    batch normalisation then sees other batches; it is recorded where it happens."""
     label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    mixup: NonNegative = 0.0
+    """α of mixup (Zhang et al. 2018, arXiv:1710.09412), λ from Beta(α, α) for each image; 0 turns it off."""
+    cutmix: NonNegative = 0.0
+    """α of CutMix (Yun et al. 2019, arXiv:1905.04899); with mixup too, each image gets one of them, by a fair coin."""
+    stochastic_depth: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Chance that the last residual branch is dropped for an image, rising linearly from the first (Huang et al. 2016,
+    arXiv:1603.09382; torchvision's operation, which rescales in training). The network `stochastic_depth_resnet` has
+    its own, the authors', as model.death_rate."""
+    ema_decay: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Decay per step of the moving average of the weights, which then is what is evaluated and loaded; 0: none."""
     clip_norm: Positive | None = None
     """Gradients are scaled down to this total norm; None leaves them."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """auto: the fastest that is safe on the device (`training.precision`)."""
+    sync_batch_norm: bool = False
+    """Batch normalisation over the batches of all workers instead of each worker's part; on GPUs only."""
     channels_last: bool = True
     compile: bool = False
     deterministic: bool = True
@@ -145,6 +225,20 @@ class TrainConfig(Part):
     seed: Annotated[int, Field(ge=0)] = 0
     checkpoint_every: Annotated[int, Field(gt=0)] = 1
     """A checkpoint after every so many epochs; there is always one at the end."""
+
+    @property
+    def peak_lr(self) -> float:
+        """The rate that the schedule peaks at."""
+        return self.optimizer.lr * (self.batch_size / 256 if self.optimizer.linear_scaling else 1)
+
+    @model_validator(mode="after")
+    def _check(self) -> "TrainConfig":
+        if self.data.grid == 2:
+            single = {"mixup": self.mixup, "cutmix": self.cutmix, "distillation.teacher": self.distillation.teacher}
+            for name, value in single.items():
+                if value:
+                    raise ValueError(f"{name} {value} is for single images, not for 2 × 2 grids: set data.grid to 1")
+        return self
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON-ready dict; `TrainConfig.from_dict` is its inverse."""
