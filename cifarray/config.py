@@ -283,6 +283,16 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What differs between two descriptions, one `field: old → new` each."""
+    before, after = flatten(old), flatten(new)
+    return [
+        f"{path}: {before.get(path, 'not there')} → {after.get(path, 'not there')}"
+        for path in sorted(before.keys() | after.keys())
+        if before.get(path) != after.get(path)
+    ]
+
+
 def explain(error: ValidationError) -> str:
     """One sentence per wrong field: the field, the value, the rule."""
     lines = []

@@ -8,9 +8,9 @@ import time
 from typing import TYPE_CHECKING
 
 from cifarray import storage
+from cifarray.config import difference
 from cifarray.search.journal import FILE_NAME, Journal, read_events
 from cifarray.search.plan import StudyError
-from cifarray.search.space import difference
 
 if TYPE_CHECKING:
     from cifarray.search.study import Study

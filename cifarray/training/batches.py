@@ -1,25 +1,28 @@
-"""Which rows are in a batch, and which of them a rank takes.
+"""Which rows are in a batch, which of them a rank takes, and in how many micro-batches.
 
-A batch is a stretch of the epoch's order whatever the number of workers; each worker takes an equal part of it.
+A batch is a stretch of the epoch's order whatever the number of workers; each worker takes an equal part of it and may
+take that in equal micro-batches, one after the other.
 Not here: the epoch's order (`cifarray.data.splits`).
 """
 
 from torch import Tensor
 
 
-def check_batch(batch_size: int, num_workers: int) -> None:
-    """Raises ValueError unless the global batch can be shared out evenly."""
-    if batch_size % num_workers == 0:
-        return
-    below = batch_size // num_workers * num_workers
-    sizes = [str(size) for size in (below, below + num_workers) if size > 0]
-    divisors = [count for count in range(1, batch_size + 1) if batch_size % count == 0]
-    fewer = [str(count) for count in divisors if count < num_workers][-1:]
-    more = [str(count) for count in divisors if count > num_workers][:1]
-    raise ValueError(
-        f"batch_size {batch_size} is not divisible by {num_workers} workers: choose {' or '.join(sizes)}, "
-        f"or set workers to {' or '.join(fewer + more)}"
-    )
+def check_batch(batch_size: int, num_workers: int, accumulate: int = 1) -> None:
+    """Raises ValueError unless the global batch can be shared out evenly, and each worker's part again."""
+    if batch_size % num_workers:
+        below = batch_size // num_workers * num_workers
+        sizes = [str(size) for size in (below, below + num_workers) if size > 0]
+        raise ValueError(
+            f"batch_size {batch_size} is not divisible by {num_workers} workers: choose {' or '.join(sizes)}, "
+            f"or set workers to {_nearest_divisors(batch_size, num_workers)}"
+        )
+    share = batch_size // num_workers
+    if share % accumulate:
+        raise ValueError(
+            f"accumulate {accumulate} does not divide the {share} images of a batch that each worker takes "
+            f"(batch_size {batch_size}, workers {num_workers}): choose {_nearest_divisors(share, accumulate)}"
+        )
 
 
 def count_steps(num_images: int, batch_size: int) -> int:
@@ -35,8 +38,30 @@ def count_steps(num_images: int, batch_size: int) -> int:
     return num_images // batch_size
 
 
-def rank_rows(order: Tensor, step: int, batch_size: int, rank: int, world_size: int) -> Tensor:
-    """The rows (batch_size / world_size,) that a rank takes of batch `step` (from 0) of the epoch's order (N,)."""
+def batch_rows(order: Tensor, step: int, batch_size: int) -> Tensor:
+    """The rows (batch_size,) of batch `step` (from 0) of the epoch's order (N,), on all ranks together."""
+    return order[step * batch_size : (step + 1) * batch_size]
+
+
+def rank_shares(batch_size: int, rank: int, world_size: int, accumulate: int = 1) -> list[slice]:
+    """The parts of a batch that a rank takes, in the order in which they go through the network."""
     share = batch_size // world_size
-    start = step * batch_size + rank * share
-    return order[start : start + share]
+    size = share // accumulate
+    return [slice(start, start + size) for start in range(rank * share, (rank + 1) * share, size)]
+
+
+def more_accumulation(share: int, accumulate: int) -> int | None:
+    """The least number of equal micro-batches of at most half the size; None where they have one image already.
+
+    share: images of a batch that each worker takes.
+    """
+    if accumulate >= share:
+        return None
+    return next(count for count in range(min(2 * accumulate, share), share + 1) if share % count == 0)
+
+
+def _nearest_divisors(number: int, wrong: int) -> str:
+    divisors = [count for count in range(1, number + 1) if number % count == 0]
+    fewer = [str(count) for count in divisors if count < wrong][-1:]
+    more = [str(count) for count in divisors if count > wrong][:1]
+    return " or ".join(fewer + more)

@@ -1,12 +1,22 @@
-"""A training's state as one file at any address of `cifarray.storage`. Not here: what is in it (`Training.state`)."""
+"""A training's state as one file at any address of `cifarray.storage`, and whether it belongs to a training.
+
+Not here: what is in it (`Training.state`).
+"""
 
 import io
 import pickle
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 
 from cifarray import storage
+from cifarray.config import TrainConfig, difference
+
+PARTS = ("model", "optimizer", "scheduler", "scaler", "average", "epoch", "config", "metrics", "data")
+
+FREE = ("checkpoint_every", "accumulate", "auto_micro_batch")
+"""Fields that may be others when a training goes on."""
 
 
 def save_checkpoint(address: str, state: dict[str, Any]) -> None:
@@ -25,11 +35,32 @@ def load_checkpoint(address: str) -> dict[str, Any]:
     try:
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise _not_a_checkpoint(address) from error
-    if not isinstance(state, dict) or not {"model", "config", "data"} <= state.keys():
-        raise _not_a_checkpoint(address)
+        # torch's own sentence goes on about pickles and trust.
+        raise _not_a_checkpoint(address, f"its {len(data):,} bytes are cut off or something else") from error
+    if not isinstance(state, dict):
+        raise _not_a_checkpoint(address, f"it holds a {type(state).__name__}")
+    missing = [part for part in PARTS if part not in state]
+    if missing:
+        raise _not_a_checkpoint(address, f"it has no {', '.join(missing)}")
     return state
 
 
-def _not_a_checkpoint(address: str) -> ValueError:
-    return ValueError(f"{address} is not a whole checkpoint of cifarray: give the .pt file of an epoch")
+def check_belongs(checkpoint: Mapping[str, Any], config: TrainConfig, data: Mapping[str, Any]) -> None:
+    """Raises ValueError with what differs if a training of `config` on `data` cannot go on from the checkpoint.
+
+    data: classes, mean, std and image_size, as in the checkpoint.
+    """
+    known = TrainConfig.from_dict(checkpoint["config"]).to_dict()
+    fields = [
+        change
+        for change in difference({**known, "prepared": checkpoint["data"]}, {**config.to_dict(), "prepared": data})
+        if not change.startswith(tuple(f"{name}:" for name in FREE))
+    ]
+    if fields:
+        raise ValueError(
+            f"the checkpoint is of another training ({'; '.join(fields)}): go on with the config that it was made with"
+        )
+
+
+def _not_a_checkpoint(address: str, why: str) -> ValueError:
+    return ValueError(f"{address} is not a whole checkpoint of cifarray ({why}): give the .pt file of an epoch")

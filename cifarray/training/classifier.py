@@ -63,11 +63,15 @@ class Classifier(nn.Module):
 
 
 def load_classifier(address: str) -> Classifier:
-    """On the CPU and in evaluation mode. Raises ValueError or StorageError if there is no whole checkpoint."""
+    """On the CPU and in evaluation mode, with the averaged weights where there are some.
+
+    Raises ValueError or StorageError if there is no whole checkpoint.
+    """
     state = load_checkpoint(address)
     config = TrainConfig.from_dict(state["config"])
     network = build(config.model.name, len(state["data"]["classes"]), **config.model.options)
-    network.load_state_dict(state["model"])
+    average = state["average"]
+    network.load_state_dict(state["model"] if average is None else average["weights"])
     if config.channels_last:
         network.to(memory_format=torch.channels_last)
     return Classifier(network, config, state["data"], state["metrics"]).eval()

@@ -7,23 +7,25 @@ needed. Not here: when to save or stop, which is the caller's.
 import gc
 import math
 import time
-import warnings
 from typing import Any, cast
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from cifarray.config import TrainConfig
 from cifarray.data import epoch_order, open_store, split_indices
-from cifarray.models import build, seed_shared_draws
-from cifarray.training.batches import check_batch, count_steps, rank_rows
+from cifarray.models import build, drop_branches, initialise, seed_shared_draws
+from cifarray.training.batches import batch_rows, check_batch, count_steps, rank_shares
+from cifarray.training.checkpoint import check_belongs
 from cifarray.training.classifier import Classifier
 from cifarray.training.determinism import hashed_seed, seed_torch, set_determinism
+from cifarray.training.distillation import Distilled
 from cifarray.training.evaluate import evaluate
 from cifarray.training.memory import peak_bytes, reset_peak
 from cifarray.training.optimizer import build_optimizer
+from cifarray.training.parallel import average_buffers, reduced, unreduced, wrapped
 from cifarray.training.precision import autocast, resolve
 from cifarray.training.schedule import build_schedule
 from cifarray.training.task import GridLabels, SingleLabel, Task
@@ -56,9 +58,10 @@ class Training:
     ) -> None:
         """`checkpoint` is what `state` gave after some epoch: training goes on there as if never interrupted.
 
-        Raises ValueError for a config that cannot be trained, DataError for data that cannot be had.
+        Raises ValueError for a config that cannot be trained or a checkpoint of another one, DataError for data that
+        cannot be had.
         """
-        check_batch(config.batch_size, world_size)
+        check_batch(config.batch_size, world_size, config.accumulate)
         set_determinism(config.deterministic)
         reset_peak(device)
         self.config, self.device, self.rank, self.world_size = config, device, rank, world_size
@@ -70,6 +73,7 @@ class Training:
         store = open_store(config.data.source, "train", config.data.image_size)
         self.train_rows, self.val_rows = split_indices(store.labels, config.data.validation, config.data.limit)
         self.steps_per_epoch = count_steps(len(self.train_rows), config.batch_size)
+        self.shares = rank_shares(config.batch_size, rank, world_size, config.accumulate)
         fits_on_gpu = device.type == "cuda" and store.images.nbytes <= _MOST_BYTES_ON_GPU
         self.images = store.images.to(device) if fits_on_gpu else store.images
         self.labels = store.labels.to(self.images.device)
@@ -78,32 +82,39 @@ class Training:
             self.task = GridLabels(config, store, self.images, self.labels, device, self.train_rows)
         else:
             self.task = SingleLabel(config, store, self.images, self.labels, device)
+        if config.distillation.teacher is not None:
+            self.task = Distilled(self.task, config, store, device)
         self.data = {"classes": list(store.classes), "mean": list(store.mean), "std": list(store.std)}
-        self.data["image_size"] = config.data.input_size
+        self.data["image_size"] = config.data.image_size * config.data.grid
 
         seed_torch("weights", config.seed)
-        self.network = build(config.model.name, len(store.classes), **config.model.options).to(device)
-        if config.channels_last:
-            self.network.to(memory_format=torch.channels_last)
-        self.optimizer = build_optimizer(self.network.parameters(), config.optimizer)
+        self.network = self._new_network(len(store.classes))
+        self.average: AveragedModel | None = None
+        if config.ema_decay:
+            average = get_ema_multi_avg_fn(config.ema_decay)  # type: ignore[no-untyped-call]
+            self.average = AveragedModel(self.network, multi_avg_fn=average, use_buffers=True)
+        self.optimizer = build_optimizer(self.network, config.optimizer, config.peak_lr)
         self.schedule = build_schedule(self.optimizer, config.schedule, config.epochs * self.steps_per_epoch)
         self.scaler = torch.amp.GradScaler(device.type, enabled=resolve(config.precision, device) == "fp16")
         if checkpoint is not None:
             self._restore(checkpoint)
-        self.module = self._wrapped()
+        self.networks = [self.network] if self.average is None else [self.network, self.average.module]
+        compiled = cast(nn.Module, torch.compile(self.network)) if config.compile else self.network
+        self.module = wrapped(compiled, device, world_size)
         if world_size > 2:
             self._settle_reduction()
         # Evaluated without compilation: its shapes would be compiled for a few batches an epoch.
-        self.classifier = Classifier(self.network, config, self.data)
+        self.classifier = Classifier(self.networks[-1], config, self.data)
 
     def run_epoch(self) -> dict[str, float]:
         """Trains one epoch and evaluates. Collective; every rank gets the same metrics.
 
-        epoch (from 1), train_loss (with label smoothing), train_accuracy (on augmented images, while training;
-        on grids per label),
-        val_loss, val_accuracy (on grids `val_` and the metrics of `evaluate`; none if nothing is held out), lr (of the
-        last step), images_per_second (of all ranks, training alone; a grid counts as one), epoch_seconds,
-        peak_memory_bytes (of the largest rank). Accuracies are in 0..1.
+        epoch (from 1), train_loss (with all that is added to it), train_accuracy (on augmented images, while training;
+        on grids per label, on mixed images of the larger part's label), val_loss, val_accuracy (on grids `val_` and the
+        metrics of `evaluate`; none if nothing is held out), lr (of the last step), images_per_second (of all ranks,
+        training alone; a grid counts as one), epoch_seconds, peak_memory_bytes (of the largest rank), teacher_seconds
+        (of the slowest rank, where there is a teacher).
+        Accuracies are in 0..1. With a moving average, validation is of the averaged weights.
         Raises Diverged if the loss is not finite.
         """
         config, epoch = self.config, self.epoch + 1
@@ -116,16 +127,19 @@ class Training:
         lr = 0.0
         for step in range(self.steps_per_epoch):
             self.step = step
-            rows = rank_rows(order, step, config.batch_size, self.rank, self.world_size)
-            images, targets = self.task.batch(rows, epoch)
-            if not config.channels_last:
-                images = images.contiguous()
-            with autocast(config.precision, self.device):
-                logits = self.module(images)
-            loss = self.task.loss(logits.float(), targets)
-            self.in_backward = True
+            rows = batch_rows(order, step, config.batch_size)
             self.optimizer.zero_grad()
-            self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+            for share in self.shares:
+                images, targets = self.task.batch(rows, share, epoch)
+                if not config.channels_last:
+                    images = images.contiguous()
+                with unreduced(self.module, last=share is self.shares[-1]):
+                    with autocast(config.precision, self.device):
+                        logits = self.module(images)
+                    loss = self.task.loss(logits.float(), targets) / len(self.shares)
+                    self.in_backward = True
+                    self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+                totals += torch.stack([loss.detach(), self.task.correct(logits.detach(), targets)])
             if config.clip_norm is not None:
                 self.scaler.unscale_(self.optimizer)
                 nn.utils.clip_grad_norm_(self.network.parameters(), config.clip_norm)
@@ -134,14 +148,15 @@ class Training:
             self.scaler.update()
             self.schedule.step()
             self.in_backward = False
-            totals += torch.stack([loss.detach(), self.task.correct(logits.detach(), targets)])
+            if self.average is not None:
+                self.average.update_parameters(self.network)
             if (step + 1) % _STEPS_BETWEEN_CHECKS == 0:
                 self._raise_unless_finite(self._reduced(totals)[0], "training loss")
         loss_sum, correct = self._reduced(totals)
         self._raise_unless_finite(loss_sum, "training loss")
         train_seconds = time.perf_counter() - began
 
-        self._average_buffers()
+        average_buffers(self.networks, self.world_size)
         num_images = self.steps_per_epoch * config.batch_size
         metrics: dict[str, float] = {
             "epoch": epoch,
@@ -152,8 +167,9 @@ class Training:
             evaluated = evaluate(self.classifier, self.images, self.labels, self.val_rows, self.rank, self.world_size)
             metrics |= {f"val_{name}": value for name, value in evaluated.items()}
             self._raise_unless_finite(metrics["val_loss"], "validation loss")
-        slowest = [train_seconds, time.perf_counter() - began, peak_bytes(self.device)]
-        train_seconds, epoch_seconds, peak = self._reduced(
+        more = self.task.epoch_metrics()
+        slowest = [train_seconds, time.perf_counter() - began, peak_bytes(self.device), *more.values()]
+        train_seconds, epoch_seconds, peak, *told = self._reduced(
             torch.tensor(slowest, dtype=torch.float64), dist.ReduceOp.MAX
         )
         metrics |= {
@@ -161,6 +177,7 @@ class Training:
             "images_per_second": num_images / train_seconds,
             "epoch_seconds": epoch_seconds,
             "peak_memory_bytes": int(peak),
+            **dict(zip(more, told, strict=True)),
         }
         self.epoch, self.metrics = epoch, metrics
         return metrics
@@ -172,11 +189,15 @@ class Training:
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.schedule.state_dict(),
             "scaler": self.scaler.state_dict(),
+            "average": None,
             "epoch": self.epoch,
             "config": self.config.to_dict(),
             "metrics": self.metrics,
             "data": self.data,
         }
+        if self.average is not None:
+            average = self.average
+            state["average"] = {"weights": average.module.state_dict(), "n_averaged": average.n_averaged}
         return _copied_to_cpu(state)
 
     def close(self) -> None:
@@ -190,31 +211,35 @@ class Training:
             torch._dynamo.reset()
             gc.collect()
 
+    def _new_network(self, num_classes: int) -> nn.Module:
+        config = self.config
+        network = build(config.model.name, num_classes, **config.model.options)
+        initialise(network, config.init.weights, config.init.zero_gamma)
+        if config.stochastic_depth:
+            drop_branches(network, config.stochastic_depth)
+        if config.sync_batch_norm:
+            if self.device.type != "cuda":
+                raise ValueError(
+                    f"sync_batch_norm works on GPUs only and this worker trains on {self.device.type}: "
+                    "set sync_batch_norm to false"
+                )
+            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+        network.to(self.device)
+        return network.to(memory_format=torch.channels_last) if config.channels_last else network
+
     def _restore(self, checkpoint: dict[str, Any]) -> None:
+        check_belongs(checkpoint, self.config, self.data)
         # Optimizers take over the tensors that they load and change them in place: the caller's stay as they are.
         checkpoint = _copied_to_cpu(checkpoint)
         self.network.load_state_dict(checkpoint["model"])
         self.optimizer.load_state_dict(checkpoint["optimizer"])
         self.schedule.load_state_dict(checkpoint["scheduler"])
         self.scaler.load_state_dict(checkpoint["scaler"])
+        if self.average is not None:
+            self.average.module.load_state_dict(checkpoint["average"]["weights"])
+            self.average.n_averaged.copy_(checkpoint["average"]["n_averaged"])
         self.epoch = checkpoint["epoch"]
         self.metrics = dict(checkpoint["metrics"])
-
-    def _wrapped(self) -> nn.Module:
-        module: nn.Module = self.network
-        if self.config.compile:
-            module = cast(nn.Module, torch.compile(module))
-        if self.world_size > 1:
-            with warnings.catch_warnings():
-                # `broadcast_buffers` is named otherwise from torch 2.14 on; both names would be needed.
-                warnings.simplefilter("ignore", FutureWarning)
-                module = DistributedDataParallel(
-                    module,
-                    device_ids=[self.device] if self.device.type == "cuda" else None,
-                    broadcast_buffers=False,
-                    gradient_as_bucket_view=True,
-                )
-        return module
 
     def _settle_reduction(self) -> None:
         """One backward on empty images, after which DDP groups the gradients anew, in the order they came in.
@@ -223,20 +248,16 @@ class Training:
         resumed run would have its first batch grouped otherwise than the undisturbed one.
         """
         before = [buffer.clone() for buffer in self.network.buffers()]
-        share, side = self.config.batch_size // self.world_size, self.config.data.input_size
+        first, side = self.shares[0], self.config.data.input_size
         with autocast(self.config.precision, self.device):
-            logits = self.module(torch.zeros(share, 3, side, side, device=self.device))
+            logits = self.module(torch.zeros(first.stop - first.start, 3, side, side, device=self.device))
         logits.sum().backward()
         self.optimizer.zero_grad()
         for buffer, value in zip(self.network.buffers(), before, strict=True):
             buffer.copy_(value)
 
     def _reduced(self, values: Tensor, operation: Any = dist.ReduceOp.SUM) -> list[float]:
-        """`values` over all ranks, as numbers; waits for the device."""
-        if self.world_size > 1:
-            values = values.to(self.device, copy=True)
-            dist.all_reduce(values, operation)
-        return values.tolist()
+        return reduced(values, self.device, self.world_size, operation)
 
     def _raise_unless_finite(self, reduced: float, name: str) -> None:
         """`reduced` is the same on all ranks, and so is the decision."""
@@ -244,17 +265,6 @@ class Training:
             raise Diverged(
                 f"the {name} is {reduced} in epoch {self.epoch + 1}, step {self.step + 1}: lower optimizer.lr"
             )
-
-    def _average_buffers(self) -> None:
-        """The mean of the ranks' running statistics on all of them: each has seen its own part of the batches."""
-        buffers = [buffer for buffer in self.network.buffers() if buffer.is_floating_point()]
-        if self.world_size == 1 or not buffers:
-            return
-        flat = torch.cat([buffer.flatten() for buffer in buffers])
-        dist.all_reduce(flat)
-        flat /= self.world_size
-        for buffer, mean in zip(buffers, torch.split(flat, [buffer.numel() for buffer in buffers]), strict=True):
-            buffer.copy_(mean.view_as(buffer))
 
 
 def _copied_to_cpu(value: Any) -> Any:

@@ -1,25 +1,97 @@
-"""torch's optimizers, from their part of the config. Weight decay is on every parameter, as in the CIFAR papers.
+"""torch's optimizers, from their part of the config, and which parameters decay.
 
 Not here: how the rate moves (`schedule`).
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
-from torch import nn
-from torch.optim import SGD, Adam, AdamW, Optimizer
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD, Adam, AdamW, Muon, Optimizer
 
 from cifarray.config import OptimizerConfig
 
 
-def build_optimizer(parameters: Iterable[nn.Parameter], config: OptimizerConfig) -> Optimizer:
-    """`config.lr` is the rate that the schedule peaks at."""
+def build_optimizer(network: nn.Module, config: OptimizerConfig, lr: float) -> Optimizer:
+    """`lr` is the rate that the schedule peaks at. The network's memory layout must be final."""
+    if config.name == "muon":
+        return MuonBesideAdamW(network, config, lr)
+    groups = parameter_groups(network.parameters(), config)
     if config.name == "sgd":
-        return SGD(
-            parameters,
-            lr=config.lr,
-            momentum=config.momentum,
-            nesterov=config.nesterov,
-            weight_decay=config.weight_decay,
-        )
+        return SGD(groups, lr=lr, momentum=config.momentum, nesterov=config.nesterov)
     adaptive = {"adamw": AdamW, "adam": Adam}[config.name]
-    return adaptive(parameters, lr=config.lr, betas=config.betas, weight_decay=config.weight_decay)
+    return adaptive(groups, lr=lr, betas=config.betas)
+
+
+def parameter_groups(parameters: Iterable[nn.Parameter], config: OptimizerConfig) -> list[dict[str, Any]]:
+    """One group, or with `decay="weights"` two, the second of which does not decay.
+
+    Weights of convolutions and linear layers have two dimensions or more; biases, γ and β have one.
+    """
+    found = list(parameters)
+    if config.decay == "all":
+        return [{"params": found, "weight_decay": config.weight_decay}]
+    decayed = [parameter for parameter in found if parameter.ndim >= 2]
+    others = [parameter for parameter in found if parameter.ndim < 2]
+    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]
+
+
+class MuonBesideAdamW(Optimizer):
+    """Muon (Jordan et al. 2024) for convolutions and hidden linear layers, AdamW for the rest: the last linear layer,
+    biases, γ and β.
+
+    torch's Muon takes matrices alone: a convolution's weight (out, in, h, w) is given to it as a view (out, in·h·w).
+    Its updates are scaled to AdamW's size (Liu et al. 2025, arXiv:2502.16982, §2.2), so both have the same `lr`.
+    """
+
+    def __init__(self, network: nn.Module, config: OptimizerConfig, lr: float) -> None:
+        linear = [module.weight for module in network.modules() if isinstance(module, nn.Linear)]
+        last = linear[-1] if linear else None
+        self.weights = [p for p in network.parameters() if p.ndim >= 2 and p is not last]
+        matrices = [nn.Parameter(_matrix_view(weight)(weight.detach())) for weight in self.weights]
+        chosen = {id(weight) for weight in self.weights}
+        rest = parameter_groups((p for p in network.parameters() if id(p) not in chosen), config)
+        groups = [{"params": self.weights, "weight_decay": config.weight_decay}] if self.weights else []
+        super().__init__([*groups, *({**group, "params": list(group["params"])} for group in rest)], {"lr": lr})
+        muon: dict[str, Any] = {"momentum": config.momentum, "nesterov": config.nesterov}
+        self.matrices = matrices
+        self.parts: dict[str, Optimizer] = {}
+        if matrices:
+            self.parts["muon"] = Muon(
+                matrices, lr=lr, weight_decay=config.weight_decay, adjust_lr_fn="match_rms_adamw", **muon
+            )
+        if rest:
+            self.parts["adamw"] = AdamW(rest, lr=lr, betas=config.betas)
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        for weight, matrix in zip(self.weights, self.matrices, strict=True):
+            matrix.grad = None if weight.grad is None else _matrix_view(weight)(weight.grad)
+        inner = [group for part in self.parts.values() for group in part.param_groups]
+        for group, own in zip(inner, self.param_groups, strict=True):
+            group["lr"] = own["lr"]
+        for part in self.parts.values():
+            part.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        groups = [{key: value for key, value in group.items() if key != "params"} for group in self.param_groups]
+        return {"groups": groups, **{name: part.state_dict() for name, part in self.parts.items()}}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        for group, known in zip(self.param_groups, state_dict["groups"], strict=True):
+            group.update(known)
+        for name, part in self.parts.items():
+            part.load_state_dict(state_dict[name])
+
+
+def _matrix_view(weight: Tensor) -> Callable[[Tensor], Tensor]:
+    """How tensors of this weight's shape become matrices of which the weight's own is a view in its memory.
+
+    In channels_last memory the columns are in another order, which Muon's update does not mind: it orthogonalises the
+    rows.
+    """
+    if weight.ndim == 4 and not weight.is_contiguous():
+        return lambda tensor: tensor.permute(0, 2, 3, 1).reshape(len(tensor), -1)
+    return lambda tensor: tensor.reshape(len(tensor), -1)

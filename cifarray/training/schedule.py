@@ -1,12 +1,14 @@
 """torch's learning rate schedulers, stepped once per batch, from their part of the config.
 
 With T steps in all and W of warm-up, step i (from 0) has, with peak `lr`:
-  warm-up    f · (i + 1) / (W + 1), where f is the first rate of what follows
-  constant   lr
-  multistep  lr · gamma ^ (milestones m with i ≥ m · T)
-  cosine     lr · (1 + cos(π (i − W) / (T − W))) / 2
-  one_cycle  half cosines from lr / div_factor up to lr and down to lr / (div_factor · final_div_factor)
-Not here: momentum and betas, which no schedule moves.
+  warm-up     f · (i + 1) / W, where f is the first rate of what follows: it is reached in the last step of warm-up
+  constant    lr
+  multistep   lr · gamma ^ (milestones m with i ≥ m · T)
+  step        lr · gamma ^ ⌊(i − W) / (step_size · T)⌋
+  cosine      lr · (1 + cos(π (i − W) / (T − W))) / 2
+  one_cycle   half cosines from lr / div_factor up to lr and down to lr / (div_factor · final_div_factor)
+  polynomial  lr · (1 − (i − W) / (T − W)) ^ power
+Not here: momentum and betas, which no schedule moves; scaling `lr` with the batch (`TrainConfig.peak_lr`).
 """
 
 import warnings
@@ -19,7 +21,9 @@ from torch.optim.lr_scheduler import (
     LRScheduler,
     MultiStepLR,
     OneCycleLR,
+    PolynomialLR,
     SequentialLR,
+    StepLR,
 )
 
 from cifarray.config import ScheduleConfig
@@ -30,23 +34,33 @@ def build_schedule(optimizer: Optimizer, config: ScheduleConfig, total_steps: in
     # Where GradScaler skips the first step, for an overflow, torch takes the order of the calls to be wrong.
     warnings.filterwarnings("ignore", message=r"Detected call of `lr_scheduler.step\(\)` before")
     warmup_steps = min(round(config.warmup * total_steps), total_steps - 1)
+    if warmup_steps < 2:  # a warm-up's last step has the whole rate, so that of one step is none
+        return _main(optimizer, config, total_steps, 0)
     main = _main(optimizer, config, total_steps, warmup_steps)
-    if warmup_steps == 0:
-        return main
     # Built after `main`, since OneCycleLR moves the rate that LinearLR starts from.
-    warmup = LinearLR(optimizer, start_factor=1 / (warmup_steps + 1), total_iters=warmup_steps)
+    warmup = LinearLR(optimizer, start_factor=1 / warmup_steps, total_iters=warmup_steps - 1)
     return SequentialLR(optimizer, [warmup, main], milestones=[warmup_steps])
 
 
 def _main(optimizer: Optimizer, config: ScheduleConfig, total_steps: int, warmup_steps: int) -> LRScheduler:
     steps = total_steps - warmup_steps
-    if config.name == "constant":
-        return ConstantLR(optimizer, factor=1.0)
-    if config.name == "multistep":
-        milestones = [round(fraction * total_steps) - warmup_steps for fraction in config.milestones]
-        return MultiStepLR(optimizer, milestones, gamma=config.gamma)
-    if config.name == "cosine":
-        return CosineAnnealingLR(optimizer, T_max=steps)
+    match config.name:
+        case "constant":
+            return ConstantLR(optimizer, factor=1.0)
+        case "multistep":
+            milestones = [round(fraction * total_steps) - warmup_steps for fraction in config.milestones]
+            return MultiStepLR(optimizer, milestones, gamma=config.gamma)
+        case "step":
+            return StepLR(optimizer, max(1, round(config.step_size * total_steps)), gamma=config.gamma)
+        case "cosine":
+            return CosineAnnealingLR(optimizer, T_max=steps)
+        case "polynomial":
+            return PolynomialLR(optimizer, total_iters=steps, power=config.power)
+        case "one_cycle":
+            return _one_cycle(optimizer, config, steps)
+
+
+def _one_cycle(optimizer: Optimizer, config: ScheduleConfig, steps: int) -> OneCycleLR:
     # OneCycleLR peaks at step pct_start · steps − 1: made a whole number, or no step would have the peak rate. It
     # divides by zero with fewer than one rising and one falling step.
     steps = max(steps, 3)

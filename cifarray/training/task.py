@@ -1,10 +1,10 @@
 """What a network is asked: which class an image shows, or which classes a 2 × 2 grid of images shows.
 
 A task makes batches, gives the loss of the logits and counts how many answers are right. Not here: evaluation
-(`evaluate`), augmentation and grids themselves (`cifarray.data`).
+(`evaluate`), augmentation and grids themselves (`cifarray.data`), a teacher's answers (`distillation`).
 """
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from cifarray.config import TrainConfig
 from cifarray.data import Augmentation, ImageStore, grid_members, multi_hot, quarter_numbers, tile
+from cifarray.training.mixing import Mixing, mixed_targets
 
 METRICS = {
     1: {"accuracy": "accuracy", "loss": "loss"},
@@ -27,40 +28,71 @@ METRICS = {
 }
 """What an evaluation gives, by `data.grid`, the first of them chosen by default to compare trials by."""
 
+Targets = Any
+"""What a task's batches are compared with; only the task itself looks into it."""
+
 
 class Task(Protocol):
     """Loss and counting for one kind of target."""
 
-    def batch(self, rows: Tensor, epoch: int) -> tuple[Tensor, Tensor]:
-        """Augmented (B, 3, H, W) float32 images in channels_last memory and their targets, on the device."""
+    def batch(self, rows: Tensor, share: slice, epoch: int) -> tuple[Tensor, Targets]:
+        """The part `share` of the global batch of `rows` (G,): augmented (B, 3, H, W) float32 images in channels_last
+        memory and their targets, on the device."""
 
-    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+    def loss(self, logits: Tensor, targets: Targets) -> Tensor:
         """The mean over the batch, from float32 logits (B, C)."""
 
-    def correct(self, logits: Tensor, targets: Tensor) -> Tensor:
+    def correct(self, logits: Tensor, targets: Targets) -> Tensor:
         """Right answers in the batch, at most B."""
+
+    def epoch_metrics(self) -> dict[str, float]:
+        """What else there is to tell of the epoch that ends."""
 
 
 class SingleLabel:
-    """One image, one class: cross-entropy."""
+    """One image, one class: cross-entropy; of mixed images, of the mixture of their labels."""
 
     def __init__(
         self, config: TrainConfig, store: ImageStore, images: Tensor, labels: Tensor, device: torch.device
     ) -> None:
         self.config, self.images, self.labels, self.device = config, images, labels, device
+        self.num_classes = len(store.classes)
         self.augment = Augmentation(config.data, store.mean, store.std)
+        mixes = config.mixup or config.cutmix
+        self.mixing = Mixing(config.mixup, config.cutmix, config.seed, device) if mixes else None
 
-    def batch(self, rows: Tensor, epoch: int) -> tuple[Tensor, Tensor]:
-        """Targets (B,) int64."""
-        images = self.images.index_select(0, rows).to(self.device, non_blocking=True)
-        labels = self.labels.index_select(0, rows).to(self.device, non_blocking=True)
-        return self.augment(images, rows, seed=self.config.seed, epoch=epoch), labels
+    def batch(self, rows: Tensor, share: slice, epoch: int) -> tuple[Tensor, Tensor]:
+        """Targets (B,) int64, of mixed images (B, C) float32."""
+        if self.mixing is None:
+            return self._augmented(rows[share], epoch)
+        partners = self.mixing.partners(rows, epoch)[share]
+        own = rows[share]
+        if len(own) == len(rows):
+            images, labels = self._augmented(rows, epoch)
+            others, other_labels = images[partners], labels[partners]
+        else:
+            # Another rank or micro-batch may have the partner: augmented here once more, it is the same image.
+            both, both_labels = self._augmented(torch.cat([own, rows[partners]]), epoch)
+            images, others = both.chunk(2)
+            labels, other_labels = both_labels.chunk(2)
+        mixed, lam = self.mixing(images, others, own.to(self.device, non_blocking=True), epoch)
+        return mixed, mixed_targets(labels, other_labels, lam, self.num_classes)
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         return F.cross_entropy(logits, targets, label_smoothing=self.config.label_smoothing)
 
     def correct(self, logits: Tensor, targets: Tensor) -> Tensor:
-        return (logits.argmax(1) == targets).sum()
+        """Of a mixed image, the label of its larger part is right."""
+        labels = targets if targets.ndim == 1 else targets.argmax(1)
+        return (logits.argmax(1) == labels).sum()
+
+    def epoch_metrics(self) -> dict[str, float]:
+        return {}
+
+    def _augmented(self, rows: Tensor, epoch: int) -> tuple[Tensor, Tensor]:
+        images = self.images.index_select(0, rows).to(self.device, non_blocking=True)
+        labels = self.labels.index_select(0, rows).to(self.device, non_blocking=True)
+        return self.augment(images, rows, seed=self.config.seed, epoch=epoch), labels
 
 
 class GridLabels:
@@ -81,8 +113,9 @@ class GridLabels:
         self.augment = Augmentation(config.data, store.mean, store.std)
         self.pool = pool.to(images.device)
 
-    def batch(self, rows: Tensor, epoch: int) -> tuple[Tensor, Tensor]:
+    def batch(self, rows: Tensor, share: slice, epoch: int) -> tuple[Tensor, Tensor]:
         """Each quarter is augmented by itself; targets (B, C) float32 multi-hot."""
+        rows = rows[share]
         members = grid_members(rows, self.pool, self.config.seed, epoch)
         quarters = self.images.index_select(0, members.flatten()).to(self.device, non_blocking=True)
         labels = self.labels[members].to(self.device, non_blocking=True)
@@ -96,3 +129,6 @@ class GridLabels:
     def correct(self, logits: Tensor, targets: Tensor) -> Tensor:
         """The share of right labels, summed over the batch."""
         return ((logits > 0) == (targets > 0.5)).float().mean(1).sum()
+
+    def epoch_metrics(self) -> dict[str, float]:
+        return {}

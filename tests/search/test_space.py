@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from cifarray.config import TrainConfig
+from cifarray.config import TrainConfig, difference
 from cifarray.search.domains import (
     Range,
     cases,
@@ -17,7 +17,7 @@ from cifarray.search.domains import (
     parse_value,
     uniform,
 )
-from cifarray.search.space import SearchSpace, difference
+from cifarray.search.space import SearchSpace
 
 
 def make_space(**domains):
