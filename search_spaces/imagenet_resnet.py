@@ -14,7 +14,7 @@ space = SearchSpace(
     domains={
         "model.tweak": choice("none", "b", "c", "d"),
         "model.stem": choice("cifar", "imagenet"),
-        "model.zero_gamma": choice(False, True),
+        "init.zero_gamma": choice(False, True),
     },
 )
 

@@ -1,7 +1,7 @@
 """What is trained: one file per family, built by name.
 
-Here: the registry, `build`, `measure`, and the draws that all ranks share. Not here: weights, losses, training
-(`cifarray.training`).
+Here: the registry, `build`, `measure`, checks of what a network can be given, and the draws that all ranks share. Not
+here: trained weights, losses, training (`cifarray.training`).
 """
 
 import difflib
@@ -15,14 +15,16 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from cifarray.models.alexnet import alexnet
-from cifarray.models.blocks import ResidualBlock
+from cifarray.models.blocks import ResidualBlock, residual_blocks
 from cifarray.models.densenet import densenet
 from cifarray.models.imagenet_resnet import imagenet_resnet
+from cifarray.models.initialise import Scheme, initialise
 from cifarray.models.linear import linear
 from cifarray.models.preact_resnet import preact_resnet
 from cifarray.models.pyramidnet import pyramidnet
 from cifarray.models.resnet import plain_cnn, resnet
 from cifarray.models.resnet13 import resnet13
+from cifarray.models.stochastic_depth import drop_branches
 from cifarray.models.stochastic_depth_resnet import stochastic_depth_resnet
 from cifarray.models.torchvision_network import torchvision_network
 from cifarray.models.wide_resnet import wide_resnet
@@ -32,9 +34,14 @@ __all__ = [
     "ModelSize",
     "ResidualBlock",
     "build",
+    "check_init",
     "check_options",
+    "check_stochastic_depth",
     "count_params",
+    "drop_branches",
+    "initialise",
     "measure",
+    "residual_blocks",
     "seed_shared_draws",
 ]
 
@@ -89,6 +96,19 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
     for parameter in parameters:
         if parameter.default is parameter.empty and parameter.name not in options:
             raise ValueError(f"{name} needs model.{parameter.name}: give it a value")
+
+
+def check_init(name: str, options: Mapping[str, Any], weights: Scheme, zero_gamma: bool) -> None:
+    """Raises ValueError as `initialise` of that network would, or `build`; nothing is allocated."""
+    # Weights can be drawn in every network.
+    if zero_gamma:
+        initialise(_sketch(name, 10, options), weights, zero_gamma)
+
+
+def check_stochastic_depth(name: str, options: Mapping[str, Any], rate: float) -> None:
+    """Raises ValueError as `drop_branches` of that network would, or `build`; nothing is allocated."""
+    if rate > 0:
+        drop_branches(_sketch(name, 10, options), rate)
 
 
 def measure(name: str, num_classes: int, image_size: int, options: Mapping[str, Any]) -> ModelSize:

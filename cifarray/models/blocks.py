@@ -1,6 +1,6 @@
-"""Pieces that several families share: residual blocks, parameter-free shortcuts, norms, initialisations.
+"""Pieces that several families share: residual blocks, parameter-free shortcuts, norms.
 
-Not here: any network.
+Not here: any network, how weights begin (`initialise`).
 """
 
 from collections.abc import Callable
@@ -15,12 +15,18 @@ Norm = Callable[[int], nn.Module]
 class ResidualBlock(nn.Module):
     """Base of every block shortcut(x) + branch(x).
 
-    `branch_end` names the submodule whose output is the branch's, so that a lesion study can silence the branch and
-    leave the shortcut alone. `downsamples` is whether the block halves the side.
+    `branch_end` names the submodule whose output is the branch's, so that the branch can be silenced (lesions), dropped
+    (stochastic depth) or begin at zero while the shortcut is left alone. `downsamples` is whether the block halves the
+    side.
     """
 
     branch_end: str = ""
     downsamples: bool = False
+
+
+def residual_blocks(network: nn.Module) -> list[tuple[str, ResidualBlock]]:
+    """The network's blocks with their names, in the order of the forward pass, as they were built."""
+    return [(name, module) for name, module in network.named_modules() if isinstance(module, ResidualBlock)]
 
 
 class Affine(nn.Module):
@@ -90,22 +96,3 @@ def shrunk(maps: Tensor, side: int) -> Tensor:
     stride = (height // side, width // side)
     kernel = (height - (side - 1) * stride[0], width - (side - 1) * stride[1])
     return F.avg_pool2d(maps, kernel, stride)
-
-
-def he_fan_out(module: nn.Module) -> None:
-    """For `apply`: He et al. 2015 (arXiv:1502.01852) over the fan-out, as fb.resnet.torch and its successors.
-
-    Convolutions normal with deviation √(2 / fan_out); γ 1, β 0; linear weights as torch draws them, biases 0.
-    """
-    if isinstance(module, nn.Conv2d):
-        nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-    if isinstance(module, (nn.Conv2d, nn.Linear)) and module.bias is not None:
-        nn.init.zeros_(module.bias)
-
-
-def xavier(module: nn.Module) -> None:
-    """For `apply`: Glorot & Bengio 2010, uniform, in convolutions and linear layers; biases 0; γ 1, β 0."""
-    if isinstance(module, (nn.Conv2d, nn.Linear)):
-        nn.init.xavier_uniform_(module.weight)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)

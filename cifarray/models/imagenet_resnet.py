@@ -8,8 +8,9 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cifarray.models.blocks import ResidualBlock, conv1x1, conv3x3, pooled, xavier
-from cifarray.models.options import check_choice, check_flag, check_whole
+from cifarray.models.blocks import ResidualBlock, conv1x1, conv3x3, pooled
+from cifarray.models.initialise import xavier
+from cifarray.models.options import check_choice, check_whole
 
 BLOCKS = {26: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 """Per stage; 26 is not in the papers, but small enough for CIFAR on few cores."""
@@ -79,13 +80,12 @@ def imagenet_resnet(
     tweak: Literal["none", "b", "c", "d"] | None = "none",
     stem: Literal["cifar", "imagenet"] = "cifar",
     base_width: int = 64,
-    zero_gamma: bool = False,
 ) -> ImageNetResNet:
     """ResNet-depth, -B, -C or -D with bottlenecks; base_width 64 is the papers'.
 
     stem: the ImageNet one is 7×7 with stride 2 and max pooling, with tweak C three 3×3 instead of the 7×7; `cifar` has
-    strides of 1 (one 3×3, with tweak C three) and no pooling. zero_gamma: the last BN of every branch starts at γ = 0
-    (§3.1). Initialised Xavier uniform, as §2.1 says. Raises ValueError for other values.
+    strides of 1 (one 3×3, with tweak C three) and no pooling. Initialised Xavier uniform, as §2.1 says; the zero γ of
+    §3.1 is `initialise`'s. Raises ValueError for other values.
     """
     # "none" from the command line arrives as None.
     tweak = "none" if tweak is None else tweak
@@ -97,10 +97,6 @@ def imagenet_resnet(
         raise ValueError(f"model.base_width {base_width} is odd: choose {base_width - 1} or {base_width + 1}")
     network = ImageNetResNet(num_classes, BLOCKS[depth], tweak, stem, base_width)
     network.apply(xavier)
-    if check_flag("zero_gamma", zero_gamma):
-        for module in network.modules():
-            if isinstance(module, Bottleneck):
-                nn.init.zeros_(module.bn3.weight)
     return network
 
 

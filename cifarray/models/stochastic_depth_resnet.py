@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cifarray.models.blocks import PaddedShortcut, ResidualBlock, conv3x3, he_fan_out, pooled
+from cifarray.models.blocks import PaddedShortcut, ResidualBlock, conv3x3, pooled
+from cifarray.models.initialise import he_fan_out
 from cifarray.models.options import check_choice, check_depth, check_share
 from cifarray.models.resnet import STAGES
 

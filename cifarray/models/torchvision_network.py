@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from cifarray.models.options import check_whole
 
 
-class Resized(nn.Module):
+class TorchvisionNetwork(nn.Module):
     """(N, 3, H, W) images, resized to `side` × `side` where that is given, to (N, num_classes) logits."""
 
     def __init__(self, network: nn.Module, side: int | None) -> None:
@@ -24,7 +24,7 @@ class Resized(nn.Module):
         return self.network(images)
 
 
-def torchvision_network(num_classes: int, *, arch: str, resize: int | None = None) -> Resized:
+def torchvision_network(num_classes: int, *, arch: str, resize: int | None = None) -> TorchvisionNetwork:
     """`arch` of torchvision.models, such as mobilenet_v2 or inception_v3; images are resized to `resize` first.
 
     Networks for 224 × 224 halve the side five times: many need a `resize`, Inception-v3 at least 75 (the paper's 299),
@@ -43,4 +43,4 @@ def torchvision_network(num_classes: int, *, arch: str, resize: int | None = Non
     options: dict[str, Any] = {}
     if arch in ("inception_v3", "googlenet"):
         options = {"aux_logits": False, "init_weights": True}
-    return Resized(models.get_model(arch, weights=None, num_classes=num_classes, **options), resize)
+    return TorchvisionNetwork(models.get_model(arch, weights=None, num_classes=num_classes, **options), resize)

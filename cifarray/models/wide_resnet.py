@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cifarray.models.blocks import ResidualBlock, conv1x1, conv3x3, pooled
+from cifarray.models.initialise import he_fan_in
 from cifarray.models.options import check_choice, check_depth, check_share, check_whole
 
 
@@ -92,10 +93,6 @@ def wide_resnet(
 
 def _initialise(module: nn.Module) -> None:
     """conv_params, linear_params and bnparams of the authors' pytorch/utils.py."""
-    if isinstance(module, (nn.Conv2d, nn.Linear)):
-        nn.init.kaiming_normal_(module.weight)  # fan_in, gain √2, the linear layer too
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
-    elif isinstance(module, nn.BatchNorm2d):
+    he_fan_in(module)  # the linear layer too
+    if isinstance(module, nn.BatchNorm2d):
         nn.init.uniform_(module.weight)  # γ from U(0, 1), where most ports start at 1
-        nn.init.zeros_(module.bias)

@@ -103,8 +103,7 @@ def pyramidnet_fast() -> TrainConfig:
 @recipe(_OURS)
 def imagenet_resnet_fast() -> TrainConfig:
     """ResNet-26-D an eighth as wide, in 5 epochs."""
-    model = {"name": "imagenet_resnet", "depth": 26, "tweak": "d", "stem": "cifar", "base_width": 8}
-    return _fast({**model, "zero_gamma": False})
+    return _fast({"name": "imagenet_resnet", "depth": 26, "tweak": "d", "stem": "cifar", "base_width": 8})
 
 
 @recipe(_OURS)

@@ -15,9 +15,7 @@ def _paper(depth: int, tweak: str) -> TrainConfig:
     Ours: pad-crop and flip in place of random-resized crops and colours.
     """
     return TrainConfig(
-        model=ModelConfig(
-            name="imagenet_resnet", depth=depth, tweak=tweak, stem="cifar", base_width=64, zero_gamma=False
-        ),
+        model=ModelConfig(name="imagenet_resnet", depth=depth, tweak=tweak, stem="cifar", base_width=64),
         optimizer=OptimizerConfig(name="sgd", lr=0.1, momentum=0.9, nesterov=True, weight_decay=1e-4),
         schedule=ScheduleConfig(name="multistep", milestones=(0.25, 0.5, 0.75), gamma=0.1),
         epochs=120,

@@ -13,6 +13,7 @@ import torch
 from cifarray import storage
 from cifarray.config import TrainConfig
 from cifarray.data import open_store, split_indices, stratified_rows
+from cifarray.models import residual_blocks
 from cifarray.report.lesion import draw, median_rises, write_table
 from cifarray.search import targets
 from cifarray.search.journal import FILE_NAME, Journal, StudyRunningError, read_events
@@ -20,7 +21,7 @@ from cifarray.search.plan import StudyError
 from cifarray.search.study_state import StudyState
 from cifarray.tracking import Tracking
 from cifarray.training import Classifier, evaluate, load_classifier
-from cifarray.training.silence import Lesion, lesions, residual_blocks
+from cifarray.training.silence import Lesion, lesions
 
 
 def run_lesion(target: str, where: str, tracking_uri: str, source: str | None, limit: int | None) -> Iterator[str]:

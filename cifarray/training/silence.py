@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from cifarray.models import ResidualBlock
+from cifarray.models import ResidualBlock, residual_blocks
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,6 @@ class Lesion:
     name: str
     downsamples: bool
     error: float
-
-
-def residual_blocks(network: nn.Module) -> list[tuple[str, ResidualBlock]]:
-    """The network's blocks with their names, in the order in which they were built."""
-    return [(name, module) for name, module in network.named_modules() if isinstance(module, ResidualBlock)]
 
 
 @contextmanager

@@ -219,13 +219,6 @@ def test_resnet_50_d_pools_before_a_projection_of_stride_one() -> None:
     ]
 
 
-def test_zero_gamma_makes_every_block_its_shortcut() -> None:
-    network, _ = built("imagenet_resnet", depth=26, base_width=8, zero_gamma=True)
-    block = network.get_submodule("stages.0.1")
-    x = torch.rand(2, 32, 8, 8)
-    assert block(x).equal(x)
-
-
 def test_alexnet_of_32_pixels_is_not_pooled_again() -> None:
     """The post's network has 6 × 6 maps there; larger images are averaged down to them."""
     network, _ = built("alexnet", size="large")

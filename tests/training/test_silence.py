@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from cifarray.models import build
-from cifarray.training.silence import lesions, residual_blocks, silent
+from cifarray.models import build, residual_blocks
+from cifarray.training.silence import lesions, silent
 
 FAMILIES = [
     ("resnet", {"depth": 14}, 6),
