@@ -151,6 +151,11 @@ class SearchSpace:
         """The corners of what decides the network."""
         return self.corners([path for path in self.domains if path == RECIPE or path.startswith("model.")])
 
+    def start_corners(self) -> Iterator[dict[str, Any]]:
+        """The corners of what decides the network and how it begins: also its initialisation and stochastic depth."""
+        deciding = (RECIPE, "model", "init", "stochastic_depth")
+        return self.corners([path for path in self.domains if path.partition(".")[0] in deciding])
+
     def allows(self, num_params: int, macs: int) -> bool:
         """Whether a network of that size is part of the space."""
         too_many = self.max_params is not None and num_params > self.max_params
@@ -193,13 +198,3 @@ class SearchSpace:
             return
         for value in found[1].corners():
             yield from self._combinations(rest, {**chosen, path: value})
-
-
-def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What differs between two studies' descriptions, one `field: old → new` each."""
-    before, after = flatten(old), flatten(new)
-    return [
-        f"{path}: {before.get(path, 'not there')} → {after.get(path, 'not there')}"
-        for path in sorted(before.keys() | after.keys())
-        if before.get(path) != after.get(path)
-    ]

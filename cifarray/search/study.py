@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Protocol
 
 from cifarray import storage
 from cifarray.data import open_store
-from cifarray.models import check_options
+from cifarray.models import check_init, check_options, check_stochastic_depth
 from cifarray.places import home
 from cifarray.report.leaderboard import write_reports
 from cifarray.search import cluster
@@ -88,12 +88,20 @@ class Study:
             )
         if self.searcher == "grid":
             next(self.space.grid())
-        for corner in self.space.model_corners():
-            model = self.space.config(corner).model
-            check_options(model.name, model.options)
-        configs = [self.space.config(corner) for corner in self.space.corners(["recipe", "batch_size", "data.grid"])]
-        for size in sorted({config.batch_size for config in configs}):
-            check_batch(size, self.workers)
+        for corner in self.space.start_corners():
+            config = self.space.config(corner)
+            name, options, init = config.model.name, config.model.options, config.init
+            check_options(name, options)
+            check_init(name, options, init.weights, init.zero_gamma)
+            check_stochastic_depth(name, options, config.stochastic_depth)
+        paths = ["recipe", "batch_size", "accumulate", "data.grid", "sync_batch_norm"]
+        configs = [self.space.config(corner) for corner in self.space.corners(paths)]
+        for size, accumulate in sorted({(config.batch_size, config.accumulate) for config in configs}):
+            check_batch(size, self.workers, accumulate)
+        if self.gpus_per_worker == 0 and any(config.sync_batch_norm for config in configs):
+            raise ValueError(
+                "sync_batch_norm works on GPUs only and gpus_per_worker is 0: set sync_batch_norm to false"
+            )
         for grid in sorted({config.data.grid for config in configs}):
             known = [f"val_{name}" for name in METRICS[grid]]
             if self.metric.name not in known:

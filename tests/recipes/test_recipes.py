@@ -4,7 +4,7 @@ import pytest
 
 from cifarray import recipes
 from cifarray.config import TrainConfig
-from cifarray.models import measure
+from cifarray.models import check_init, check_stochastic_depth, measure
 
 
 def test_wide_resnet_28_10_is_the_papers() -> None:
@@ -26,7 +26,10 @@ def test_wide_resnet_28_10_is_the_papers() -> None:
 def test_every_recipe_is_a_config_that_can_be_built(name: str) -> None:
     config = recipes.get(name)
     assert isinstance(config, TrainConfig)
-    assert measure(config.model.name, 10, config.data.image_size, config.model.options).num_params > 0
+    name, options = config.model.name, config.model.options
+    assert measure(name, 10, config.data.image_size, options).num_params > 0
+    check_init(name, options, config.init.weights, config.init.zero_gamma)
+    check_stochastic_depth(name, options, config.stochastic_depth)
 
 
 NAMED = (

@@ -6,9 +6,11 @@ import pytest
 
 from cifarray import recipes
 from cifarray.recipes import RECIPES
+from cifarray.search.domains import cases, choice, uniform
 from cifarray.search.plan import StudyError
 from cifarray.search.sizes import Sizes
 from cifarray.search.space import SearchSpace
+from cifarray.search.study import Study
 from search_spaces import densenet, imagenet_resnet, lr_schedules, pyramidnet, wrn
 
 SPACES = {
@@ -69,3 +71,53 @@ def test_a_space_that_nothing_satisfies_names_its_smallest_network():
     space = SearchSpace("none", wrn.smoke.base, wrn.smoke.domains, max_params=1000)
     with pytest.raises(StudyError, match="'none' is within max_params 1,000: the smallest of its corners has 77,"):
         Sizes(space, 10).check_corners()
+
+
+def study_of(space, tmp_path):
+    return Study(space.name, space, num_trials=4, storage=str(tmp_path), tracking_uri="sqlite:///unused.db")
+
+
+def test_zero_gamma_is_searched_with_the_tweaks(tmp_path):
+    points = list(study_of(imagenet_resnet.space, tmp_path).space.grid())
+    assert len(points) == 16
+    assert sum(imagenet_resnet.space.config(point).init.zero_gamma for point in points) == 8
+
+
+@pytest.mark.parametrize(
+    ("recipe", "domains", "message"),
+    [
+        # A corner is enough, also one that only some networks have.
+        ("wide_resnet_fast", {"init.zero_gamma": choice(False, True)}, "zero_gamma true .*WideResNet end in a conv"),
+        (
+            "pyramidnet_fast",
+            {"model.block": choice("d", "a"), "init.zero_gamma": choice(False, True).when("model.block", "a")},
+            "init.zero_gamma true .*those of PyramidNet end in a convolution.*model.block c or d",
+        ),
+        ("densenet_fast", {"stochastic_depth": uniform(0.0, 0.5)}, "stochastic_depth 0.5 .*DenseNet has none"),
+        (
+            "stochastic_depth_fast",
+            {"stochastic_depth": choice(0.0, 0.2)},
+            "stochastic_depth 0.2 .* has its own: .*model.death_rate",
+        ),
+    ],
+)
+def test_what_a_network_cannot_be_given_is_refused_before_any_trial(recipe, domains, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        study_of(SearchSpace("toy", recipes.get(recipe), domains), tmp_path)
+
+
+def test_what_is_switched_on_for_all_recipes_of_a_comparison_must_suit_all(tmp_path):
+    both = {name: recipes.get(name) for name in ("resnet_fast", "linear")}
+    compared = SearchSpace("both", both["resnet_fast"], {"recipe": choice(*both)}, both)
+    for field in ({"init.zero_gamma": True}, {"stochastic_depth": 0.2}):
+        with pytest.raises(ValueError, match="Linear has none that are known here: set it to"):
+            study_of(compared.pin(field), tmp_path)
+
+
+def test_where_a_condition_keeps_it_to_networks_that_can_it_may_vary(tmp_path):
+    domains = {
+        "model.block": choice("c", "b"),
+        "init.zero_gamma": cases("model.block", {"c": choice(False, True), "b": choice(False)}),
+        "stochastic_depth": uniform(0.0, 0.5),
+    }
+    assert study_of(SearchSpace("toy", recipes.get("pyramidnet_fast"), domains), tmp_path)
