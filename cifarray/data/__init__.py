@@ -5,6 +5,7 @@ map and a few tensor operations on the device.
 """
 
 from cifarray.data.augment import Augmentation, cutout, normalise
+from cifarray.data.crops import center_view
 from cifarray.data.draws import below, draw
 from cifarray.data.errors import DataError
 from cifarray.data.grids import grid_members, multi_hot, quarter_numbers, tile
@@ -17,6 +18,7 @@ __all__ = [
     "DataError",
     "ImageStore",
     "below",
+    "center_view",
     "cutout",
     "draw",
     "epoch_order",

@@ -1,75 +1,72 @@
-"""From uint8 images to what a network is fed: random crop, flip, normalise, cutout, a batch at a time on any device.
+"""From uint8 images to what a network is fed, a batch at a time on any device: crop and flip, a policy, colours,
+normalise, cutout, in this order.
 
-Every sample's draw is a function of (seed, epoch, row), so neither the batch it is in nor the device matters.
-Not here: reading images (`store`), mixing images with each other (`cifarray.training`).
+Every sample's draw is a function of (seed, epoch, row), so neither the batch it is in nor the device matters; each
+operation has draws of its own, so that one more leaves the others as they were.
+Not here: the operations themselves (`crops`, `policies`, `colors`), reading images (`store`), mixing images with each
+other (`cifarray.training`).
 """
 
 from functools import lru_cache
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from cifarray.config import DataConfig
+from cifarray.data.colors import Channels, Covariance, add_pca_noise, jitter_colors
+from cifarray.data.crops import BOX_DRAWS, flipped, padded_crop, random_boxes, resized_crop
 from cifarray.data.draws import below, draw
-
-Channels = tuple[float, float, float]
+from cifarray.data.policies import Policy
 
 
 class Augmentation:
-    """Pad and crop, flip, normalise, cutout; what the config turns off is left out.
+    """What the config turns off is left out; crop, flip and cutout alone stay in uint8 until they are normalised.
 
     Zero padding is black, not the mean: as in torchvision's RandomCrop before Normalize, which the field's recipes use.
     """
 
-    def __init__(self, config: DataConfig, mean: Channels, std: Channels) -> None:
-        self.config = config
-        self.mean = mean
-        self.std = std
+    def __init__(self, config: DataConfig, mean: Channels, std: Channels, covariance: Covariance) -> None:
+        """`mean`, `std` and `covariance` are those of the store."""
+        self.config, self.mean, self.std, self.covariance = config, mean, std, covariance
+        self.policy = None if config.policy == "none" else Policy(config.policy)
 
     def __call__(self, images: Tensor, rows: Tensor, *, seed: int, epoch: int) -> Tensor:
-        """(B, H, W, 3) uint8 and their row numbers (B,) to (B, 3, H, W) float32 in channels_last memory.
+        """(B, H, H, 3) uint8 and their row numbers (B,) to (B, 3, S, S) float32 in channels_last memory.
 
-        `rows` is moved to the device of `images`. Raises ValueError if reflection padding is wider than the image.
+        S is `crop_size`, or H. `rows` is moved to the device of `images`. Raises ValueError if reflection padding is
+        wider than the image.
         """
+        config = self.config
         rows = rows.to(images.device, non_blocking=True)
         top, left, flip, blank_y, blank_x = draw("augment", seed, epoch, rows, 5).unbind(1)
-        pixels = self._crop_and_flip(images, top, left, flip)
+        if config.crop == "resized":
+            size = images.shape[1]
+            draws = draw("resized crop", seed, epoch, rows, BOX_DRAWS)
+            boxes = random_boxes(draws, size, config.crop_area, config.crop_ratio)
+            pixels = resized_crop(images, boxes, flipped(flip) & config.flip, config.crop_size or size)
+        else:
+            pixels = padded_crop(images, top, left, flip, config)
+        if self.policy is not None:
+            whole = pixels if pixels.dtype == torch.uint8 else pixels.round_().to(torch.uint8)
+            pixels = self.policy(whole, draw("policy", seed, epoch, rows, 1)[:, 0])
+        if config.color_jitter:
+            pixels = jitter_colors(pixels, draw("color jitter", seed, epoch, rows, 3), config.color_jitter)
+        if config.pca_noise:
+            draws = draw("pca noise", seed, epoch, rows, 3)
+            pixels = add_pca_noise(pixels, draws, self.covariance, config.pca_noise)
         batch = normalise(pixels, self.mean, self.std)
-        if self.config.cutout:
-            cutout(batch, blank_y, blank_x, self.config.cutout)
+        if config.cutout:
+            cutout(batch, blank_y, blank_x, config.cutout)
         return batch
-
-    def _crop_and_flip(self, images: Tensor, top: Tensor, left: Tensor, flip: Tensor) -> Tensor:
-        """One gather of whole pixels does both, in half the time of one after the other."""
-        padding = self.config.crop_padding
-        if not padding and not self.config.flip:
-            return images
-        _, height, width, channels = images.shape
-        if self.config.padding_mode == "reflect" and padding >= min(height, width):
-            raise ValueError(
-                f"data.crop_padding {padding} cannot be reflected in an image of {height} × {width} pixels: "
-                f"choose at most {min(height, width) - 1}, or data.padding_mode zero"
-            )
-        y = torch.arange(height, device=images.device) + below(top, 2 * padding + 1)[:, None]
-        x = torch.arange(width, device=images.device).expand(len(images), width)
-        if self.config.flip:
-            x = torch.where(below(flip, 2)[:, None] == 1, x.flip(1), x)
-        x = x + below(left, 2 * padding + 1)[:, None]
-        if padding and self.config.padding_mode == "reflect":
-            y, x = _reflect(y - padding, height), _reflect(x - padding, width)
-        elif padding:
-            images = F.pad(images, (0, 0, padding, padding, padding, padding))
-        count, padded_height, padded_width, _ = images.shape
-        first = torch.arange(count, device=images.device)[:, None] * padded_height
-        pixel = (first + y)[:, :, None] * padded_width + x[:, None, :]
-        return images.reshape(-1, channels).index_select(0, pixel.flatten()).view(count, height, width, channels)
 
 
 def normalise(images: Tensor, mean: Channels, std: Channels) -> Tensor:
-    """(B, H, W, 3) uint8 to (B, 3, H, W) float32 in channels_last memory: (image / 255 - mean) / std."""
+    """(B, H, W, 3) uint8 or float32, both in 0..255, to (B, 3, H, W) float32 in channels_last memory.
+
+    (image / 255 - mean) / std.
+    """
     scale, shift = _scale_and_shift(mean, std, images.shape[1:], images.device)
-    return images.float().mul_(scale).add_(shift).permute(0, 3, 1, 2)
+    return images.to(torch.float32, copy=True).mul_(scale).add_(shift).permute(0, 3, 1, 2)
 
 
 def cutout(batch: Tensor, center_y: Tensor, center_x: Tensor, side: int) -> None:
@@ -89,10 +86,6 @@ def _span(center: Tensor, size: int, side: int) -> Tensor:
     """(B, size) bool: the `side` positions around each centre, those outside of the image cut off."""
     offset = torch.arange(size, device=center.device) - center[:, None] + side // 2
     return (offset >= 0) & (offset < side)
-
-
-def _reflect(position: Tensor, size: int) -> Tensor:
-    return (size - 1) - ((size - 1) - position.abs()).abs()
 
 
 @lru_cache(maxsize=16)

@@ -1,7 +1,7 @@
 """Random numbers without state: each is a hash of (purpose, seed, epoch, row, column).
 
-So a draw is the same in every batch, order, process and device, and a resumed run needs no replay. Integer arithmetic
-alone, because floating point rounds differently on different devices.
+So a draw is the same in every batch, order, process and device, and a resumed run needs no replay. Drawn in integers,
+because floating point rounds differently on different devices.
 Not here: what the numbers decide (`augment`, `splits`, `synthetic`).
 """
 
@@ -26,9 +26,17 @@ def draw(purpose: str, seed: int, epoch: int, rows: Tensor, columns: int) -> Ten
     return _shift(_mix(start[:, None] + steps), 32)
 
 
-def below(draws: Tensor, high: int) -> Tensor:
+def below(draws: Tensor, high: int | Tensor) -> Tensor:
     """Draws scaled to uniform integers in [0, high)."""
     return (draws * high) >> 32
+
+
+def uniform(draws: Tensor, low: float, high: float) -> Tensor:
+    """Draws scaled to numbers between `low` and `high`, neither of which is among them unless they are equal, float64.
+
+    Each step is rounded as IEEE 754 demands, so that devices agree.
+    """
+    return (draws.double() + 0.5) / 2**32 * (high - low) + low
 
 
 def _mix(x: Tensor) -> Tensor:

@@ -2,7 +2,8 @@
 
 A store is a folder below `home()/data` with `train.arrow` and, if the source has one, `test.arrow`. Columns: `image`
 (fixed_size_binary[3·side²], height × width × channel, uint8) and `label` (int64), in a single record batch, so that all
-images are one stretch of memory. The schema's metadata holds, as JSON: source, side, classes, mean, std, rows, sha256.
+images are one stretch of memory. The schema's metadata holds, as JSON: source, side, classes, mean, std, covariance,
+rows, sha256.
 Not here: reading sources (`sources`), choosing rows (`splits`).
 """
 
@@ -23,14 +24,13 @@ from filelock import FileLock
 from torch import Tensor
 
 from cifarray.data import sources
+from cifarray.data.colors import Channels, Covariance
 from cifarray.data.errors import DataError
 from cifarray.data.images import Dataset, Split
 from cifarray.places import home
 
-Channels = tuple[float, float, float]
-
 # Part of a store's name: a new layout or a change of the readers prepares everything anew.
-_FORMAT = 1
+_FORMAT = 2
 
 _found: dict[tuple[str, str, int], Path] = {}
 """Where this process has found a source (home, source, side) prepared."""
@@ -54,6 +54,8 @@ class ImageStore:
     mean: Channels
     """Of the training split's pixels, per channel, in 0..1 units; likewise `std`."""
     std: Channels
+    covariance: Covariance
+    """Of the training split's channels, in the same units."""
     sha256: str
     """Of the images' bytes followed by the labels' (little-endian int64)."""
 
@@ -125,6 +127,7 @@ def _open(path: Path, size: int, mtime_ns: int) -> ImageStore:
         images, labels = views[0].view(rows, side, side, 3), views[1]
         if _sha256(Split(images, labels)) != metadata["sha256"]:
             raise ValueError("its checksum is wrong")
+        red, green, blue = map(tuple, metadata["covariance"])
         return ImageStore(
             path=path,
             images=images,
@@ -134,6 +137,7 @@ def _open(path: Path, size: int, mtime_ns: int) -> ImageStore:
             classes=tuple(metadata["classes"]),
             mean=tuple(metadata["mean"]),
             std=tuple(metadata["std"]),
+            covariance=(red, green, blue),
             sha256=metadata["sha256"],
         )
     except (pa.ArrowException, OSError, ValueError, KeyError, AttributeError) as error:
@@ -151,7 +155,7 @@ def _folder(source: sources.Source, side: int) -> Path:
 
 
 def _write(folder: Path, source: str, dataset: Dataset) -> None:
-    mean, std = channel_statistics(dataset.train.images)
+    mean, std, covariance = channel_statistics(dataset.train.images)
     for name, split in (("train", dataset.train), ("test", dataset.test)):
         if split is None:
             continue
@@ -162,6 +166,7 @@ def _write(folder: Path, source: str, dataset: Dataset) -> None:
             "classes": dataset.classes,
             "mean": mean,
             "std": std,
+            "covariance": covariance,
             "rows": rows,
             "sha256": _sha256(split),
         }
@@ -181,21 +186,27 @@ def _write(folder: Path, source: str, dataset: Dataset) -> None:
             os.fsync(file.fileno())
 
 
-def channel_statistics(images: Tensor) -> tuple[Channels, Channels]:
-    """Mean and deviation of each channel of (N, side, side, 3) uint8, in 0..1 units; the sums are exact."""
-    sums = squares = torch.zeros(3, dtype=torch.int64)
+def channel_statistics(images: Tensor) -> tuple[Channels, Channels, Covariance]:
+    """Mean, deviation and covariance of the channels of (N, side, side, 3) uint8, in 0..1 units; the sums are exact."""
+    sums, products = torch.zeros(3, dtype=torch.int64), torch.zeros(3, 3, dtype=torch.int64)
     for start in range(0, len(images), 1024):
-        pixels = images[start : start + 1024].reshape(-1, 3).to(torch.int64)
-        sums = sums + pixels.sum(0)
-        squares = squares + (pixels * pixels).sum(0)
+        # Whole numbers below 2**53, which float64 adds up exactly, and faster than int64.
+        pixels = images[start : start + 1024].reshape(-1, 3).double()
+        sums += pixels.sum(0).long()
+        products += (pixels.T @ pixels).long()
     count = images.numel() // 3
     means = sums.double() / count
-    variances = (squares.double() / count - means**2).clamp(min=0)
+    variances = (products.diagonal().double() / count - means**2).clamp(min=0)
     # A constant channel would be divided by zero: one grey level is the least that differs.
     stds = variances.sqrt().clamp(min=1)
-    red, green, blue = (means / 255).tolist()
-    red_std, green_std, blue_std = (stds / 255).tolist()
-    return (red, green, blue), (red_std, green_std, blue_std)
+    covariance = (products.double() / count - means[:, None] * means) / 255**2
+    red, green, blue = (_channels(line) for line in covariance)
+    return _channels(means / 255), _channels(stds / 255), (red, green, blue)
+
+
+def _channels(values: Tensor) -> Channels:
+    red, green, blue = values.tolist()
+    return red, green, blue
 
 
 def _sha256(split: Split) -> str:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from cifarray.config import DataConfig
 from cifarray.models import ModelSize, count_params, measure
 from cifarray.search.plan import StudyError
 from cifarray.search.space import SearchSpace
@@ -21,7 +22,7 @@ class Sizes:
 
     def of(self, config: Mapping[str, Any]) -> ModelSize:
         """Of a train config, as a dict. Raises StudyError for a network that cannot be."""
-        side = config["data"]["image_size"] * config["data"]["grid"]
+        side = DataConfig(**config["data"]).input_size
         key = json.dumps([config["model"], side], sort_keys=True)
         if key not in self._known:
             try:

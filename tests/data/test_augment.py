@@ -13,6 +13,7 @@ from cifarray.config import DataConfig
 from cifarray.data import Augmentation, cutout, normalise
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
+COVARIANCE = ((0.0610, 0.0560, 0.0523), (0.0560, 0.0593, 0.0591), (0.0523, 0.0591, 0.0684))
 PLAIN = DataConfig(crop_padding=0, flip=False)
 
 
@@ -22,7 +23,7 @@ def random_images(count: int, side: int = 32) -> Tensor:
 
 
 def augment(config: DataConfig, images: Tensor, rows: Tensor, seed: int = 0, epoch: int = 0) -> Tensor:
-    return Augmentation(config, MEAN, STD)(images, rows, seed=seed, epoch=epoch)
+    return Augmentation(config, MEAN, STD, COVARIANCE)(images, rows, seed=seed, epoch=epoch)
 
 
 def test_normalise_is_torchvisions_in_channels_last_memory() -> None:
