@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cifarray.config import TrainConfig
-from cifarray.data import normalise
+from cifarray.data import center_view, normalise
 from cifarray.models import build
 from cifarray.training.checkpoint import load_checkpoint
 from cifarray.training.precision import autocast
@@ -34,7 +34,10 @@ class Classifier(nn.Module):
         self.metrics = dict(metrics or {})
 
     def forward(self, images: Tensor) -> Tensor:
-        """Raises ValueError for images of another type or size."""
+        """Of images larger than what the network was trained on, the centre (`cifarray.data.center_view`).
+
+        Raises ValueError for images of another type or size.
+        """
         side = self.image_size
         if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1:] != (side, side, 3):
             raise ValueError(
@@ -42,7 +45,10 @@ class Classifier(nn.Module):
                 f"give (N, {side}, {side}, 3) of torch.uint8"
             )
         device = next(self.network.parameters()).device
-        batch = normalise(images.to(device), self.mean, self.std)
+        images, crop_size = images.to(device), self.config.data.crop_size
+        if crop_size is not None and crop_size < side:
+            images = center_view(images, crop_size)
+        batch = normalise(images, self.mean, self.std)
         with autocast(self.config.precision, device):
             logits = self.network(batch if self.config.channels_last else batch.contiguous())
         return logits.float()

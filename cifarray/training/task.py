@@ -57,7 +57,7 @@ class SingleLabel:
     ) -> None:
         self.config, self.images, self.labels, self.device = config, images, labels, device
         self.num_classes = len(store.classes)
-        self.augment = Augmentation(config.data, store.mean, store.std)
+        self.augment = Augmentation(config.data, store.mean, store.std, store.covariance)
         mixes = config.mixup or config.cutmix
         self.mixing = Mixing(config.mixup, config.cutmix, config.seed, device) if mixes else None
 
@@ -110,7 +110,7 @@ class GridLabels:
         """`pool`: the rows (M,) that may be in a grid."""
         self.config, self.images, self.labels, self.device = config, images, labels, device
         self.num_classes = len(store.classes)
-        self.augment = Augmentation(config.data, store.mean, store.std)
+        self.augment = Augmentation(config.data, store.mean, store.std, store.covariance)
         self.pool = pool.to(images.device)
 
     def batch(self, rows: Tensor, share: slice, epoch: int) -> tuple[Tensor, Tensor]:
