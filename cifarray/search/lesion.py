@@ -10,17 +10,14 @@ from pathlib import Path
 
 import torch
 
-from cifarray import storage
 from cifarray.config import TrainConfig
 from cifarray.data import open_store, split_indices, stratified_rows
 from cifarray.models import residual_blocks
 from cifarray.report.lesion import draw, median_rises, write_table
 from cifarray.search import targets
-from cifarray.search.journal import FILE_NAME, Journal, StudyRunningError, read_events
 from cifarray.search.plan import StudyError
-from cifarray.search.study_state import StudyState
-from cifarray.tracking import Tracking
-from cifarray.training import Classifier, evaluate, load_classifier
+from cifarray.search.postscript import append_to_ended
+from cifarray.training import Classifier, evaluate
 from cifarray.training.silence import Lesion, lesions
 
 
@@ -32,11 +29,8 @@ def run_lesion(target: str, where: str, tracking_uri: str, source: str | None, l
     to the trial's MLflow run; those of a checkpoint outside of a study are put beside it.
     Raises StudyError if there is no such network, or none whose branches can be silenced.
     """
-    folder, number, address = _find(target, where)
-    try:
-        classifier = load_classifier(address)
-    except (ValueError, storage.StorageError) as error:
-        raise StudyError(str(error)) from None
+    folder, number, address = targets.find_checkpoint(target, where, tracking_uri)
+    classifier = targets.load(address)
     name = f"{folder.name}-{number}" if number is not None else Path(address).stem
     yield f"{name}: {classifier.config.model.name}, {address}"
     intact, found = _measure(classifier, source or classifier.config.data.source, limit)
@@ -55,7 +49,9 @@ def run_lesion(target: str, where: str, tracking_uri: str, source: str | None, l
     if number is not None:
         metrics = {f"lesion_rise_{kind}": rise for kind, rise in rises.items()}
         metrics |= {"lesion_rise_median": statistics.median(each.error - intact for each in found)}
-        message = _remember(folder, number, metrics, [str(path) for path in paths.values()], tracking_uri)
+        artifacts = [str(path) for path in paths.values()]
+        event = {"kind": "lesion", "trial": number, "metrics": metrics, "artifacts": artifacts}
+        message = append_to_ended(folder, event, tracking_uri)
         if message:
             yield message
 
@@ -65,25 +61,6 @@ def _describe(config: TrainConfig) -> str:
         f"{name} {value}" for name, value in config.model.options.items() if name in ("depth", "widen_factor", "alpha")
     ]
     return f"{config.model.name} ({', '.join(told)})"
-
-
-def _find(target: str, where: str) -> tuple[Path, int | None, str]:
-    """The folder for the results, the trial's number if it is one of a study, and the checkpoint's address."""
-    if storage.is_remote(target):
-        return Path.cwd(), None, target
-    if target.endswith(".pt"):
-        path = Path(target).expanduser().resolve()
-        # A checkpoint of a study is <study>/trial-0003/epoch-0012.pt.
-        study, trial = path.parent.parent, path.parent.name
-        if (study / FILE_NAME).exists() and trial.startswith("trial-"):
-            return study, int(trial.removeprefix("trial-")), str(path)
-        return path.parent, None, str(path)
-    folder, number = targets.find(target, where)
-    # Only read: the study may be running.
-    state = StudyState.from_events(read_events(folder / FILE_NAME))
-    trial_record = targets.choose(state, number, folder.name)[0]
-    assert trial_record.checkpoint is not None
-    return folder, trial_record.number, trial_record.checkpoint[1]
 
 
 def _measure(classifier: Classifier, source: str, limit: int | None) -> tuple[float, list[Lesion]]:
@@ -113,18 +90,3 @@ def _measure(classifier: Classifier, source: str, limit: int | None) -> tuple[fl
         return 1 - evaluate(classifier, store.images, store.labels, rows)["accuracy"]
 
     return error(), list(lesions(classifier.network, error))
-
-
-def _remember(folder: Path, number: int, metrics: dict[str, float], artifacts: list[str], tracking_uri: str) -> str:
-    """An event in the journal, which tracking sends on; what tracking has to say."""
-    try:
-        journal = Journal(folder)
-    except StudyRunningError:
-        return "the study is running, so MLflow hears of this picture only if the same is asked again when it has ended"
-    try:
-        tracking = Tracking(journal.path, tracking_uri)
-        journal.append([{"kind": "lesion", "trial": number, "metrics": metrics, "artifacts": artifacts}])
-        tracking.wake()
-        return tracking.finish(timeout=30.0).message
-    finally:
-        journal.close()

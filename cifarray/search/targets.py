@@ -1,17 +1,61 @@
-"""What a user names after training: a study, a trial (`<study>-<number>`), an MLflow run id.
+"""What a user names after training: a study, a trial (`<study>-<number>`), an MLflow run id, a checkpoint.
 
-Not here: what is done with it (`final_test`, `lesion`).
+Not here: what is done with it (`final_test`, `lesion`, a teacher in `cifarray.cli.teachers`).
 """
 
 import json
+import re
 from pathlib import Path
 
 from cifarray import storage
 from cifarray.places import home
-from cifarray.search.journal import FILE_NAME
+from cifarray.search.journal import FILE_NAME, read_events
 from cifarray.search.plan import StudyError
 from cifarray.search.study_state import StudyState
 from cifarray.search.trial_record import Outcome, TrialRecord
+from cifarray.tracking import checkpoint_of_run
+from cifarray.training import Classifier, load_classifier
+
+RUN_ID = re.compile(r"[0-9a-f]{32}")
+
+
+def find_checkpoint(target: str, where: str, tracking_uri: str) -> tuple[Path, int | None, str]:
+    """The folder for what is found out about it, the trial's number if it is one of a study, the checkpoint's address.
+
+    target: a checkpoint's path or address, a study (its best trial), `<study>-<number>` or an MLflow run id, also one
+    of another storage. The address is absolute. Raises StudyError if there is no such thing.
+    """
+    if storage.is_remote(target):
+        return Path.cwd(), None, target
+    path = Path(target).expanduser().resolve()
+    if target.endswith(".pt") or path.is_file():
+        # A checkpoint of a study is <study>/trial-0003/epoch-0012.pt.
+        study, trial = path.parent.parent, path.parent.name
+        if (study / FILE_NAME).exists() and trial.startswith("trial-"):
+            return study, int(trial.removeprefix("trial-")), str(path)
+        return path.parent, None, str(path)
+    try:
+        folder, number = find(target, where)
+    except StudyError:
+        if not RUN_ID.fullmatch(target):
+            raise
+        try:
+            return Path.cwd(), None, checkpoint_of_run(target, tracking_uri)
+        except ValueError as error:
+            raise StudyError(str(error)) from None
+    # Only read: the study may be running.
+    state = StudyState.from_events(read_events(folder / FILE_NAME))
+    trial_record = choose(state, number, folder.name)[0]
+    assert trial_record.checkpoint is not None
+    return folder, trial_record.number, trial_record.checkpoint[1]
+
+
+def load(address: str) -> Classifier:
+    """The trained network of a checkpoint, on the CPU. Raises StudyError if there is no whole checkpoint."""
+    try:
+        return load_classifier(address)
+    except (ValueError, storage.StorageError) as error:
+        raise StudyError(str(error)) from None
 
 
 def find(target: str, where: str) -> tuple[Path, int | None]:

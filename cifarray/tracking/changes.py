@@ -92,6 +92,9 @@ class StudyRuns:
                 self._epoch(event)
             case "restart":
                 self._change(event["trial"]).tags["restarts"] = str(event["restarts"])
+            case "micro_batch":
+                # A param would be written once for ever.
+                self._change(event["trial"]).tags["accumulate"] = f"{event['accumulate']} after epoch {event['epoch']}"
             case "outcome":
                 self._outcome(event)
             case "dropped":
@@ -99,7 +102,9 @@ class StudyRuns:
             case "test":
                 self._test(event)
             case "lesion":
-                self._lesion(event)
+                self._findings(event["trial"], event)
+            case "report":
+                self._findings(PARENT, event)
             case "ended":
                 self._ended(event)
 
@@ -182,8 +187,9 @@ class StudyRuns:
         change.points += [self._point(name, value, opening) for name, value in event["metrics"].items()]
         change.tags["test_openings"] = str(opening)
 
-    def _lesion(self, event: Mapping[str, Any]) -> None:
-        change = self._change(event["trial"])
+    def _findings(self, key: Key, event: Mapping[str, Any]) -> None:
+        """What was found out after the end: of a trial, or of the whole study."""
+        change = self._change(key)
         change.points += [self._point(name, value, 0) for name, value in event["metrics"].items()]
         change.artifacts += event["artifacts"]
 

@@ -89,6 +89,18 @@ def test_test_of_a_finished_study_wakes_nothing(journal):
     ]
 
 
+def test_report_of_a_finished_study_is_the_parents_and_wakes_nothing(journal):
+    journal.whole_study()
+    runs = told(journal)
+    runs.changes.clear()
+    runs.apply(journal.write("report", artifacts=["ablation.png"], metrics={"ablation_mixup": 0.01}))
+    runs.driver_gone()
+    assert set(runs.changes) == {PARENT}
+    change = runs.changes[PARENT]
+    assert (change.status, change.artifacts) == (None, ["ablation.png"])
+    assert [(point.name, point.value, point.step) for point in change.points] == [("ablation_mixup", 0.01, 0)]
+
+
 def test_epoch_that_is_trained_again_counts_once(journal):
     journal.study()
     journal.trial(0)
