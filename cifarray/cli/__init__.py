@@ -7,17 +7,27 @@ codes (`cifarray.cli.running`).
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NoReturn
 
 from rich.console import Console
 
-from cifarray import recipes, storage
+from cifarray import recipes
+from cifarray.cli.ablating import ablation, show_ablation, show_rows
 from cifarray.cli.comparing import beside_baseline, comparison_space
-from cifarray.cli.flags import add_data, add_places, apply, data_source, make_study, study_parser
+from cifarray.cli.flags import (
+    add_data,
+    add_places,
+    apply,
+    data_source,
+    make_study,
+    storage_and_tracking,
+    study_parser,
+)
 from cifarray.cli.running import errors_in_a_sentence, make_console, run
 from cifarray.config import TrainConfig
 from cifarray.data import open_store, prepare
-from cifarray.places import default_tracking_uri
+from cifarray.recipes.tricks import LARGE_BATCH, WARMUP
 from cifarray.report.comparison import comparison
 from cifarray.report.recipe_table import recipe_table
 from cifarray.search.domains import choice
@@ -30,7 +40,7 @@ from cifarray.search.study import Study, StudyResult
 from cifarray.search.study_state import StudyState
 from cifarray.search.trial_record import Metric, Outcome
 
-__all__ = ["compare", "final_test", "lesion", "prepare_data", "train", "tune", "tune_recipe"]
+__all__ = ["ablate", "compare", "final_test", "lesion", "prepare_data", "train", "tune", "tune_recipe"]
 
 
 SpaceOf = Callable[[str, TrainConfig], SearchSpace]
@@ -143,6 +153,32 @@ def _show_final(study: Study, result: StudyResult, console: Console) -> None:
     console.print(comparison(state, Metric(f"test_{name}")))
 
 
+def ablate(default: str, arguments: Sequence[str] | None = None) -> NoReturn:
+    """A recipe without its tricks and then with them, row by row × seeds, as one study. Exits."""
+    parser = study_parser("Ablate: a recipe without the tricks of He et al. 2019, then with one after the other.")
+    parser.add_argument("recipe", nargs="?", default=default, help=f"see jobs/train.py --list (default: {default})")
+    parser.add_argument("--one-at-a-time", action="store_true", help="each trick alone, not on top of those before it")
+    parser.add_argument("--seeds", type=int, metavar="N", help="every row with seeds SEED … SEED+N-1 (default: 5)")
+    parser.add_argument("--large-batch", type=int, default=LARGE_BATCH, metavar="FACTOR", help="default: %(default)s")
+    parser.add_argument("--warmup", type=float, default=WARMUP, metavar="SHARE", help="of all steps: %(default)s")
+    flags = parser.parse_args(arguments)
+    with errors_in_a_sentence(ValueError):
+        if flags.space or flags.searcher or flags.scheduler == "asha":
+            raise StudyError(
+                "ablate runs every row with every seed to its end: leave out --space, --searcher and --scheduler asha"
+            )
+        if flags.seeds is None:
+            flags.seeds = 2 if flags.smoke else 5
+        _seeds(flags)
+        rows, space = ablation(flags.recipe, flags)
+        flags.searcher, flags.trials = "grid", space.grid_size()
+        study = make_study(space, flags, scheduler="none")
+    if flags.dry_run:
+        make_console().print("rows")
+        show_rows(rows, make_console())
+    sys.exit(run(study, flags, partial(show_ablation, rows)))
+
+
 def lesion(arguments: Sequence[str] | None = None) -> NoReturn:
     """Silence one residual branch at a time and draw the error. Exits."""
     parser = argparse.ArgumentParser(description="Silence one residual branch of a trained network at a time.")
@@ -155,8 +191,7 @@ def lesion(arguments: Sequence[str] | None = None) -> NoReturn:
     flags = parser.parse_args(arguments)
     console = make_console()
     with errors_in_a_sentence():
-        where = storage.absolute(flags.storage)
-        uri = flags.tracking_uri or default_tracking_uri(where)
+        where, uri = storage_and_tracking(flags)
         source = data_source(flags.data) if flags.data else None
         for line in run_lesion(flags.target, where, uri, source, flags.limit):
             console.print(line, highlight=False, soft_wrap=True)
@@ -171,8 +206,7 @@ def final_test(arguments: Sequence[str] | None = None) -> NoReturn:
     flags = parser.parse_args(arguments)
     console = make_console()
     with errors_in_a_sentence():
-        where = storage.absolute(flags.storage)
-        for line in run_final_test(flags.target, where, flags.tracking_uri or default_tracking_uri(where)):
+        for line in run_final_test(flags.target, *storage_and_tracking(flags)):
             console.print(line, highlight=False, soft_wrap=True)
     sys.exit(0)
 

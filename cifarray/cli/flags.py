@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from cifarray import storage
+from cifarray.cli.teachers import with_teachers
 from cifarray.places import DEFAULT_STORAGE, default_tracking_uri, results
 from cifarray.search.asha import Asha
 from cifarray.search.domains import parse_assignment, parse_domain, parse_value
@@ -34,6 +35,12 @@ def study_parser(description: str) -> argparse.ArgumentParser:
     add("--fresh", action="store_true", help="move an existing study of that name aside and start anew")
     add_data(parser)
     add("--limit", type=int, metavar="N", help="a stratified subset of N training images")
+    add(
+        "--teacher",
+        metavar="RUN_OR_CHECKPOINT",
+        help="distil from it: a checkpoint's path, study, trial (STUDY-NUMBER) or MLflow run id; as --set "
+        "distillation.teacher=…",
+    )
     add("--trials", type=int, metavar="N", help=f"trials in all (default: {DEFAULT_TRIALS}; a grid: all its points)")
     add("--epochs", type=int, metavar="N", help="epochs of a trial (default: the recipe's)")
     add("--scheduler", choices=("asha", "none"), help="asha stops trials that fall behind (default for most searches)")
@@ -86,6 +93,12 @@ def add_places(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def storage_and_tracking(flags: argparse.Namespace) -> tuple[str, str]:
+    """Where results are, and MLflow's store. Raises ValueError for a place that is none."""
+    where = storage.absolute(flags.storage)
+    return where, flags.tracking_uri or default_tracking_uri(where)
+
+
 def data_source(flag: str | None) -> str:
     """The data source; a local folder by its full path, since workers change directory."""
     source = flag or os.environ.get("CIFARRAY_DATA") or "cifar10"
@@ -94,12 +107,16 @@ def data_source(flag: str | None) -> str:
 
 
 def apply(space: SearchSpace, flags: argparse.Namespace) -> SearchSpace:
-    """The space with what the flags pin and vary. Later flags win: --smoke, then the named ones, --set, --space."""
+    """The space with what the flags pin and vary. Later flags win: --smoke, then the named ones, --set, --space.
+
+    A teacher's name becomes its checkpoint's address. Raises ValueError for what does not exist.
+    """
     smoke_data = SMOKE_DATA if flags.smoke and flags.data is None else None
     named = {
         "data.source": smoke_data or data_source(flags.data),
         "data.limit": flags.limit or (SMOKE_LIMIT if flags.smoke else None),
         "epochs": flags.epochs or (SMOKE_EPOCHS if flags.smoke else None),
+        "distillation.teacher": flags.teacher,
     }
     if flags.smoke and flags.trials is None:
         flags.trials = SMOKE_TRIALS
@@ -108,12 +125,13 @@ def apply(space: SearchSpace, flags: argparse.Namespace) -> SearchSpace:
     space = space.pin({path: value for path, value in named.items() if value is not None} | seed)
     space = space.pin({path: parse_value(value) for path, value in map(parse_assignment, flags.set)})
     domains = {path: parse_domain(value, space.domains.get(path)) for path, value in map(parse_assignment, flags.space)}
-    return space.vary(domains).limited(flags.max_params, flags.max_macs)
+    space = space.vary(domains).limited(flags.max_params, flags.max_macs)
+    return with_teachers(space, *storage_and_tracking(flags))
 
 
 def make_study(space: SearchSpace, flags: argparse.Namespace, scheduler: str) -> Study:
     """Raises ValueError for flags that do not go together."""
-    where = storage.absolute(flags.storage)
+    where, tracking_uri = storage_and_tracking(flags)
     if flags.concurrent != "auto" and not flags.concurrent.isdigit():
         raise StudyError(f"concurrent {flags.concurrent!r} is not a number: give one, or auto")
     # Four rungs at most: ASHA with very early rungs favours what learns fast over what learns well.
@@ -124,7 +142,7 @@ def make_study(space: SearchSpace, flags: argparse.Namespace, scheduler: str) ->
         space=space,
         num_trials=num_trials,
         storage=where,
-        tracking_uri=flags.tracking_uri or default_tracking_uri(where),
+        tracking_uri=tracking_uri,
         scheduler=asha if scheduler == "asha" else None,
         searcher=flags.searcher or "random",
         seed=flags.seed,

@@ -1,6 +1,7 @@
 """The table of a comparison: one row per recipe, mean and deviation over its seeds, the published figure beside it.
 
-Not here: which trials there are (`cifarray.search.study_state`), a search's leaderboard (`leaderboard`).
+Not here: which trials there are (`cifarray.search.study_state`), a search's leaderboard (`leaderboard`), rows that are
+compared pair by pair (`ablation`).
 """
 
 import statistics
@@ -21,21 +22,42 @@ CIFAR_IMAGES = 50_000
 
 @dataclass(frozen=True)
 class Row:
-    """One recipe: its completed trials, the value of each, and why others are missing."""
+    """One recipe: its completed trials, the value of each seed, and why others are missing."""
 
     name: str
     trials: list[TrialRecord]
-    values: list[float]
+    by_seed: dict[int, float]
     others: dict[str, int]
     """Outcomes of the trials that did not complete, counted."""
+
+    @property
+    def values(self) -> list[float]:
+        return list(self.by_seed.values())
 
     @property
     def mean(self) -> float | None:
         return statistics.fmean(self.values) if self.values else None
 
+    @property
+    def images_per_second(self) -> float | None:
+        """Of the last epochs."""
+        speeds = [trial.epochs[-1]["images_per_second"] for trial in self.trials if trial.epochs]
+        return statistics.fmean(speeds) if speeds else None
+
+    @property
+    def missing(self) -> str:
+        """`1 diverged, 2 failed`."""
+        return ", ".join(f"{count} {outcome}" for outcome, count in self.others.items())
+
 
 def rows(state: StudyState, metric: Metric) -> list[Row]:
-    """Best mean first; a recipe none of whose trials completed comes last.
+    """Best mean first; a recipe none of whose trials completed comes last."""
+    found = rows_in_order(state, metric)
+    return sorted(found, key=lambda row: -metric.score(row.mean) if row.mean is not None else float("inf"))
+
+
+def rows_in_order(state: StudyState, metric: Metric) -> list[Row]:
+    """As the study's space has the recipes.
 
     metric: of the last validation, or `test_…` of the final test.
     """
@@ -43,14 +65,14 @@ def rows(state: StudyState, metric: Metric) -> list[Row]:
     for name in state.space.recipes:
         trials = [trial for trial in state.trials.values() if trial.params.get(RECIPE) == name]
         done = [trial for trial in trials if trial.outcome is Outcome.COMPLETED]
-        values = [value for trial in done if (value := _value(trial, metric)) is not None]
+        values = {trial.params["seed"]: value for trial in done if (value := _value(trial, metric)) is not None}
         others: dict[str, int] = {}
         for trial in trials:
             if trial.outcome is not Outcome.COMPLETED:
                 key = str(trial.outcome or "unfinished")
                 others[key] = others.get(key, 0) + 1
         found.append(Row(name, done, values, others))
-    return sorted(found, key=lambda row: -metric.score(row.mean) if row.mean is not None else float("inf"))
+    return found
 
 
 def comparison(state: StudyState, metric: Metric) -> Table:
@@ -61,11 +83,9 @@ def comparison(state: StudyState, metric: Metric) -> Table:
         drawn.add_column(heading, justify="left" if heading == "recipe" else "right", no_wrap=True)
     for row in rows(state, metric):
         if not row.trials:
-            said = ", ".join(f"{count} {outcome}" for outcome, count in row.others.items()) or "not run"
-            drawn.add_row(row.name, said, "0")
+            drawn.add_row(row.name, row.missing or "not run", "0")
             continue
         first = row.trials[0]
-        speeds = [trial.epochs[-1]["images_per_second"] for trial in row.trials if trial.epochs]
         recipe = RECIPES.get(row.name)
         drawn.add_row(
             row.name,
@@ -73,7 +93,7 @@ def comparison(state: StudyState, metric: Metric) -> Table:
             str(len(row.values)),
             short_count(first.num_params),
             short_count(first.macs),
-            f"{statistics.fmean(speeds):,.0f}" if speeds else "–",
+            f"{row.images_per_second:,.0f}" if row.images_per_second is not None else "–",
             f"{statistics.fmean(trial.seconds for trial in row.trials) / 60:.1f}",
             published_error(recipe) if recipe else "–",
             gap(recipe, row, metric) if recipe else "–",

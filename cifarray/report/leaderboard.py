@@ -8,7 +8,7 @@ import csv
 import io
 import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,22 +72,32 @@ def table(state: StudyState, limit: int = 10) -> Table:
 
 def write_reports(state: StudyState, folder: Path) -> list[str]:
     """leaderboard.csv, leaderboard.md and config.json in `folder`; returns their paths."""
-    found = rows(state)
     columns = ["rank", "trial", "outcome", "epochs", *measured(state), *SIZES, *state.space.domains]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: _plain(row[name]) for name in columns} for row in found)
-    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
-    lines += ["| " + " | ".join(str(_plain(row[name])) for name in columns) + " |" for row in found]
+    found = [[row[name] for name in columns] for row in rows(state)]
     contents = {
-        "leaderboard.csv": text.getvalue(),
-        "leaderboard.md": "\n".join(lines) + "\n",
+        "leaderboard.csv": as_csv(columns, found),
+        "leaderboard.md": as_markdown(columns, found),
         "config.json": json.dumps(state.space.to_dict(), indent=2) + "\n",
     }
     for name, content in contents.items():
         (folder / name).write_text(content)
     return [str(folder / name) for name in contents]
+
+
+def as_csv(columns: Sequence[str], found: Iterable[Sequence[Any]]) -> str:
+    """Numbers with six digits; None is empty."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([_plain(value) for value in row] for row in found)
+    return text.getvalue()
+
+
+def as_markdown(columns: Sequence[str], found: Iterable[Sequence[Any]]) -> str:
+    """The same as a table."""
+    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    lines += ["| " + " | ".join(str(_plain(value)) for value in row) + " |" for row in found]
+    return "\n".join(lines) + "\n"
 
 
 def seeds_summary(state: StudyState) -> str | None:

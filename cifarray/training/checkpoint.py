@@ -34,8 +34,8 @@ def load_checkpoint(address: str) -> dict[str, Any]:
     data = storage.read_bytes(address)
     try:
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        # torch's own sentence goes on about pickles and trust.
+    except (RuntimeError, EOFError, pickle.UnpicklingError, LookupError, ValueError, TypeError) as error:
+        # Any file may be given, and some texts begin as a pickle does. torch's own sentence goes on about trust.
         raise _not_a_checkpoint(address, f"its {len(data):,} bytes are cut off or something else") from error
     if not isinstance(state, dict):
         raise _not_a_checkpoint(address, f"it holds a {type(state).__name__}")

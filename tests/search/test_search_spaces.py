@@ -11,7 +11,7 @@ from cifarray.search.plan import StudyError
 from cifarray.search.sizes import Sizes
 from cifarray.search.space import SearchSpace
 from cifarray.search.study import Study
-from search_spaces import densenet, imagenet_resnet, lr_schedules, pyramidnet, wrn
+from search_spaces import densenet, imagenet_resnet, lr_schedules, pyramidnet, tricks, wrn
 
 SPACES = {
     "wrn": wrn.space,
@@ -46,6 +46,19 @@ def test_schedules_can_be_searched_around_every_recipe(recipe):
             "one_cycle": {"schedule.pct_start"},
         }[schedule.name]
         assert set(params) == own | {"schedule.name", "optimizer.lr"}
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_tricks_can_be_searched_around_every_recipe(recipe):
+    space = tricks.space(recipe, recipes.get(recipe))
+    side = space.base.data.image_size
+    for params in draws(space, 20):
+        config = space.config(params)
+        assert ("schedule.pct_start" in params) == (config.schedule.name == "one_cycle")
+        assert ("schedule.milestones" in params) == (config.schedule.name == "multistep")
+        assert ("schedule.warmup" in params) == (config.schedule.name != "one_cycle")
+        assert ("mixup" in params) == ("cutmix" in params) == (config.data.grid == 1)
+        assert config.data.cutout <= side / 2
 
 
 def test_pyramids_alpha_has_values_of_its_own_for_each_widening():

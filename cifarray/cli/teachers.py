@@ -1,0 +1,63 @@
+"""A teacher by name: what a user calls it becomes the address of a checkpoint, once, on the driver.
+
+So workers need nothing but the checkpoint, and a study is the same study for as long as the name means the same. Not
+here: what a name may be (`cifarray.search.targets`), which teachers fit (`cifarray.training.distillation`).
+"""
+
+from dataclasses import replace
+from typing import Any
+
+from cifarray.config import TrainConfig, override
+from cifarray.data import open_store
+from cifarray.search import targets
+from cifarray.search.domains import AnyDomain, Cases, Choice
+from cifarray.search.space import SearchSpace
+from cifarray.training.distillation import check_teacher
+
+TEACHER = "distillation.teacher"
+
+
+def with_teachers(space: SearchSpace, where: str, tracking_uri: str) -> SearchSpace:
+    """The space with addresses for names, in its configs and in the domain of the teacher.
+
+    Raises StudyError for a name that means nothing or a file that is no checkpoint, ValueError for a teacher that
+    does not fit the data. Nothing is read where there is no teacher.
+    """
+    domain = space.domains.get(TEACHER)
+    varied = _names(domain) if domain is not None else set()
+    configs = [space.base, *space.recipes.values()]
+    names = varied.union(*({config.distillation.teacher} for config in configs)) - {None}
+    if not names:
+        return space
+    addresses = {None: None, **{name: targets.find_checkpoint(str(name), where, tracking_uri)[2] for name in names}}
+    for name in sorted(names, key=str):
+        teacher = targets.load(str(addresses[name]))
+        for config in configs:
+            if name in varied or name == config.distillation.teacher:
+                data = config.data
+                store = open_store(data.source, "train", data.image_size)
+                check_teacher(teacher, override(config, {TEACHER: addresses[name]}), store)
+
+    def addressed(config: TrainConfig) -> TrainConfig:
+        return override(config, {TEACHER: addresses[config.distillation.teacher]})
+
+    return replace(
+        space,
+        base=addressed(space.base),
+        recipes={name: addressed(config) for name, config in space.recipes.items()},
+        domains=space.domains if domain is None else {**space.domains, TEACHER: _addressed(domain, addresses)},
+    )
+
+
+def _names(domain: AnyDomain) -> set[Any]:
+    if isinstance(domain, Cases):
+        return set().union(*(_names(case) for _, case in domain.cases))
+    return set(domain.values) if isinstance(domain, Choice) else set()
+
+
+def _addressed(domain: Any, addresses: dict[Any, Any]) -> Any:
+    if isinstance(domain, Cases):
+        return replace(domain, cases=tuple((value, _addressed(case, addresses)) for value, case in domain.cases))
+    if isinstance(domain, Choice):
+        return replace(domain, values=tuple(addresses[value] for value in domain.values))
+    return domain
