@@ -140,13 +140,14 @@ def test_ctrl_c_in_mid_epoch_ends_soon_and_says_how_to_go_on(tmp_path):
     assert not no_ray_process_of(process.pid)
 
 
-def artifacts(tmp_path, study, trial):
-    """Names of the artifacts of a trial's MLflow run."""
+def artifacts(tmp_path, study, trial=None):
+    """Names of the artifacts of a trial's MLflow run, or of the study's."""
     from mlflow import MlflowClient
 
-    runs = json.loads((tmp_path / "results" / study / "tracking.json").read_text())["runs"]
+    known = json.loads((tmp_path / "results" / study / "tracking.json").read_text())
     client = MlflowClient(f"sqlite:///{tmp_path}/results/mlflow.db")
-    return {file.path for file in client.list_artifacts(runs[str(trial)])}
+    run_id = known["parent_run_id"] if trial is None else known["runs"][str(trial)]
+    return {file.path for file in client.list_artifacts(run_id)}
 
 
 def test_recipes_are_compared_tested_and_lesioned(tmp_path):
@@ -171,6 +172,26 @@ def test_recipes_are_compared_tested_and_lesioned(tmp_path):
     table = (tmp_path / "results" / "one" / "lesion-one-0.csv").read_text().splitlines()
     assert len(table) == 1 + 6
     assert {"lesion-one-0.png", "lesion-one-0.csv"} <= artifacts(tmp_path, "one", 0)
+
+
+def test_tricks_are_ablated_with_a_teacher_and_the_parent_run_has_the_picture(tmp_path):
+    data = ("--data", "synthetic:1000", "--epochs", "1", "--set", "batch_size=64")
+    code, text = run(tmp_path, "train", "imagenet_resnet_fast", *data, "--name", "teacher")
+    assert code == 0, text
+    arguments = ("imagenet_resnet_fast", *data, "--seeds", "2", "--teacher", "teacher")
+    code, text = run(tmp_path, "ablate_tricks", *arguments)
+    assert code == 0, text
+    rows = re.findall(r"^ *[a-zA-Z -]+? +\d+\.\d\d ± \d+\.\d\d % 2 ", text, re.MULTILINE)
+    assert len(rows) == 14, text
+    assert " differences can be told from zero" in text
+    study = "ablate-imagenet-resnet-fast"
+    trained = [event for event in events(tmp_path, study) if event["kind"] == "epoch"]
+    assert len(trained) == 14 * 2
+    assert {"ablation.png", "ablation.csv", "ablation.md"} <= artifacts(tmp_path, study)
+    # The same command again trains nothing.
+    code, text = run(tmp_path, "ablate_tricks", *arguments)
+    assert code == 0, text
+    assert [event for event in events(tmp_path, study) if event["kind"] == "epoch"] == trained
 
 
 @pytest.mark.parametrize("concurrent", [1, 2])

@@ -39,8 +39,8 @@ def test_only_seeds_that_both_rows_have_are_pairs():
     ("values", "against"),
     [
         ({0: 0.75}, {0: 0.5}),
-        # Equal on paper: 0.62 - 0.6 and 0.52 - 0.5 differ in the last bit.
-        ({0: 0.62, 1: 0.52}, {0: 0.60, 1: 0.50}),
+        # Equal on paper: 0.82 - 0.8 and 0.52 - 0.5 differ in the last bits.
+        ({0: 0.82, 1: 0.52}, {0: 0.80, 1: 0.50}),
         ({0: 0.5, 1: 0.6}, {0: 0.5, 1: 0.6}),
     ],
 )
