@@ -93,8 +93,11 @@ def test_xavier_is_uniform_between_glorots_bounds(name: str, options: dict[str, 
 @pytest.mark.parametrize("weights", ["he_fan_in", "he_fan_out", "xavier"])
 @pytest.mark.parametrize(("name", "options"), WIDE)
 def test_biases_begin_at_zero_and_norms_at_one(name: str, options: dict[str, Any], weights: Scheme) -> None:
-    """wide_resnet's own γ is uniform in [0, 1), alexnet's biases are not zero."""
-    network = begun(name, weights, **options)
+    """Whatever the family begins with: wide_resnet's own γ is uniform in [0, 1)."""
+    network = build(name, **options)
+    for parameter in network.parameters():
+        nn.init.normal_(parameter)
+    initialise(network, weights, zero_gamma=False)
     for path, module in network.named_modules():
         if isinstance(module, NORMS):
             assert (module.weight == 1).all(), path
@@ -140,6 +143,7 @@ ENDS = {
     "pyramidnet post": r"stages\.\d\.\d\.branch\.4\.weight",
     "resnet A": r"stages\.\d\.0\.bn2\.weight",
     "resnet B": r"stages\.\d\.0\.bn2\.weight",
+    "resnet post": r"stages\.\d\.0\.bn2\.weight",
     "resnet bottleneck": r"stages\.\d\.0\.bn3\.weight",
     "resnet13": r"stages\.\d\.\d\.bn2\.weight",
     "resnet13 for grids": r"stages\.\d\.0\.bn2\.weight",

@@ -11,6 +11,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "plain_cnn post": {"name": "plain_cnn", "depth": 8, "norm": "affine", "variant": "post"},
     "resnet A": {"name": "resnet", "depth": 8},
     "resnet B": {"name": "resnet", "depth": 8, "shortcut": "B"},
+    "resnet post": {"name": "resnet", "depth": 8, "norm": "affine", "variant": "post"},
     "resnet bottleneck": {"name": "resnet", "depth": 11, "bottleneck": True},
     "preact_resnet A": {"name": "preact_resnet", "depth": 8, "shortcut": "A"},
     "preact_resnet bottleneck": {"name": "preact_resnet", "depth": 11, "bottleneck": True},
