@@ -41,7 +41,7 @@ def test_the_file_has_the_documented_columns_and_metadata(tmp_path: Path, own_ho
         assert table["label"].to_pylist() == LABELS
         metadata = {key.decode(): json.loads(value) for key, value in table.schema.metadata.items()}
     content = pictures.numpy().tobytes() + b"".join(label.to_bytes(8, "little") for label in LABELS)
-    means, stds = metadata.pop("mean"), metadata.pop("std")
+    means, stds, covariance = (metadata.pop(name) for name in ("mean", "std", "covariance"))
     assert metadata == {
         "source": str(tmp_path / "my set"),
         "side": 32,
@@ -52,17 +52,23 @@ def test_the_file_has_the_documented_columns_and_metadata(tmp_path: Path, own_ho
     pixels = pictures.double() / 255
     assert means == pytest.approx(pixels.mean((0, 1, 2)).tolist(), abs=1e-12)
     assert stds == pytest.approx(pixels.std((0, 1, 2), correction=0).tolist(), abs=1e-12)
+    expected = torch.cov(pixels.view(-1, 3).T, correction=0)
+    torch.testing.assert_close(torch.tensor(covariance, dtype=torch.float64), expected, rtol=0, atol=1e-12)
 
 
 def test_the_test_split_carries_the_statistics_of_the_training_split(own_home: Path) -> None:
     train, test = (open_store("synthetic:50", split) for split in ("train", "test"))
-    assert (test.mean, test.std) == (train.mean, train.std)
+    assert (test.mean, test.std, test.covariance) == (train.mean, train.std, train.covariance)
+    variances = [line[channel] for channel, line in enumerate(train.covariance)]
+    assert variances == pytest.approx([std**2 for std in train.std])
     assert test.sha256 != train.sha256
 
 
 def test_a_constant_channel_has_a_deviation_that_can_be_divided_by() -> None:
     images = torch.full((2, 8, 8, 3), 51, dtype=torch.uint8)
-    assert channel_statistics(images) == (pytest.approx((0.2,) * 3), pytest.approx((1 / 255,) * 3))
+    mean, std, covariance = channel_statistics(images)
+    assert (mean, std) == (pytest.approx((0.2,) * 3), pytest.approx((1 / 255,) * 3))
+    assert covariance == ((0, 0, 0),) * 3
 
 
 def test_preparing_again_changes_nothing_and_changed_data_is_prepared_anew(

@@ -80,6 +80,16 @@ def test_no_network_beyond_the_limit_becomes_a_trial():
     assert all(sizes.of(space.config(params).to_dict()).num_params <= 500_000 for params in allowed)
 
 
+def test_a_network_is_counted_at_the_side_that_it_sees():
+    sizes = Sizes(wrn.space, 10)
+    stored, cropped, grid = ({"image_size": 64}, {"image_size": 64, "crop_size": 32}, {"image_size": 16, "grid": 2})
+    macs = [
+        sizes.of({**wrn.space.base.to_dict(), "data": data}).macs
+        for data in (stored, cropped, grid, {"image_size": 32})
+    ]
+    assert macs[1] == macs[2] == macs[3] < macs[0]
+
+
 def test_a_space_that_nothing_satisfies_names_its_smallest_network():
     space = SearchSpace("none", wrn.smoke.base, wrn.smoke.domains, max_params=1000)
     with pytest.raises(StudyError, match="'none' is within max_params 1,000: the smallest of its corners has 77,"):

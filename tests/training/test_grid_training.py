@@ -63,7 +63,7 @@ def test_an_epoch_reports_the_metrics_of_many_labels_and_learns() -> None:
 def test_a_batch_shows_images_of_its_rows_and_says_what_they_are() -> None:
     training = Training(tiny(**GRID, data__crop_padding=0, data__flip=False), CPU)
     rows = training.train_rows[:6]
-    pictures, targets = training.task.batch(rows, epoch=1)
+    pictures, targets = training.task.batch(rows, slice(None), epoch=1)
     assert pictures.shape == (6, 3, 32, 32)
     store = open_store(training.config.data.source, "train", 16)
     singles = training.task.augment(store.images, torch.arange(len(store.images)), seed=0, epoch=1)  # type: ignore[attr-defined]
@@ -76,6 +76,16 @@ def test_a_batch_shows_images_of_its_rows_and_says_what_they_are() -> None:
             if y == x == 0:
                 assert row in same
         assert set(target.nonzero().flatten().tolist()) == shown
+
+
+def test_each_quarter_is_augmented_by_all_that_is_on_with_a_number_of_its_own() -> None:
+    fields = {"crop": "resized", "policy": "rand_augment", "color_jitter": 0.4, "pca_noise": 0.1, "cutout": 4}
+    training = Training(tiny(**GRID, **{f"data__{name}": value for name, value in fields.items()}), CPU)
+    rows = training.train_rows[:6]
+    pictures, _ = training.task.batch(rows, slice(None), epoch=1)
+    augment = training.task.augment  # type: ignore[attr-defined]
+    upper_left = augment(training.images[rows], rows * 4, seed=training.config.seed, epoch=1)
+    assert torch.equal(pictures[:, :, :16, :16], upper_left)
 
 
 def evaluate_on(rank: int, world_size: int, count: int) -> dict[str, float]:
