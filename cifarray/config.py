@@ -11,7 +11,7 @@ run whatever its length and whatever the number of workers.
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 UnitInterval = Annotated[float, Field(gt=0.0, le=1.0)]
@@ -85,6 +85,11 @@ class DataConfig(Part):
     def input_size(self) -> int:
         """Side of what the network sees."""
         return (self.crop_size or self.image_size) * self.grid
+
+    @field_validator("policy", mode="before")
+    @classmethod
+    def _word(cls, value: Any) -> Any:
+        return "none" if value is None else value  # as "none" arrives from the command line
 
     @model_validator(mode="after")
     def _check(self) -> "DataConfig":

@@ -115,6 +115,8 @@ class LineView(Progress):
             self.say(f"trial {event['trial']} epoch {event['epoch']}/{epochs}: {told}")
         elif kind == "restart":
             self.say(f"trial {event['trial']} lost its workers ({event['restarts']}): goes on from its checkpoint")
+        elif kind == "micro_batch":
+            self.say(describe_micro_batch(event))
         elif kind == "outcome":
             left = self.seconds_left(just_ended=event["trial"])
             tail = f" (about {clock(left)} left)" if left and left >= 1 else ""
@@ -142,6 +144,8 @@ class TableView(Progress):
             super().event(event)
         if event["kind"] == "outcome" and event["outcome"] in (Outcome.FAILED, Outcome.OUT_OF_MEMORY):
             self.console.print(f"trial {event['trial']} {event['outcome']}:\n{event['message']}", markup=False)
+        elif event["kind"] == "micro_batch":
+            self.console.print(describe_micro_batch(event), markup=False, highlight=False, soft_wrap=True)
 
     def stop(self) -> None:
         if self._live is not None:
@@ -189,6 +193,13 @@ class TableView(Progress):
             describe_params(trial),
             style=style,
         )
+
+
+def describe_micro_batch(event: Mapping[str, Any]) -> str:
+    return (
+        f"trial {event['trial']} is out of memory: goes on from its checkpoint with accumulate {event['accumulate']}, "
+        "so batch normalisation sees smaller batches"
+    )
 
 
 def describe_metrics(metrics: Mapping[str, Any], metric: Metric) -> str:

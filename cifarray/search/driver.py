@@ -105,7 +105,11 @@ class StudyDriver:
         if answer.restarts > trial.restarts:
             restart = {"kind": "restart", "trial": trial.number, "restarts": answer.restarts, "epoch": answer.epoch}
             events.append(restart)
-        if answer.outcome:
+        if answer.outcome == "out_of_memory":
+            workers = self.pool.settings.workers
+            self.record([*events, *self.state.after_out_of_memory(answer.trial, workers, answer.message)])
+            decision = Decision.STOP
+        elif answer.outcome:
             events.append(outcome_event(answer.trial, Outcome(answer.outcome), answer.message))
             self.record(events)
             decision = Decision.STOP

@@ -13,6 +13,7 @@ from cifarray.search.asha import Asha
 from cifarray.search.samplers import Observation, SearcherName, allowed_grid, sample
 from cifarray.search.space import SearchSpace
 from cifarray.search.trial_record import DEFAULT_METRIC, OUTCOME_OF, Decision, Metric, Outcome, TrialRecord
+from cifarray.training.batches import more_accumulation
 
 Event = dict[str, Any]
 
@@ -100,6 +101,10 @@ class StudyState:
 
     def _on_restart(self, event: Mapping[str, Any]) -> None:
         self.trials[event["trial"]].restarts = event["restarts"]
+
+    def _on_micro_batch(self, event: Mapping[str, Any]) -> None:
+        trial = self.trials[event["trial"]]
+        trial.config = {**trial.config, "accumulate": event["accumulate"]}
 
     def _on_outcome(self, event: Mapping[str, Any]) -> None:
         trial = self.trials[event["trial"]]
@@ -205,6 +210,19 @@ class StudyState:
         if restarts >= MAX_RESTARTS:
             events.append(outcome_event(number, Outcome.FAILED, f"its workers were lost {restarts} times: {reason}"))
         return events
+
+    def after_out_of_memory(self, number: int, workers: int, message: str) -> list[Event]:
+        """A trial that may halve its micro-batches goes on from its checkpoint with such; any other has ended."""
+        trial = self.trials[number]
+        config = trial.config
+        accumulate = None
+        if config["auto_micro_batch"]:
+            accumulate = more_accumulation(config["batch_size"] // workers, config["accumulate"])
+        if accumulate is None:
+            return [outcome_event(number, Outcome.OUT_OF_MEMORY, message)]
+        # Where batch normalisation sees other batches from now on, the figures are to say so.
+        told = {"trial": number, "epoch": trial.epoch, "accumulate": accumulate, "message": message}
+        return [{"kind": "micro_batch", **told}]
 
     def repairs(self) -> list[Event]:
         """Outcome events that a crash cut off after the epoch event that implies them."""

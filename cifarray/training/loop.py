@@ -215,8 +215,6 @@ class Training:
         config = self.config
         network = build(config.model.name, num_classes, **config.model.options)
         initialise(network, config.init.weights, config.init.zero_gamma)
-        if config.stochastic_depth:
-            drop_branches(network, config.stochastic_depth)
         if config.sync_batch_norm:
             if self.device.type != "cuda":
                 raise ValueError(
@@ -224,6 +222,8 @@ class Training:
                     "set sync_batch_norm to false"
                 )
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+        if config.stochastic_depth:
+            drop_branches(network, config.stochastic_depth)  # after the conversion, which drops hooks
         network.to(self.device)
         return network.to(memory_format=torch.channels_last) if config.channels_last else network
 

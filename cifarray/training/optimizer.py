@@ -30,10 +30,8 @@ def parameter_groups(parameters: Iterable[nn.Parameter], config: OptimizerConfig
     Weights of convolutions and linear layers have two dimensions or more; biases, γ and β have one.
     """
     found = list(parameters)
-    if config.decay == "all":
-        return [{"params": found, "weight_decay": config.weight_decay}]
-    decayed = [parameter for parameter in found if parameter.ndim >= 2]
-    others = [parameter for parameter in found if parameter.ndim < 2]
+    decayed = [parameter for parameter in found if config.decay == "all" or parameter.ndim >= 2]
+    others = [parameter for parameter in found if config.decay == "weights" and parameter.ndim < 2]
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
     return [group for group in groups if group["params"]]
 

@@ -17,7 +17,11 @@ def accuracy(config: dict[str, Any], epoch: int) -> float:
 
 
 class ScriptedGroup:
-    """Same methods as `WorkerGroup`. A trial of seed 13 fails, one of seed 14 diverges in its second epoch."""
+    """Same methods as `WorkerGroup`.
+
+    A trial of seed 13 fails, one of seed 14 diverges in its second epoch, one of seed 15 has no memory in its second
+    epoch for micro-batches of more than 16 images.
+    """
 
     def __init__(self, settings: GroupSettings) -> None:
         self.changed = asyncio.Condition()
@@ -46,6 +50,8 @@ class ScriptedGroup:
             return {"outcome": "failed", "message": "Traceback: unlucky", "replace": False}
         if config["seed"] == 14 and epoch == 2:
             return {"outcome": "diverged", "message": "the loss is nan", "replace": False}
+        if config["seed"] == 15 and epoch == 2 and config["batch_size"] / config["accumulate"] > 16:
+            return {"outcome": "out_of_memory", "message": "CUDA out of memory", "replace": False}
         metrics = {
             "epoch": epoch,
             "train_loss": 1.0 / epoch,

@@ -60,6 +60,27 @@ def test_failing_trials_cost_no_worker_group(ray_session, make_study, make_recor
     assert view.count("group", event="started") == 2
 
 
+def test_out_of_memory_ends_a_trial_unless_it_may_halve_its_micro_batches(ray_session, make_study, make_recorder):
+    """64 images, then 32, then 16 fit; epochs are counted once."""
+    seeds = {"seed": choice(1, 15)}
+    view = make_recorder()
+    result = run_study(make_study("strict", 2, seeds, searcher="grid"), view, host=ScriptedGroup)
+    assert [result.state.trials[n].outcome for n in range(2)] == [Outcome.COMPLETED, Outcome.OUT_OF_MEMORY]
+    assert view.count("micro_batch") == 0
+
+    view = make_recorder()
+    study = make_study("lenient", 2, seeds, {"auto_micro_batch": True}, searcher="grid")
+    result = run_study(study, view, host=ScriptedGroup)
+    assert [result.state.trials[n].outcome for n in range(2)] == [Outcome.COMPLETED, Outcome.COMPLETED]
+    halved = [(e["trial"], e["accumulate"], e["epoch"]) for e in view.events if e["kind"] == "micro_batch"]
+    assert halved == [(1, 2, 1), (1, 4, 1)]
+    assert result.state.trials[1].config["accumulate"] == 4
+    assert view.count("epoch", trial=1) == 4
+    assert view.count("restart") == 0
+    again = run_study(study, make_recorder(), host=ScriptedGroup)
+    assert again.state.trials[1].config["accumulate"] == 4
+
+
 def test_a_killed_trial_actor_costs_neither_the_trial_nor_a_group(ray_session, make_study, make_recorder):
     from ray.util.state import list_actors
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cifarray.config import TrainConfig
+from cifarray.config import TrainConfig, override
 from cifarray.search.asha import Asha
 from cifarray.search.domains import choice, log_uniform
 from cifarray.search.space import SearchSpace
@@ -200,3 +200,31 @@ def test_a_point_that_is_not_allowed_never_becomes_a_trial():
     for number in range(10):
         begin(state, number)
     assert {trial.params["batch_size"] for trial in state.trials.values()} == {128}
+
+
+def out_of_memory_state(**fields):
+    base = override(TrainConfig(epochs=EPOCHS, batch_size=128), fields)
+    state = StudyState(SearchSpace("toy", base), 1, "random", None, seed=0)
+    begin(state, 0)
+    run_epoch(state, 0, 1, 0.5)
+    return state
+
+
+def test_a_trial_out_of_memory_has_ended():
+    state = out_of_memory_state()
+    state.replay(state.after_out_of_memory(0, 2, "CUDA out of memory"))
+    assert state.trials[0].outcome is Outcome.OUT_OF_MEMORY
+    assert state.trials[0].message == "CUDA out of memory"
+
+
+def test_a_trial_that_may_halves_its_micro_batches_until_they_are_single_images():
+    """Two workers take 64 images each."""
+    state = out_of_memory_state(auto_micro_batch=True)
+    seen = []
+    while state.trials[0].outcome is None:
+        state.replay(state.after_out_of_memory(0, 2, "CUDA out of memory"))
+        seen.append(state.trials[0].config["accumulate"])
+        assert state.assignment(0).epoch == 1  # goes on after its checkpoint
+    assert seen == [2, 4, 8, 16, 32, 64, 64]
+    assert state.trials[0].outcome is Outcome.OUT_OF_MEMORY
+    assert state.trials[0].restarts == 0

@@ -74,6 +74,14 @@ def test_trial_that_goes_on_is_running_again(journal):
     assert told(journal).changes[0].status == "RUNNING"
 
 
+def test_smaller_micro_batches_are_told_as_a_tag_since_params_are_written_once(journal):
+    journal.study()
+    journal.trial(0)
+    for epoch, accumulate in ((1, 2), (1, 4)):
+        journal.write("micro_batch", trial=0, epoch=epoch, accumulate=accumulate, message="CUDA out of memory")
+    assert told(journal).changes[0].tags["accumulate"] == "4 after epoch 1"
+
+
 def test_test_of_a_finished_study_wakes_nothing(journal):
     journal.whole_study()
     runs = told(journal)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from cifarray.training.batches import check_batch, count_steps, rank_rows
+from cifarray.training.batches import batch_rows, check_batch, count_steps, more_accumulation, rank_shares
 
 
 @pytest.mark.parametrize("num_workers", [1, 2, 4, 128])
@@ -34,9 +34,32 @@ def test_fewer_images_than_a_batch_are_refused() -> None:
         count_steps(100, 128)
 
 
+@pytest.mark.parametrize("accumulate", [1, 2, 4])
 @pytest.mark.parametrize("world_size", [1, 2, 4])
-def test_the_number_of_workers_does_not_change_a_batch(world_size: int) -> None:
+def test_neither_workers_nor_micro_batches_change_a_batch(world_size: int, accumulate: int) -> None:
     order = torch.randperm(50)
     for step in range(3):
-        parts = [rank_rows(order, step, 16, rank, world_size) for rank in range(world_size)]
-        assert torch.cat(parts).equal(order[16 * step : 16 * (step + 1)])
+        rows = batch_rows(order, step, 16)
+        assert rows.equal(order[16 * step : 16 * (step + 1)])
+        shares = [rank_shares(16, rank, world_size, accumulate) for rank in range(world_size)]
+        assert all(len(parts) == accumulate for parts in shares)
+        assert {len(rows[part]) for parts in shares for part in parts} == {16 // world_size // accumulate}
+        assert torch.cat([rows[part] for parts in shares for part in parts]).equal(rows)
+
+
+def test_micro_batches_that_do_not_divide_a_workers_part_are_refused() -> None:
+    message = (
+        r"^accumulate 3 does not divide the 64 images of a batch that each worker takes "
+        r"\(batch_size 128, workers 2\): choose 2 or 4$"
+    )
+    with pytest.raises(ValueError, match=message):
+        check_batch(128, 2, 3)
+    check_batch(128, 2, 4)
+
+
+@pytest.mark.parametrize(
+    ("share", "now", "then"),
+    [(64, 1, 2), (64, 32, 64), (64, 64, None), (1, 1, None), (15, 1, 3), (15, 3, 15), (7, 1, 7)],
+)
+def test_micro_batches_shrink_to_half_or_the_next_size_that_divides(share: int, now: int, then: int | None) -> None:
+    assert more_accumulation(share, now) == then

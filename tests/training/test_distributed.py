@@ -5,15 +5,19 @@ from typing import Any
 
 import pytest
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from ranks import Ranks
 from tiny import CPU, TINY, assert_same_weights, plain_network, tiny, train
+from torch import Tensor
+from torch.distributed.algorithms.ddp_comm_hooks import default_hooks
 from torchmetrics.functional.classification import multiclass_accuracy
 
 from cifarray import models
-from cifarray.config import TrainConfig
-from cifarray.data import open_store
+from cifarray.config import TrainConfig, override
+from cifarray.data import epoch_order, open_store
 from cifarray.training import Classifier, Diverged, Training
+from cifarray.training.batches import batch_rows
 from cifarray.training.evaluate import evaluate
 
 
@@ -41,19 +45,96 @@ def test_two_workers_train_as_one_does(two_ranks: Ranks, monkeypatch: pytest.Mon
     assert together["metrics"]["train_accuracy"] == pytest.approx(alone["metrics"]["train_accuracy"], abs=1.5 / 256)
 
 
-def test_resumed_run_of_two_workers_equals_undisturbed_run(two_ranks: Ranks) -> None:
-    config = tiny(model__dropout=0.3, schedule__warmup=0.2)
-    first, last = two_ranks(train_on, config)[0]
-    assert_same_weights(two_ranks(train_on, config, first)[0][0], last)
+TRICKS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "mixed": {"mixup": 0.4, "cutmix": 1.0, "label_smoothing": 0.1},
+    "augmented": {"data.cutout": 6, "data.color_jitter": 0.4, "data.pca_noise": 0.1, "data.crop": "resized"},
+    "policy": {"data.policy": "trivial_augment"},
+    "accumulated": {"accumulate": 4, "mixup": 0.4, "clip_norm": 1.0, "ema_decay": 0.8},
+}
+
+
+@pytest.fixture(scope="module")
+def three_ranks(tmp_path_factory: pytest.TempPathFactory, cifarray_home: Path) -> Any:
+    with Ranks(3, tmp_path_factory.mktemp("three")) as ranks:
+        yield ranks
+
+
+def batches_on(rank: int, world_size: int, config: TrainConfig) -> list[tuple[Tensor, Tensor]]:
+    """This rank's part of each batch of the second epoch: images and targets."""
+    training = Training(config, CPU, rank, world_size)
+    order = epoch_order(training.train_rows, config.seed, 2)
+    parts = []
+    for step in range(training.steps_per_epoch):
+        rows = batch_rows(order, step, config.batch_size)
+        made = [training.task.batch(rows, share, 2) for share in training.shares]
+        parts.append((torch.cat([images for images, _ in made]), torch.cat([targets for _, targets in made])))
+    return parts
+
+
+@pytest.mark.parametrize("name", TRICKS)
+def test_the_number_of_workers_changes_no_image_of_a_global_batch(
+    name: str, two_ranks: Ranks, three_ranks: Ranks
+) -> None:
+    config = override(TINY, {"batch_size": 24, **TRICKS[name]})
+    alone = batches_on(0, 1, config)
+    for ranks in (two_ranks, three_ranks):
+        parts = ranks(batches_on, config)
+        for step, (images, targets) in enumerate(alone):
+            assert torch.cat([part[step][0] for part in parts]).equal(images)
+            assert torch.cat([part[step][1] for part in parts]).equal(targets)
+
+
+@pytest.mark.parametrize("name", TRICKS)
+def test_without_batch_norm_the_number_of_workers_changes_only_the_rounding(
+    name: str, two_ranks: Ranks, three_ranks: Ranks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(models.FAMILIES, "plain", plain_network)
+    base = TrainConfig.from_dict(TINY.to_dict() | {"model": {"name": "plain"}, "precision": "fp32", "batch_size": 24})
+    config = override(base, TRICKS[name])
+    alone = train(config)
+    for ranks in (two_ranks, three_ranks):
+        together = ranks(train_on, config)[0]
+        for one, other in zip(alone, together, strict=True):
+            for loss in ("train_loss", "val_loss"):
+                assert other["metrics"][loss] == pytest.approx(one["metrics"][loss], rel=1e-5)
+
+
+def test_micro_batches_change_only_the_rounding_without_batch_norm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(models.FAMILIES, "plain", plain_network)
+    base = TrainConfig.from_dict(TINY.to_dict() | {"model": {"name": "plain"}, "precision": "fp32"})
+    whole, parts = train(base)[-1], train(override(base, {"accumulate": 8}))[-1]
+    for name, value in whole["model"].items():
+        torch.testing.assert_close(parts["model"][name], value, rtol=1e-4, atol=1e-6)
+    assert parts["metrics"]["train_loss"] == pytest.approx(whole["metrics"]["train_loss"], rel=1e-5)
+    assert parts["metrics"]["train_accuracy"] == pytest.approx(whole["metrics"]["train_accuracy"], abs=1.5 / 256)
+
+
+def reductions_on(rank: int, world_size: int, config: TrainConfig) -> int:
+    """How many all-reduces of gradients the first epoch has."""
+    training = Training(config, CPU, rank, world_size)
+    counted = []
+
+    def count(state: object, bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:
+        counted.append(bucket.index())
+        return default_hooks.allreduce_hook(dist.group.WORLD, bucket)
+
+    training.module.register_comm_hook(None, count)
+    training.run_epoch()
+    return len(counted)
+
+
+def test_micro_batches_cost_no_more_all_reduces(two_ranks: Ranks) -> None:
+    whole, parts = (two_ranks(reductions_on, tiny(accumulate=count))[0] for count in (1, 4))
+    assert whole == parts > 0
 
 
 @pytest.mark.slow
-def test_resumed_run_of_three_workers_equals_undisturbed_run(tmp_path: Path, cifarray_home: Path) -> None:
+def test_resumed_run_of_three_workers_equals_undisturbed_run(three_ranks: Ranks) -> None:
     """From three on the order of a sum matters, and with it how DDP groups the gradients."""
     config = tiny(model__dropout=0.3, model__widen_factor=4, batch_size=48)
-    with Ranks(3, tmp_path) as three_ranks:
-        first, last = three_ranks(train_on, config)[0]
-        assert_same_weights(three_ranks(train_on, config, first)[0][0], last)
+    first, last = three_ranks(train_on, config)[0]
+    assert_same_weights(three_ranks(train_on, config, first)[0][0], last)
 
 
 def diverge_on(rank: int, world_size: int) -> tuple[str, int, bool]:
@@ -101,3 +182,10 @@ def test_every_image_is_evaluated_once_whatever_the_number_of_ranks(two_ranks: R
 def test_a_batch_that_cannot_be_shared_out_is_refused() -> None:
     with pytest.raises(ValueError, match="batch_size 32 is not divisible by 3 workers"):
         Training(TINY, CPU, rank=0, world_size=3)
+
+
+def test_synchronised_batch_norm_is_refused_without_gpus() -> None:
+    with pytest.raises(
+        ValueError, match="sync_batch_norm works on GPUs only and this worker trains on cpu: set sync_b"
+    ):
+        Training(tiny(sync_batch_norm=True), CPU)

@@ -1,8 +1,12 @@
 """What `auto` stands for on which hardware."""
 
+from typing import Any
+
 import pytest
 import torch
+from tiny import CPU, tiny
 
+from cifarray.training import Training
 from cifarray.training.precision import Precision, autocast, resolve
 
 
@@ -33,3 +37,33 @@ def test_auto_is_fp32_on_any_other_device() -> None:
 def test_a_matrix_product_is_computed_in_the_chosen_format(precision: Precision, dtype: torch.dtype) -> None:
     with autocast(precision, torch.device("cpu")):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
+
+
+@pytest.mark.slow
+def test_bf16_trains_like_fp32() -> None:
+    """Micikevicius et al. 2018 (arXiv:1710.03740): float32 master weights, low precision in forward and backward."""
+    losses = {}
+    for precision in ("fp32", "bf16"):
+        config = tiny(
+            data__source="synthetic:2000",
+            data__validation=0,
+            precision=precision,
+            epochs=6,
+            schedule__name="constant",
+            optimizer__lr=0.05,
+        )
+        training = Training(config, CPU)
+        seen: list[float] = []
+        loss_of = training.task.loss
+
+        def remembered(logits: torch.Tensor, targets: Any, loss_of: Any = loss_of, seen: Any = seen) -> torch.Tensor:
+            loss = loss_of(logits, targets)
+            seen.append(loss.item())
+            return loss
+
+        training.task.loss = remembered  # type: ignore[method-assign]
+        while len(seen) < 300:
+            training.run_epoch()
+        losses[precision] = sum(seen[250:300]) / 50
+    assert losses["fp32"] < 1.5  # of ln 10 = 2.3: something was learned
+    assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.02)

@@ -59,7 +59,7 @@ def reference_weights(config: TrainConfig) -> dict[str, Tensor]:
     """One epoch of the plain loop that everyone writes: fp32, SGD, no schedule."""
     store = open_store(config.data.source, "train", config.data.image_size)
     rows, _ = split_indices(store.labels, config.data.validation, None)
-    augment = Augmentation(config.data, store.mean, store.std)
+    augment = Augmentation(config.data, store.mean, store.std, store.covariance)
     network = Training(config, CPU).network
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
     order = epoch_order(rows, config.seed, 1)
@@ -213,7 +213,10 @@ def test_the_state_is_plain_types_and_tensors_and_no_view_of_the_training(schedu
     training = Training(tiny(schedule__name=schedule, schedule__warmup=0.2), CPU)
     training.run_epoch()
     state = training.state()
-    assert state.keys() == {"model", "optimizer", "scheduler", "scaler", "epoch", "config", "metrics", "data"}
+    assert state.keys() == {
+        *("model", "optimizer", "scheduler", "scaler", "average"),
+        *("epoch", "config", "metrics", "data"),
+    }
     assert plain_types(state)
     assert TrainConfig.from_dict(state["config"]) == training.config
     assert state["data"].keys() == {"classes", "mean", "std", "image_size"}
