@@ -5,6 +5,7 @@ Not here: the single operations (`test_crops`, `test_policies`, `test_colors`).
 
 import time
 from itertools import product
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from augmented import MEAN, PLAIN, STD, as_pixels, augment, plain, random_images
 from torchvision.transforms.v2 import functional as reference
 
 from cifarray.config import DataConfig
-from cifarray.data import cutout, normalise
+from cifarray.data import cutout, draw, normalise
 
 ALL = {"policy": "trivial_augment", "color_jitter": 0.4, "pca_noise": 0.1, "cutout": 8}
 CONFIGS = [
@@ -22,9 +23,11 @@ CONFIGS = [
     DataConfig(padding_mode="reflect", cutout=8),
     DataConfig(crop="resized"),
     DataConfig(crop="resized", crop_size=24, **ALL),
-    DataConfig(policy="rand_augment"),
-    DataConfig(color_jitter=0.4),
-    DataConfig(pca_noise=0.1),
+    plain(policy="trivial_augment"),
+    plain(policy="rand_augment"),
+    plain(color_jitter=0.4),
+    plain(pca_noise=0.1),
+    plain(cutout=16),
     DataConfig(crop_size=20, **ALL),
 ]
 
@@ -39,6 +42,9 @@ def test_normalise_is_torchvisions_in_channels_last_memory() -> None:
     batch = normalise(images, MEAN, STD)
     expected = reference.normalize(images.permute(0, 3, 1, 2) / 255, list(MEAN), list(STD))
     torch.testing.assert_close(batch, expected, rtol=0, atol=2e-6, check_stride=False)
+    pixels = images.float()
+    assert torch.equal(normalise(pixels, MEAN, STD), batch)
+    assert torch.equal(pixels, images)
     assert batch.shape == (8, 3, 32, 32)
     assert batch.is_contiguous(memory_format=torch.channels_last)
 
@@ -75,7 +81,21 @@ def test_another_seed_epoch_or_row_augments_differently(config: DataConfig) -> N
     for seed, epoch, number in ((3, 6, rows), (4, 5, rows), (5, 3, rows), (3, 5, rows + 64)):
         other = augment(config, images, number, seed=seed, epoch=epoch)
         unchanged = (other == whole).flatten(1).all(1).sum()
-        assert unchanged < 5  # 64/162 are expected to be equal by chance
+        # By chance some are equal: 64/162 of crop and flip; most with a policy, some of whose changes are none.
+        assert unchanged < 16
+
+
+def test_no_two_operations_share_their_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    purposes = []
+
+    def noted(purpose: str, *arguments: Any) -> torch.Tensor:
+        purposes.append(purpose)
+        return draw(purpose, *arguments)
+
+    monkeypatch.setattr("cifarray.data.augment.draw", noted)
+    augment(DataConfig(crop="resized", **ALL), random_images(4), torch.arange(4))
+    # Flip and cutout have columns of the first.
+    assert len(purposes) == len(set(purposes)) == 5
 
 
 @pytest.mark.parametrize("policy", ["trivial_augment", "rand_augment"])

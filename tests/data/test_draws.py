@@ -2,7 +2,7 @@
 
 import torch
 
-from cifarray.data.draws import _GOLDEN, _mix, below, draw
+from cifarray.data.draws import _GOLDEN, _mix, below, draw, uniform
 
 GOLDEN = 0x9E3779B97F4A7C15
 MASK = 2**64 - 1
@@ -50,3 +50,9 @@ def test_scaled_draws_are_uniform_and_inside_their_range() -> None:
     assert len(counts) == 9
     chi_squared = ((counts - 10_000) ** 2 / 10_000).sum()
     assert chi_squared < 26.1  # the 99.9th percentile for 8 degrees of freedom
+
+
+def test_uniform_numbers_are_strictly_between_the_ends_with_all_32_bits() -> None:
+    values = uniform(torch.tensor([0, 1, 2**31, 2**32 - 1]), 0, 1)
+    assert values.tolist() == [0.5 / 2**32, 1.5 / 2**32, 0.5 + 0.5 / 2**32, 1 - 0.5 / 2**32]
+    assert uniform(torch.tensor([2**31]), -1, 3).item() == 1 + 2 / 2**32
