@@ -56,7 +56,7 @@ def test_override_refuses_a_path_that_is_no_field(path: str) -> None:
         ({"optimizer.name": "lion"}, "optimizer.name 'lion' is not valid"),
         ({"optimizer.momentum": 1.0}, "optimizer.momentum 1.0 is not valid"),
         ({"optimizer.momentum": 0.0}, "optimizer.nesterov needs a momentum above 0"),
-        ({"schedule.name": "step"}, "schedule.name 'step' is not valid"),
+        ({"schedule.name": "steps"}, "schedule.name 'steps' is not valid"),
         ({"schedule.warmup": 1.0}, "schedule.warmup 1.0 is not valid"),
         ({"schedule.milestones": (0.6, 0.3)}, "must rise"),
         ({"schedule.name": "multistep", "schedule.warmup": 0.3}, "reaches past the first milestone 0.3"),

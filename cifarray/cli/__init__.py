@@ -158,6 +158,7 @@ def ablate(default: str, arguments: Sequence[str] | None = None) -> NoReturn:
     parser = study_parser("Ablate: a recipe without the tricks of He et al. 2019, then with one after the other.")
     parser.add_argument("recipe", nargs="?", default=default, help=f"see jobs/train.py --list (default: {default})")
     parser.add_argument("--one-at-a-time", action="store_true", help="each trick alone, not on top of those before it")
+    parser.add_argument("--only", metavar="ROW,ROW", help='these tricks alone, such as "cosine,label smoothing"')
     parser.add_argument("--seeds", type=int, metavar="N", help="every row with seeds SEED … SEED+N-1 (default: 5)")
     parser.add_argument("--large-batch", type=int, default=LARGE_BATCH, metavar="FACTOR", help="default: %(default)s")
     parser.add_argument("--warmup", type=float, default=WARMUP, metavar="SHARE", help="of all steps: %(default)s")

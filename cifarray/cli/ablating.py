@@ -4,6 +4,7 @@ Here: flags in, rows out. Not here: what a trick sets (`cifarray.recipes.tricks`
 """
 
 import argparse
+import re
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -53,7 +54,10 @@ def ablation(recipe: str, flags: argparse.Namespace) -> tuple[list[Row], SearchS
     if flags.smoke:
         base = override(base, {"batch_size": SMOKE_BATCH})
         flags.limit = flags.limit or SMOKE_LIMIT
-    name = f"ablate-{recipe.replace('_', '-')}{'-one-at-a-time' if flags.one_at_a_time else ''}"
+    only = [name.strip() for name in flags.only.split(",")] if flags.only else []
+    kind = "one-at-a-time" if flags.one_at_a_time else ""
+    parts = [part for part in ("ablate", recipe, kind, *only) if part]
+    name = "-".join(re.sub(r"[ _]", "-", part) for part in parts)
     space = apply(SearchSpace(name, base), flags)
     if "precision" in pinned and space.base.precision == "auto":
         raise StudyError("precision auto may be fp32, which the baseline has: choose bf16 or fp16")
@@ -62,6 +66,7 @@ def ablation(recipe: str, flags: argparse.Namespace) -> tuple[list[Row], SearchS
         unavailable(space.base),
         one_at_a_time=flags.one_at_a_time,
         chosen=pinned,
+        only=only,
         large_batch=flags.large_batch,
         warmup=flags.warmup,
     )

@@ -4,7 +4,7 @@ Here: what each trick sets, and the rows of an ablation: the recipe without any 
 train configs. Not here: which tricks a network or this data allows, and training the rows (`cifarray.cli.ablating`).
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -107,14 +107,16 @@ def rows(
     *,
     one_at_a_time: bool = False,
     chosen: Collection[str] = (),
+    only: Collection[str] = (),
     large_batch: int = LARGE_BATCH,
     warmup: float = WARMUP,
 ) -> list[Row]:
     """The baseline and a row for each trick, on top of all tricks above it or (`one_at_a_time`) alone.
 
     unavailable: tricks that cannot be had, with the reason. chosen: fields whose value in the recipe is a trick's or
-    the baseline's in place of the paper's. Raises ValueError for a value that the config refuses, or one that the
-    baseline has already.
+    the baseline's in place of the paper's. only: these tricks, and what one stands on where it would be alone; all
+    if none is named. Raises ValueError for one that is unknown or cannot be had, a value that the config refuses, or one that the baseline
+    has already.
     """
     kept = {"schedule.milestones", "schedule.gamma"}.intersection(chosen)
     baseline = without_tricks(recipe, kept, tweaks=TWEAKS[0] not in unavailable)
@@ -122,8 +124,10 @@ def rows(
     values = {path: known[path] for path in {*chosen, "distillation.teacher"}}
     found = [Row(BASELINE, baseline)]
     with_config = {BASELINE: found[0]}
-    for trick in tricks(baseline, values, large_batch, warmup):
+    for trick in _wanted(tricks(baseline, values, large_batch, warmup), only, one_at_a_time):
         if trick.name in unavailable:
+            if trick.name in only:
+                raise ValueError(f"{trick.name} cannot be had here: {unavailable[trick.name]}")
             found.append(Row(trick.name, None, reason=unavailable[trick.name]))
             continue
         below = with_config[trick.needs] if one_at_a_time else list(with_config.values())[-1]
@@ -136,3 +140,15 @@ def rows(
         found.append(row)
         with_config[trick.name] = row
     return found
+
+
+def _wanted(known: Sequence[Trick], only: Collection[str], one_at_a_time: bool) -> list[Trick]:
+    by_name = {trick.name: trick for trick in known}
+    for name in only:
+        if name not in by_name:
+            raise ValueError(f"{name!r} is no trick of the ablation: choose some of {', '.join(by_name)}")
+    wanted = set(only or by_name)
+    for trick in reversed(known):  # what a trick stands on comes before it
+        if one_at_a_time and trick.name in wanted:
+            wanted.add(trick.needs)
+    return [trick for trick in known if trick.name in wanted]

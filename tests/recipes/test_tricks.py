@@ -77,6 +77,31 @@ def test_on_top_of_each_other_every_row_is_compared_with_the_one_above():
             assert flatten(last.to_dict())[path] == (value if path != "model.tweak" else "d")
 
 
+def test_some_tricks_can_be_chosen():
+    found = rows_of("imagenet_resnet_fast", only=["cosine", "tweak D", "mixup"])
+    assert [(row.name, row.against) for row in found[1:]] == [
+        ("cosine", "baseline"),
+        ("mixup", "cosine"),
+        ("tweak D", "mixup"),
+    ]
+
+
+def test_alone_a_chosen_trick_brings_what_it_stands_on():
+    found = rows_of("imagenet_resnet_fast", one_at_a_time=True, only=["warm-up", "tweak D", "distillation"])
+    chain = ["large batch", "linear scaling", "warm-up", "distillation", "tweak B", "tweak C", "tweak D"]
+    assert [row.name for row in found] == ["baseline", *chain]
+
+
+def test_an_unknown_trick_is_refused_with_the_known_ones():
+    with pytest.raises(ValueError, match="'warmup' is no trick of the ablation: choose some of large batch, .*warm-up"):
+        rows_of("resnet_fast", only=["warmup"])
+
+
+def test_a_trick_that_is_asked_for_and_cannot_be_had_is_refused_with_the_reason():
+    with pytest.raises(ValueError, match="zero gamma cannot be had here: .*ReLU"):
+        rows_of("wide_resnet_fast", only=["zero gamma"])
+
+
 def test_a_row_that_cannot_be_had_is_stepped_over():
     found = {row.name: row for row in rows_of("wide_resnet_fast")}
     assert found["zero gamma"].config is None
