@@ -114,9 +114,9 @@ def rows(
     """The baseline and a row for each trick, on top of all tricks above it or (`one_at_a_time`) alone.
 
     unavailable: tricks that cannot be had, with the reason. chosen: fields whose value in the recipe is a trick's or
-    the baseline's in place of the paper's. only: these tricks, and what one stands on where it would be alone; all
-    if none is named. Raises ValueError for one that is unknown or cannot be had, a value that the config refuses, or one that the baseline
-    has already.
+    the baseline's in place of the paper's. only: these tricks, and what one stands on where it would be alone; all if
+    none is named. Raises ValueError for one that is unknown or cannot be had, for a value that the config refuses, or
+    for one that the baseline has already.
     """
     kept = {"schedule.milestones", "schedule.gamma"}.intersection(chosen)
     baseline = without_tricks(recipe, kept, tweaks=TWEAKS[0] not in unavailable)
