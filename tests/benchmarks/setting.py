@@ -1,9 +1,11 @@
-"""What the benchmarks share: a place of their own for the data, a view that only remembers, the printed table.
+"""What the benchmarks share: a place of their own for the data, a view that only remembers, the printed table and its
+lines.
 
 Not here: what is measured.
 """
 
 import os
+import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,14 @@ def data_in(folder: str | Path) -> None:
     os.environ.pop("RAY_ADDRESS", None)
     root = str(Path(__file__).parents[2])
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+
+
+def compared(case: str, own: list[float], other: list[float], target: float | None) -> tuple[str, ...]:
+    """A line: medians over all turns but the first, the median of the turns' ratios, the ratio that is claimed."""
+    own, other = own[1:] or own, other[1:] or other
+    ratio = statistics.median(a / b for a, b in zip(own, other, strict=True))
+    figures = f"{statistics.median(own):,.0f}", f"{statistics.median(other):,.0f}", f"{ratio:.2f}"
+    return case, *figures, "" if target is None else f"≥ {target}"
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -9,17 +9,18 @@ no schedule, no deterministic kernels. cifarray's figure is the `images_per_seco
 Lightning runs in a process of its own by turns with cifarray's `Training`, with as many threads; its data is what the
 CIFAR tutorials have: PIL images from memory, RandomCrop(32, 4), RandomHorizontalFlip, ToTensor, Normalize. Its logger,
 checkpoints and progress bar are off, and its first batch, with which it starts its loader, is not counted.
-The first turn of each warms up and is not counted; medians of the others are compared.
+The first turn of each warms up and is not counted; medians of the others are compared. Against the bare loop cutout is
+on too; what every other augmentation costs is a table of its own (`augmentations`).
 
-    python -m tests.benchmarks.throughput                        # about 20 minutes on two idle cores
+    python -m tests.benchmarks.throughput                        # about 25 minutes on two idle cores
     python -m tests.benchmarks.throughput --networks 16-1 --steps 20 --turns 2 --only bare
     python -m tests.benchmarks.throughput --data ../shared/cifar10
+    python -m tests.benchmarks.throughput --only augmentations
 """
 
 import argparse
 import logging
 import multiprocessing
-import statistics
 import tempfile
 import time
 import uuid
@@ -48,7 +49,9 @@ from cifarray.search.study import Study, run_study
 from cifarray.search.worker_group import WorkerGroup
 from cifarray.training import Training
 from cifarray.training.precision import autocast
-from tests.benchmarks.setting import Quiet, data_in, print_table
+from tests.benchmarks import augmentations
+from tests.benchmarks.augmentations import CUTOUT
+from tests.benchmarks.setting import Quiet, compared, data_in, print_table
 
 OVER_BARE, OVER_LIGHTNING, OVER_TUNED_LIGHTNING = 0.93, 1.8, 1.1
 SIDE, CLASSES = 32, 10
@@ -267,7 +270,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2, help="of each side in all")
     parser.add_argument("--loader-workers", type=int, nargs="+", default=[0, 2], help="of Lightning's DataLoader")
     parser.add_argument("--data", help="source of the images (default: synthetic)")
-    parser.add_argument("--only", choices=("bare", "lightning"), help="one of the two comparisons")
+    parser.add_argument("--only", choices=("bare", "lightning", "augmentations"), help="one of the three comparisons")
     flags = parser.parse_args()
 
     rows: list[tuple[str, ...]] = []
@@ -284,7 +287,7 @@ def main() -> None:
             settings = {"epochs": flags.turns, "batch_size": 128, "optimizer.lr": 1e-3, "checkpoint_every": flags.turns}
             bases[f"WRN-{network}"] = override(TrainConfig(), {**model, **data, **settings})
             open_store(source, "train")
-        if flags.only != "bare":
+        if flags.only in (None, "lightning"):
             for title, base in bases.items():
                 for loader_workers in flags.loader_workers:
                     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
@@ -292,35 +295,33 @@ def main() -> None:
                             beside_lightning, base, flags.threads, loader_workers, flags.turns
                         ).result()
                     rows += lightning_rows(title, loader_workers, found)
-        if flags.only != "lightning":
+        if flags.only in (None, "bare"):
             with connected(num_cpus=flags.threads):
                 for title, base in bases.items():
                     for workers in (1, 2):
                         threads = flags.threads // workers
-                        own, bare = in_a_study(Path(folder), base, workers, threads)
+                        own, bare = in_a_study(Path(folder), override(base, CUTOUT), workers, threads)
                         case = f"{title}, {workers} × {threads} threads: cifarray over the bare loop"
-                        rows.append(row(case, own, bare, OVER_BARE))
-    print_table(("images/s, medians", "cifarray", "other", "ratio", "target"), rows)
+                        rows.append(compared(case, own, bare, OVER_BARE))
+        if rows:
+            print_table(("images/s, medians", "cifarray", "other", "ratio", "target"), rows)
+        if flags.only in (None, "augmentations"):
+            print_table(
+                augmentations.HEAD, augmentations.compare(override(TrainConfig(), data), flags.turns, flags.threads)
+            )
 
 
 def lightning_rows(title: str, loader_workers: int, found: dict[str, list[float]]) -> list[tuple[str, ...]]:
     loader = f"{loader_workers} loader workers"
     return [
-        row(f"{title}: cifarray over Lightning, {loader}", found["cifarray"], found["default"], OVER_LIGHTNING),
-        row(
+        compared(f"{title}: cifarray over Lightning, {loader}", found["cifarray"], found["default"], OVER_LIGHTNING),
+        compared(
             f"{title}: cifarray over Lightning bf16 channels_last, {loader}",
             found["cifarray"],
             found["tuned"],
             OVER_TUNED_LIGHTNING,
         ),
     ]
-
-
-def row(case: str, own: list[float], other: list[float], target: float) -> tuple[str, ...]:
-    """Medians over all turns but the first, and the median of the turns' ratios."""
-    own, other = own[1:] or own, other[1:] or other
-    ratio = statistics.median(a / b for a, b in zip(own, other, strict=True))
-    return case, f"{statistics.median(own):,.0f}", f"{statistics.median(other):,.0f}", f"{ratio:.2f}", f"≥ {target}"
 
 
 if __name__ == "__main__":
