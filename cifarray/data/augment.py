@@ -20,7 +20,7 @@ from cifarray.data.policies import Policy
 
 
 class Augmentation:
-    """What the config turns off is left out; crop, flip and cutout alone stay in uint8 until they are normalised.
+    """What the config turns off is left out; a padded crop and a flip are taken of the uint8 pixels.
 
     Zero padding is black, not the mean: as in torchvision's RandomCrop before Normalize, which the field's recipes use.
     """
