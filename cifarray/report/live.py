@@ -214,6 +214,9 @@ def describe_metrics(metrics: Mapping[str, Any], metric: Metric) -> str:
         parts.append(f"F1 {100 * metrics['val_f1']:.1f} %, exact match {100 * metrics['val_exact_match']:.1f} %")
     if "images_per_second" in metrics:
         parts.append(f"{metrics['images_per_second']:,.0f} images/s")
+    if "teacher_seconds" in metrics:
+        share = metrics["teacher_seconds"] / metrics["epoch_seconds"]
+        parts.append(f"the teacher takes {100 * share:.0f} % of the time")
     return ", ".join(parts)
 
 
