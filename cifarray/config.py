@@ -125,10 +125,13 @@ class OptimizerConfig(Part):
     """torch.optim's SGD, Adam, AdamW or Muon. `lr` is the peak of the schedule."""
 
     name: Literal["sgd", "adam", "adamw", "muon"] = "sgd"
-    """muon: Muon for convolutions and hidden layers, AdamW for the rest, both at the rate `lr` as of AdamW."""
+    """Decay is part of the gradient in sgd and adam, and beside it in adamw and muon. muon: Muon for convolutions and
+    hidden layers, AdamW for the rest, both at the rate `lr` as of AdamW."""
     lr: Positive = 0.1
+    """A rate of SGD; adam, adamw and muon take about a hundredth of it."""
     linear_scaling: bool = False
-    """`lr` is for batches of 256 images: the peak is lr · batch_size / 256 (Goyal et al. 2017, arXiv:1706.02677)."""
+    """`lr` is for batches of 256 images: the peak is lr · batch_size / 256 (Goyal et al. 2017, arXiv:1706.02677,
+    §2.1)."""
     weight_decay: NonNegative = 5e-4
     decay: Literal["all", "weights"] = "all"
     """all: every parameter decays, as in the CIFAR papers. weights: only those of convolutions and linear layers, no
@@ -204,9 +207,10 @@ class TrainConfig(Part):
     accumulate: Annotated[int, Field(gt=0)] = 1
     """Each worker's part of a batch goes through the network in so many micro-batches, whose gradients add up."""
     auto_micro_batch: bool = False
-    """Out of GPU memory: go on from the last checkpoint with micro-batches of half the size. Off by default, since
-    batch normalisation then sees other batches; it is recorded where it happens."""
+    """Out of GPU memory: do the epoch again with micro-batches of half the size; there is a checkpoint after every
+    epoch then. Off by default, since batch normalisation sees other batches; it is recorded where it happens."""
     label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """So much of the target is shared out over all classes (Szegedy et al. 2016, arXiv:1512.00567, §7)."""
     mixup: NonNegative = 0.0
     """α of mixup (Zhang et al. 2018, arXiv:1710.09412), λ from Beta(α, α) for each image; 0 turns it off."""
     cutmix: NonNegative = 0.0
@@ -216,9 +220,10 @@ class TrainConfig(Part):
     arXiv:1603.09382; torchvision's operation, which rescales in training). The network `stochastic_depth_resnet` has
     its own, the authors', as model.death_rate."""
     ema_decay: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
-    """Decay per step of the moving average of the weights, which then is what is evaluated and loaded; 0: none."""
+    """Decay per step of the moving average of the weights, which then is what is evaluated and loaded (Tarvainen &
+    Valpola 2017, arXiv:1703.01780, §2); 0: none."""
     clip_norm: Positive | None = None
-    """Gradients are scaled down to this total norm; None leaves them."""
+    """Gradients are scaled down to this total norm (Pascanu et al. 2013, arXiv:1211.5063); None leaves them."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """auto: the fastest that is safe on the device (`training.precision`)."""
     sync_batch_norm: bool = False

@@ -30,3 +30,11 @@ def cifar10_folder() -> Path:
     if not (folder / "train.parquet").exists():
         pytest.skip(f"the real CIFAR-10 is not at {folder}")
     return folder
+
+
+@pytest.fixture
+def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the results of whoever types a command go."""
+    monkeypatch.setenv("CIFARRAY_STORAGE", str(tmp_path))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return tmp_path

@@ -7,6 +7,8 @@ import pytest
 from cifarray import cli, recipes
 from search_spaces import wrn
 
+pytestmark = pytest.mark.usefixtures("storage")
+
 
 def run(command, *arguments):
     """Exit code of a job called in this process."""
@@ -16,13 +18,6 @@ def run(command, *arguments):
         else:
             getattr(cli, command)(arguments)
     return exit_.value.code
-
-
-@pytest.fixture(autouse=True)
-def storage(tmp_path, monkeypatch):
-    monkeypatch.setenv("CIFARRAY_STORAGE", str(tmp_path))
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    return tmp_path
 
 
 def test_dry_run_shows_config_domains_trials_and_resources(capsys, storage):
@@ -188,86 +183,6 @@ def test_grids_are_compared_with_a_linear_classifier_of_grids_and_not_with_singl
 def test_compare_refuses_what_would_be_averaged_into_its_rows(capsys):
     assert compare("resnet_fast", "--space", "optimizer.lr=0.1,0.2", "--dry-run") == 2
     assert "compare varies recipes and seeds alone" in capsys.readouterr().err
-
-
-def ablate(*arguments):
-    with pytest.raises(SystemExit) as exit_:
-        cli.ablate("imagenet_resnet_fast", arguments)
-    return exit_.value.code
-
-
-def test_ablate_is_rows_times_seeds_and_the_plan_says_what_each_row_changes(capsys):
-    assert ablate("--data", "synthetic:2000", "--dry-run") == 0
-    text = capsys.readouterr().out
-    for line in (
-        "  baseline: the recipe without any trick",
-        "  large batch: baseline with batch_size = 512",
-        "  linear scaling: large batch with optimizer.linear_scaling = True, optimizer.lr = 0.4",
-        "  distillation: n/a, give --teacher",
-        "  tweak B: mixup with model.tweak = b",
-        "  seed in {0, 1, 2, 3, 4}",
-    ):
-        assert line in text.splitlines()
-    assert "study ablate-imagenet-resnet-fast in" in text
-    assert "65 trials, compared by val_accuracy, searcher grid, scheduler none" in text  # (14 - 1) rows × 5 seeds
-
-
-def test_ablate_one_at_a_time_is_a_study_of_its_own(capsys):
-    arguments = ("wide_resnet_fast", "--one-at-a-time", "--seeds", "2", "--seed", "3", "--dry-run")
-    assert ablate(*arguments, "--data", "synthetic:2000") == 0
-    text = capsys.readouterr().out
-    assert "study ablate-wide-resnet-fast-one-at-a-time in" in text
-    assert "  cosine: baseline with schedule.name = cosine" in text
-    assert "  tweak C: n/a, wide_resnet has no model.tweak" in text
-    assert "  seed in {3, 4}" in text
-    assert "18 trials" in text  # baseline, 8 tricks
-
-
-def test_ablate_pins_the_recipe_before_the_tricks(capsys):
-    pinned = ("batch_size=256", "optimizer.lr=0.1", "mixup=0.4", "precision=fp16")
-    assert ablate("--set", *pinned, "--data", "synthetic:2000", "--dry-run") == 0
-    text = capsys.readouterr().out
-    assert "  large batch: baseline with batch_size = 1024" in text
-    assert "optimizer.lr = 0.1\n" in text
-    assert "  low precision: no bias decay with precision = fp16" in text
-    assert "  mixup: label smoothing with mixup = 0.4" in text
-    assert "  mixup = 0\n" in text
-
-
-def test_ablate_smoke_has_all_rows_but_tiny(capsys):
-    assert ablate("--smoke", "--dry-run") == 0
-    text = capsys.readouterr().out
-    assert "26 trials" in text
-    for line in ("  batch_size = 32", "  data.limit = 400", "  epochs = 2", "  data.source = synthetic:2000"):
-        assert line in text.splitlines()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        (["--space", "mixup=0,1"], "ablate runs every row with every seed to its end"),
-        (["--scheduler", "asha"], "ablate runs every row with every seed to its end"),
-        (["--set", "schedule.name=cosine"], "schedule.name is what the row 'cosine' changes: leave it out of --set"),
-        (["--set", "optimizer.decay=all"], "optimizer.decay is what the row 'no bias decay' changes"),
-        (["--set", "schedule.warmup=0.1"], "schedule.warmup is what the row 'warm-up' changes: give --warmup"),
-        (["--set", "precision=auto"], "precision auto may be fp32, which the baseline has: choose bf16 or fp16"),
-        (["--set", "precision=fp32"], "precision fp32 is what the row 'no bias decay' has already"),
-        (["--set", "label_smoothing=0"], "is what the row 'cosine' has already: choose another value"),
-        (["--large-batch", "1"], "large-batch 1 makes no larger batch: choose a whole factor of 2 or more"),
-        (["--warmup", "0"], "warmup 0 is no warm-up"),
-        (["--warmup", "0.3"], "schedule.warmup 0.3 reaches past the first milestone 0.25: choose less"),
-        (["--seeds", "0"], "seeds 0 is too few"),
-        (["--set", "model.depht=26"], "model.depht is not an option of imagenet_resnet"),
-        (["--workers", "3"], "batch_size 128 is not divisible by 3 workers"),
-        (["imagenet_resnet_fats"], "recipe 'imagenet_resnet_fats' is not known"),
-    ],
-)
-def test_what_cannot_be_ablated_is_one_sentence(capsys, arguments, sentence):
-    assert ablate(*arguments, "--data", "synthetic:2000") == 2
-    said = capsys.readouterr().err
-    assert said.startswith("error: ")
-    assert sentence in said
-    assert said.count("\n") == 1
 
 
 def test_tricks_are_searched_around_the_recipe_that_is_named(capsys):

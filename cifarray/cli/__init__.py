@@ -7,6 +7,7 @@ codes (`cifarray.cli.running`).
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import NoReturn
 
@@ -16,6 +17,7 @@ from cifarray import recipes
 from cifarray.cli.ablating import ablation, show_ablation, show_rows
 from cifarray.cli.comparing import beside_baseline, comparison_space
 from cifarray.cli.flags import (
+    BEST_KEPT,
     add_data,
     add_places,
     apply,
@@ -158,25 +160,27 @@ def ablate(default: str, arguments: Sequence[str] | None = None) -> NoReturn:
     parser = study_parser("Ablate: a recipe without the tricks of He et al. 2019, then with one after the other.")
     parser.add_argument("recipe", nargs="?", default=default, help=f"see jobs/train.py --list (default: {default})")
     parser.add_argument("--one-at-a-time", action="store_true", help="each trick alone, not on top of those before it")
-    parser.add_argument("--only", metavar="ROW,ROW", help='these tricks alone, such as "cosine,label smoothing"')
+    parser.add_argument("--only", metavar="ROW,ROW", help='no other rows, such as "cosine,label smoothing"')
     parser.add_argument("--seeds", type=int, metavar="N", help="every row with seeds SEED … SEED+N-1 (default: 5)")
     parser.add_argument("--large-batch", type=int, default=LARGE_BATCH, metavar="FACTOR", help="default: %(default)s")
     parser.add_argument("--warmup", type=float, default=WARMUP, metavar="SHARE", help="of all steps: %(default)s")
     flags = parser.parse_args(arguments)
     with errors_in_a_sentence(ValueError):
-        if flags.space or flags.searcher or flags.scheduler == "asha":
+        limits = flags.max_params is not None or flags.max_macs is not None
+        if flags.space or flags.searcher or flags.trials is not None or limits or flags.scheduler == "asha":
             raise StudyError(
-                "ablate runs every row with every seed to its end: leave out --space, --searcher and --scheduler asha"
+                "ablate runs every row with every seed to its end: leave out --space, --searcher, --trials, "
+                "--max-params, --max-macs and --scheduler asha"
             )
         if flags.seeds is None:
             flags.seeds = 2 if flags.smoke else 5
         _seeds(flags)
         rows, space = ablation(flags.recipe, flags)
         flags.searcher, flags.trials = "grid", space.grid_size()
-        study = make_study(space, flags, scheduler="none")
-    if flags.dry_run:
-        make_console().print("rows")
-        show_rows(rows, make_console())
+        # Which rows help is the question; the networks themselves are not what is wanted afterwards.
+        study = replace(make_study(space, flags, scheduler="none"), keep_checkpoints=BEST_KEPT)
+    make_console().print("rows")
+    show_rows(rows, make_console())
     sys.exit(run(study, flags, partial(show_ablation, rows)))
 
 

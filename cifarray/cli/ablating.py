@@ -5,7 +5,7 @@ Here: flags in, rows out. Not here: what a trick sets (`cifarray.recipes.tricks`
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from rich.console import Console
 
@@ -13,7 +13,7 @@ from cifarray import models, recipes
 from cifarray.cli.flags import apply
 from cifarray.config import TrainConfig, override
 from cifarray.recipes import tricks
-from cifarray.recipes.tricks import BASELINE, TWEAKS, Row
+from cifarray.recipes.tricks import BASELINE, LARGE_BATCH, TWEAKS, WARMUP, Row
 from cifarray.report.ablation import metrics, remarks, results, table, write_reports
 from cifarray.report.ablation_picture import draw
 from cifarray.report.leaderboard import short_value
@@ -31,6 +31,14 @@ ON_OR_OFF = {
     "model.tweak": "tweak B",
 }
 """Fields that have no value to choose: a row switches them."""
+VALUES = {
+    "mixup": "mixup",
+    "label_smoothing": "label smoothing",
+    "precision": "low precision",
+    "distillation.temperature": "distillation",
+    "distillation.weight": "distillation",
+}
+"""Fields whose value in the recipe is that of a row."""
 SMOKE_BATCH, SMOKE_LIMIT = 32, 400
 
 
@@ -44,6 +52,10 @@ def ablation(recipe: str, flags: argparse.Namespace) -> tuple[list[Row], SearchS
     for path in ON_OR_OFF:
         if path in pinned:
             raise StudyError(f"{path} is what the row {ON_OR_OFF[path]!r} changes: leave it out of --set")
+    if "seed" in pinned:
+        raise StudyError(
+            "seed varies here, for every row alike: give the first with --seed and their number with --seeds"
+        )
     if "schedule.warmup" in pinned:
         raise StudyError("schedule.warmup is what the row 'warm-up' changes: give --warmup in place of --set")
     if flags.large_batch < 2:
@@ -53,14 +65,14 @@ def ablation(recipe: str, flags: argparse.Namespace) -> tuple[list[Row], SearchS
     base = recipes.get(recipe)
     if flags.smoke:
         base = override(base, {"batch_size": SMOKE_BATCH})
-        flags.limit = flags.limit or SMOKE_LIMIT
-    only = [name.strip() for name in flags.only.split(",")] if flags.only else []
-    kind = "one-at-a-time" if flags.one_at_a_time else ""
-    parts = [part for part in ("ablate", recipe, kind, *only) if part]
-    name = "-".join(re.sub(r"[ _]", "-", part) for part in parts)
-    space = apply(SearchSpace(name, base), flags)
+    space = apply(SearchSpace("ablation", base), flags)
+    if flags.smoke and flags.limit is None:
+        space = space.pin({"data.limit": SMOKE_LIMIT})
+    if space.base.data.validation == 0:
+        raise StudyError("data.validation 0 leaves nothing to compare rows by: hold some images out")
     if "precision" in pinned and space.base.precision == "auto":
         raise StudyError("precision auto may be fp32, which the baseline has: choose bf16 or fp16")
+    only = [name.strip() for name in (flags.only or "").split(",") if name.strip()]
     rows = tricks.rows(
         space.base,
         unavailable(space.base),
@@ -70,15 +82,31 @@ def ablation(recipe: str, flags: argparse.Namespace) -> tuple[list[Row], SearchS
         large_batch=flags.large_batch,
         warmup=flags.warmup,
     )
+    _refuse_what_no_row_uses(rows, pinned, flags)
+    names = [row.name for row in rows[1:]] if only else []
+    parts = ["ablate", recipe, *(["one-at-a-time"] if flags.one_at_a_time else []), *names]
+    name = "-".join(re.sub(r"[ _]", "-", part) for part in parts)
     configs = {row.name: row.config for row in rows if row.config is not None}
     domains = {"seed": choice(*range(flags.seed, flags.seed + flags.seeds)), RECIPE: choice(*configs)}
     return rows, SearchSpace(name, configs[BASELINE], domains, configs, space.max_params, space.max_macs)
 
 
+def _refuse_what_no_row_uses(rows: Sequence[Row], pinned: Collection[str], flags: argparse.Namespace) -> None:
+    """Raises StudyError for a value that was given for a row that is not there."""
+    there = {row.name for row in rows if row.config is not None}
+    given = {f"--set {path}": VALUES[path] for path in VALUES if path in pinned}
+    given |= {"--teacher": "distillation"} if flags.teacher else {}
+    given |= {"--large-batch": "large batch"} if flags.large_batch != LARGE_BATCH else {}
+    given |= {"--warmup": "warm-up"} if flags.warmup != WARMUP else {}
+    for flag, name in given.items():
+        if name not in there:
+            raise StudyError(f"{flag} is for the row {name!r}, which is not among the rows: leave it out")
+
+
 def unavailable(base: TrainConfig) -> dict[str, str]:
     """Tricks that this recipe cannot have, with the reason. Raises ValueError for a network that does not exist."""
     name, options = base.model.name, base.model.options
-    models.check_options(name, options)
+    models.count_params(name, 10, options)
     found = {}
     try:
         models.check_init(name, options, "family", True)
@@ -104,10 +132,17 @@ def show_rows(rows: Sequence[Row], console: Console) -> None:
             told = f"n/a, {row.reason}"
         elif row.against:
             changes = ", ".join(f"{path} = {short_value(value)}" for path, value in row.changes.items())
-            told = f"{row.against} with {changes}"
+            told = f"{row.against} with {changes} ({row.source})"
         else:
             told = "the recipe without any trick"
         console.print(f"  {row.name}: {told}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _title(study: Study) -> str:
+    config, seeds = study.space.base, study.space.domains["seed"]
+    images = "" if config.data.limit is None else f", {config.data.limit:,} training images"
+    data = config.data.source.rstrip("/").rpartition("/")[2]
+    return f"{study.name}: {data}{images}, {config.epochs} epochs, seeds {seeds}"
 
 
 def show_ablation(rows: Sequence[Row], study: Study, result: StudyResult, console: Console) -> None:
@@ -118,7 +153,7 @@ def show_ablation(rows: Sequence[Row], study: Study, result: StudyResult, consol
     for line in remarks(found, study.metric):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     picture = study.folder / "ablation.png"
-    draw(picture, study.name, found, study.metric)
+    draw(picture, _title(study), found, study.metric)
     artifacts = [*write_reports(found, study.metric, study.folder), str(picture)]
     console.print(f"picture: {picture}", highlight=False, soft_wrap=True)
     if result.reason == "finished":

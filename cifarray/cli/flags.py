@@ -114,8 +114,8 @@ def apply(space: SearchSpace, flags: argparse.Namespace) -> SearchSpace:
     smoke_data = SMOKE_DATA if flags.smoke and flags.data is None else None
     named = {
         "data.source": smoke_data or data_source(flags.data),
-        "data.limit": flags.limit or (SMOKE_LIMIT if flags.smoke else None),
-        "epochs": flags.epochs or (SMOKE_EPOCHS if flags.smoke else None),
+        "data.limit": SMOKE_LIMIT if flags.smoke and flags.limit is None else flags.limit,
+        "epochs": SMOKE_EPOCHS if flags.smoke and flags.epochs is None else flags.epochs,
         "distillation.teacher": flags.teacher,
     }
     if flags.smoke and flags.trials is None:

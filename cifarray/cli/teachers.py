@@ -59,5 +59,5 @@ def _addressed(domain: Any, addresses: dict[Any, Any]) -> Any:
     if isinstance(domain, Cases):
         return replace(domain, cases=tuple((value, _addressed(case, addresses)) for value, case in domain.cases))
     if isinstance(domain, Choice):
-        return replace(domain, values=tuple(addresses[value] for value in domain.values))
+        return replace(domain, values=tuple(dict.fromkeys(addresses[value] for value in domain.values)))
     return domain

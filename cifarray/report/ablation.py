@@ -16,13 +16,13 @@ from rich.table import Table
 from cifarray.recipes.tricks import BASELINE, Row
 from cifarray.report import comparison
 from cifarray.report.leaderboard import as_csv, as_markdown, mean_and_deviation
-from cifarray.report.paired import Paired, holm, paired
+from cifarray.report.paired import Paired, holm, needed, paired
 from cifarray.search.study_state import StudyState
 from cifarray.search.trial_record import Metric
 
 RISK = 0.05
 """Of finding anything where there is nothing, for the whole table."""
-BETTER, WORSE, UNCLEAR = "better", "worse", "not distinguishable"
+BETTER, WORSE, UNCLEAR, UNTESTED = "better", "worse", "not distinguishable", "not tested"
 PLOT_WIDTH = 17
 WIDEST = 4.0
 """An interval of more than so many times the usual length is cut, or the others could not be read."""
@@ -41,12 +41,6 @@ class Result:
     total: Paired | None = None
     p: float | None = None
     verdict: str = ""
-
-    @property
-    def minutes_per_epoch(self) -> float | None:
-        """Training and evaluation."""
-        trials = [trial for trial in (self.measured.trials if self.measured else []) if trial.epoch]
-        return statistics.fmean(trial.seconds / trial.epoch for trial in trials) / 60 if trials else None
 
 
 def results(rows: Sequence[Row], state: StudyState, metric: Metric) -> list[Result]:
@@ -75,7 +69,9 @@ def results(rows: Sequence[Row], state: StudyState, metric: Metric) -> list[Resu
 def _verdict(step: Paired | None, p: float | None, metric: Metric) -> str:
     if step is None:
         return ""
-    if p is None or p >= RISK:
+    if p is None:
+        return UNTESTED
+    if p >= RISK:
         return UNCLEAR
     return BETTER if metric.score(step.mean) > 0 else WORSE
 
@@ -109,7 +105,7 @@ def _cells(result: Result, metric: Metric) -> list[str]:
     measured = result.measured
     if result.row.config is None or measured is None:
         return [result.row.name, "n/a", *[""] * (len(HEADINGS) - 2)]
-    minutes, speed = result.minutes_per_epoch, measured.images_per_second
+    minutes, speed = measured.minutes_per_epoch, measured.images_per_second
     return [
         result.row.name,
         mean_and_deviation(measured.values, metric) if measured.values else (measured.missing or "not run"),
@@ -117,7 +113,7 @@ def _cells(result: Result, metric: Metric) -> list[str]:
         _spread(result.step, metric),
         "" if result.total is None else _difference(result.total.mean, metric),
         "–" if speed is None else f"{speed:,.0f}",
-        "–" if minutes is None else f"{minutes:.2f}",
+        "–" if minutes is None else f"{minutes:#.3g}",
         result.verdict,
     ]
 
@@ -148,7 +144,7 @@ def interval_line(step: Paired | None, limit: float, width: int = PLOT_WIDTH) ->
         if high > limit:
             cells[-1] = "▸"
         cells[middle] = "┼" if cells[middle] == "─" else "│"
-        cells[column(step.mean)] = "●"
+        cells[column(step.mean)] = "○" if step.half_width is None else "●"
     return "".join(cells)
 
 
@@ -164,26 +160,39 @@ def remarks(found: Sequence[Result], metric: Metric) -> list[str]:
             f"{clear} of {len(tested)} differences can be told from zero: paired t-tests over seeds at "
             f"{100 * RISK:g} %, Holm-corrected for all of them, so that an interval may miss zero and be no finding"
         )
-        few, many, median = (
-            _difference(width, metric).lstrip("+") for width in (widths[0], widths[-1], statistics.median(widths))
-        )
+        least = statistics.median(size for step in tested if (size := needed(step, len(tested), 1 - RISK)) is not None)
+        few, many, must = (_difference(width, metric).lstrip("+") for width in (widths[0], widths[-1], least))
+        unit = "" if metric.lower_is_better else " points"
         lines.append(
             f"with {' to '.join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))} seeds the 95 % intervals reach "
-            f"{few} to {many}{'' if metric.lower_is_better else ' points'} to each side, {median} in the median: a "
-            "smaller difference could not have been told from zero; they are over seeds on one validation split and "
-            "say nothing of other images"
+            f"{few} to {many}{unit} to each side; to be found alone among {len(tested)}, a difference must exceed "
+            f"{must}{unit} in the median row, so smaller ones are not shown to be nothing; all of it is over seeds on "
+            "one validation split and says nothing of other images; differences to the baseline are not tested"
         )
+        if len({trial.group for result in found if result.measured for trial in result.measured.trials}) > 1:
+            lines.append(
+                "images/s and minutes per epoch (medians without each trial's first epoch) are of trials that ran side "
+                "by side and shared the machine: --concurrent 1 measures them alone"
+            )
     untested = [r.row.name for r in found if r.step is not None and r.p is None]
     if untested:
         lines.append(
             f"no interval for {', '.join(untested)}: it takes two pairs of seeds or more, whose differences differ"
         )
-    for result in found:
-        if result.row.config is None:
-            lines.append(f"{result.row.name}: n/a, {result.row.reason}")
-        elif result.measured is not None and result.measured.missing:
-            lines.append(f"{result.row.name}: {result.measured.missing}, left out with their pairs")
-    return lines
+    return lines + [f"{result.row.name}: {note}" for result in found if (note := _note(result))]
+
+
+def _note(result: Result) -> str:
+    """Why a row has no trials, fewer, or no comparison."""
+    if result.row.config is None:
+        return f"n/a, {result.row.reason}"
+    notes = []
+    measured = result.measured
+    if measured is not None and measured.missing:
+        notes.append(f"{measured.missing}, left out with their pairs")
+    if measured is not None and measured.values and result.row.against and result.step is None:
+        notes.append(f"not compared, since {result.row.against} has no completed trial of the same seeds")
+    return "; ".join(notes)
 
 
 def is_cumulative(found: Sequence[Result]) -> bool:
@@ -238,19 +247,21 @@ def _record(result: Result, metric: Metric) -> dict[str, Any]:
         "to_baseline_low": total.low,
         "to_baseline_high": total.high,
         "images_per_second": measured.images_per_second if measured else None,
-        "minutes_per_epoch": result.minutes_per_epoch,
-        "note": f"n/a: {result.row.reason}" if result.row.config is None else measured.missing if measured else "",
+        "minutes_per_epoch": measured.minutes_per_epoch if measured else None,
+        "source": result.row.source,
+        "note": _note(result),
     }
 
 
 def metrics(found: Sequence[Result]) -> Mapping[str, float]:
-    """For MLflow: every difference, and how many can be told from zero."""
-    differences = {
-        f"ablation_{result.row.name.replace(' ', '_').replace('-', '_')}": result.step.mean
-        for result in found
-        if result.step is not None
-    }
-    return differences | {"ablation_findings": float(sum(r.verdict in (BETTER, WORSE) for r in found))}
+    """For MLflow: every difference, half its interval, its corrected p-value, and how many can be told from zero."""
+    told = {}
+    for result in found:
+        if result.step is not None:
+            name = f"ablation_{result.row.name.replace(' ', '_').replace('-', '_')}"
+            values = {"": result.step.mean, "_half_width": result.step.half_width, "_p_holm": result.p}
+            told |= {f"{name}{suffix}": value for suffix, value in values.items() if value is not None}
+    return told | {"ablation_findings": float(sum(r.verdict in (BETTER, WORSE) for r in found))}
 
 
 def _difference(value: float, metric: Metric, digits: int = 2) -> str:

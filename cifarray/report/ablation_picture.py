@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cifarray.recipes.tricks import BASELINE
-from cifarray.report.ablation import BETTER, UNCLEAR, WORSE, Result, axis_limit, is_cumulative
+from cifarray.report.ablation import BETTER, UNCLEAR, UNTESTED, WORSE, Result, axis_limit, is_cumulative
 from cifarray.search.trial_record import Metric
 
-COLORS = {BETTER: "tab:green", WORSE: "tab:red", UNCLEAR: "0.45"}
+STYLES = {BETTER: ("tab:green", "^"), WORSE: ("tab:red", "v"), UNCLEAR: ("0.45", "o"), UNTESTED: ("0.45", "$○$")}
+"""Colour and marker of each verdict."""
 
 
 def draw(path: Path, title: str, found: Sequence[Result], metric: Metric) -> None:
@@ -31,14 +32,17 @@ def draw(path: Path, title: str, found: Sequence[Result], metric: Metric) -> Non
         if result.row.config is None:
             left.text(0, place, "n/a", color="0.55", ha="center", va="center", backgroundcolor="white", fontsize=9)
         if result.step is not None:
-            color, step = COLORS[result.verdict], result.step
+            (color, marker), step = STYLES[result.verdict], result.step
+            for end, sign in ((step.low, -1), (step.high, 1)):
+                if end is not None and sign * scale * end > limit:  # the interval goes on beyond the axis
+                    left.plot(sign * limit * 0.985, place, "<" if sign < 0 else ">", color=color, markersize=5)
             left.errorbar(
                 scale * step.mean,
                 place,
                 xerr=None if step.half_width is None else scale * step.half_width,
-                fmt="o",
+                fmt=marker,
                 color=color,
-                markersize=6,
+                markersize=7,
                 linewidth=2,
                 capsize=3,
             )
@@ -61,8 +65,13 @@ def draw(path: Path, title: str, found: Sequence[Result], metric: Metric) -> Non
     better = "left" if metric.lower_is_better else "right"
     left.set_xlabel(f"paired difference of {metric.label}{unit} (95 % intervals; {better} is better)")
     right.set_xlabel(f"{metric.label}{'' if metric.lower_is_better else ' (%)'}, mean ± deviation over seeds")
-    handles = [Line2D([], [], marker="o", color=color, label=verdict) for verdict, color in COLORS.items()]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
+    shown = {result.verdict for result in found}
+    handles = [
+        Line2D([], [], marker=marker, color=color, linestyle="", label=verdict)
+        for verdict, (color, marker) in STYLES.items()
+        if verdict in shown
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(STYLES), frameon=False)
     figure.suptitle(title)
     figure.savefig(path, dpi=130)
 

@@ -40,9 +40,18 @@ class Row:
 
     @property
     def images_per_second(self) -> float | None:
-        """Of the last epochs."""
-        speeds = [trial.epochs[-1]["images_per_second"] for trial in self.trials if trial.epochs]
-        return statistics.fmean(speeds) if speeds else None
+        """Training alone; the median of all epochs but each trial's first, in which kernels are chosen."""
+        return self._median("images_per_second")
+
+    @property
+    def minutes_per_epoch(self) -> float | None:
+        """Training and evaluation; the median as above."""
+        seconds = self._median("epoch_seconds")
+        return None if seconds is None else seconds / 60
+
+    def _median(self, name: str) -> float | None:
+        found = [epoch[name] for trial in self.trials for epoch in trial.epochs[1:] or trial.epochs if name in epoch]
+        return statistics.median(found) if found else None
 
     @property
     def missing(self) -> str:

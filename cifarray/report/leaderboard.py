@@ -27,7 +27,7 @@ def rows(state: StudyState) -> list[dict[str, Any]]:
         {
             "rank": rank,
             "trial": trial.number,
-            "outcome": str(trial.outcome or "unfinished"),
+            "outcome": trial.ending,
             "epochs": trial.epoch,
             **{name: trial.epochs[-1].get(name) if trial.epochs else None for name in names},
             "num_params": trial.num_params,

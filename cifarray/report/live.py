@@ -82,7 +82,9 @@ class Progress:
         going = [trial for trial in trials if trial.outcome is None and trial.number != just_ended]
         todo = sum(max(0.0, trial.config["epochs"] - trial.epoch) for trial in going)
         todo += usual * (self.state.budget - len(trials))
-        return per_epoch * todo / max(1, len(self.running))
+        # When a trial has just ended, the next one is not running yet.
+        at_once = min(max(len(self.running), self.groups_ready), len(going) + self.state.budget - len(trials))
+        return per_epoch * todo / max(1, at_once)
 
 
 class LineView(Progress):
@@ -196,9 +198,10 @@ class TableView(Progress):
 
 
 def describe_micro_batch(event: Mapping[str, Any]) -> str:
+    """What `auto_micro_batch` has done, and what follows from it."""
     return (
-        f"trial {event['trial']} is out of memory: goes on from its checkpoint with accumulate {event['accumulate']}, "
-        "so batch normalisation sees smaller batches"
+        f"trial {event['trial']} is out of memory: goes on after epoch {event['epoch']} with accumulate "
+        f"{event['accumulate']}; batch normalisation, where there is some, sees smaller batches from now on"
     )
 
 

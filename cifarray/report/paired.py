@@ -53,6 +53,21 @@ def paired(values: Mapping[int, float], against: Mapping[int, float]) -> Paired 
     return Paired(len(seeds), mean, float(interval.high - interval.low) / 2, float(test.pvalue))
 
 
+def needed(step: Paired, tests: int, level: float = LEVEL) -> float | None:
+    """How large the mean of such differences must be to be found among `tests` of them, if it is the only finding.
+
+    Holm's first step asks for p below (1 − level) / tests. None where there is no interval.
+    """
+    if step.half_width is None:
+        return None
+    from scipy import stats
+
+    def quantile(risk: float) -> float:
+        return float(stats.t.ppf(1 - risk / 2, step.n - 1))
+
+    return step.half_width * quantile((1 - level) / tests) / quantile(1 - LEVEL)
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Adjusted p-values in the order given: those below a level are its findings, with its risk for the whole family.
 

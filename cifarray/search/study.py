@@ -16,8 +16,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
+from torch import Tensor
+
 from cifarray import storage
-from cifarray.data import open_store
+from cifarray.data import open_store, split_indices
 from cifarray.models import check_init, check_options, check_stochastic_depth
 from cifarray.places import home
 from cifarray.report.leaderboard import write_reports
@@ -26,7 +28,7 @@ from cifarray.search.asha import Asha
 from cifarray.search.driver import SchedulerAdapter, SearcherAdapter, StudyDriver
 from cifarray.search.journal import Journal, StudyRunningError
 from cifarray.search.orders import GroupSettings
-from cifarray.search.plan import WorkerNeeds, default_cpus_per_worker, refuse_what_never_fits
+from cifarray.search.plan import StudyError, WorkerNeeds, default_cpus_per_worker, refuse_what_never_fits
 from cifarray.search.pool import Pool, cluster_nodes
 from cifarray.search.samplers import SearcherName
 from cifarray.search.signals import interruptible, uninterruptible
@@ -39,6 +41,7 @@ from cifarray.search.trial_record import DEFAULT_METRIC, Metric
 from cifarray.search.worker_group import WorkerGroup
 from cifarray.tracking import Tracking, TrackingResult
 from cifarray.training import METRICS, check_batch
+from cifarray.training.batches import count_steps
 
 DEAD_DRIVER_SECONDS = 15.0
 NAME_RULE = "letters, digits, '-', '_' and '.'"
@@ -181,7 +184,9 @@ def run_study(study: Study, view: View, host: type = WorkerGroup) -> StudyResult
         state = study.new_state()
         state.replay(journal.events)
         data = study.space.base.data
-        sizes = Sizes(study.space, len(open_store(data.source, "train", data.image_size).classes))
+        store = open_store(data.source, "train", data.image_size)
+        _refuse_batches_without_images(study.space, store.labels)
+        sizes = Sizes(study.space, len(store.classes))
         sizes.check_corners()
         state.allowed = sizes.allowed
         settings = None
@@ -259,6 +264,16 @@ def _tune(
     except BaseException:
         pool.close(timeout=0)
         raise
+
+
+def _refuse_batches_without_images(space: SearchSpace, labels: Tensor) -> None:
+    """Raises StudyError for a recipe whose batches are larger than the data: it would be trained with none."""
+    for name, config in space.recipes.items():
+        train_rows, _ = split_indices(labels, config.data.validation, config.data.limit)
+        try:
+            count_steps(len(train_rows), config.batch_size)
+        except ValueError as error:
+            raise StudyError(f"{name}: {error}") from None
 
 
 def _group_settings(study: Study, state: StudyState) -> GroupSettings:

@@ -3,14 +3,16 @@
 Not here: what is in a journal (`journal`), running a study (`study`).
 """
 
+import contextlib
 import json
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cifarray import storage
 from cifarray.config import difference
 from cifarray.search.journal import FILE_NAME, Journal, read_events
 from cifarray.search.plan import StudyError
+from cifarray.search.space import SearchSpace
 
 if TYPE_CHECKING:
     from cifarray.search.study import Study
@@ -37,12 +39,15 @@ def open_journal(study: "Study") -> Journal:
         return journal
     identity = json.loads(json.dumps(study.identity()))
     known = {name: value for name, value in journal.events[0].items() if name in identity or name in study.LIMITS}
-    changes = difference(known, identity)
+    # Fields that came after the study began have their defaults in it.
+    with contextlib.suppress(ValueError):
+        known |= json.loads(json.dumps(SearchSpace.from_dict(study.name, known).to_dict()))
+    trials = [event for event in journal.events if event["kind"] == "trial"]
+    changes = difference(_with_more_seeds(known, identity, trials), identity)
     if not changes:
         return journal
-    tried = any(event["kind"] == "trial" for event in journal.events)
     journal.close()
-    if tried:
+    if trials:
         more = f"; and {len(changes) - SHOWN_CHANGES} more" if len(changes) > SHOWN_CHANGES else ""
         raise StudyChangedError(
             f"study {study.name!r} exists and differs ({'; '.join(changes[:SHOWN_CHANGES])}{more}): "
@@ -50,6 +55,21 @@ def open_journal(study: "Study") -> Journal:
         )
     set_aside(study)
     return opened()
+
+
+def _with_more_seeds(known: dict[str, Any], identity: dict[str, Any], trials: list[dict[str, Any]]) -> dict[str, Any]:
+    """What is known of a study, with the seeds that are asked for now where those only follow the ones that it has.
+
+    In a grid whose slowest field is the seed, more seeds are more trials after those that are there.
+    """
+    domains, wanted = known["domains"], identity["domains"]
+    if identity["searcher"] != "grid" or not list(domains)[:1] == list(wanted)[:1] == ["seed"]:
+        return known
+    # Those that it began with, and those that it was given since.
+    seeds = list(dict.fromkeys([*domains["seed"].get("values", []), *(trial["params"]["seed"] for trial in trials)]))
+    if wanted["seed"].get("values", [])[: len(seeds)] != seeds:
+        return known
+    return {**known, "domains": {**domains, "seed": wanted["seed"]}}
 
 
 def is_finished(study: "Study") -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from cifarray.config import TrainConfig
 from cifarray.search.asha import Asha
 from cifarray.search.samplers import Observation, SearcherName, allowed_grid, sample
 from cifarray.search.space import SearchSpace
@@ -105,6 +106,7 @@ class StudyState:
     def _on_micro_batch(self, event: Mapping[str, Any]) -> None:
         trial = self.trials[event["trial"]]
         trial.config = {**trial.config, "accumulate": event["accumulate"]}
+        trial.halvings.append((event["epoch"], event["accumulate"]))
 
     def _on_outcome(self, event: Mapping[str, Any]) -> None:
         trial = self.trials[event["trial"]]
@@ -214,14 +216,15 @@ class StudyState:
     def after_out_of_memory(self, number: int, workers: int, message: str) -> list[Event]:
         """A trial that may halve its micro-batches goes on from its checkpoint with such; any other has ended."""
         trial = self.trials[number]
-        config = trial.config
+        config = TrainConfig.from_dict(trial.config)
         accumulate = None
-        if config["auto_micro_batch"]:
-            accumulate = more_accumulation(config["batch_size"] // workers, config["accumulate"])
+        if config.auto_micro_batch:
+            accumulate = more_accumulation(config.batch_size // workers, config.accumulate)
         if accumulate is None:
             return [outcome_event(number, Outcome.OUT_OF_MEMORY, message)]
         # Where batch normalisation sees other batches from now on, the figures are to say so.
-        told = {"trial": number, "epoch": trial.epoch, "accumulate": accumulate, "message": message}
+        epoch = trial.checkpoint[0] if trial.checkpoint else 0
+        told = {"trial": number, "epoch": epoch, "accumulate": accumulate, "message": message}
         return [{"kind": "micro_batch", **told}]
 
     def repairs(self) -> list[Event]:

@@ -75,6 +75,8 @@ class TrialRecord:
     restarts: int = 0
     group: str = ""
     seconds: float = 0.0
+    halvings: list[tuple[int, int]] = field(default_factory=list)
+    """After which epoch its micro-batches were made smaller for want of memory, and how many they were then."""
     test: dict[str, Any] | None = None
     test_openings: int = 0
 
@@ -82,6 +84,13 @@ class TrialRecord:
     def epoch(self) -> int:
         """Epochs done."""
         return len(self.epochs)
+
+    @property
+    def ending(self) -> str:
+        """The outcome, with what was changed on the way."""
+        text = str(self.outcome or "unfinished")
+        halved = ", ".join(f"{count} micro-batches after epoch {epoch}" for epoch, count in self.halvings[-1:])
+        return f"{text} ({halved})" if halved else text
 
     @property
     def scores(self) -> tuple[float, ...]:

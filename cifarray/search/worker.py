@@ -6,7 +6,6 @@ it. Not here: how one epoch is trained (`cifarray.training`).
 """
 
 import os
-import sys
 import traceback
 from typing import Any
 
@@ -44,6 +43,7 @@ def serve(settings: dict[str, Any]) -> None:
             if training is not None:
                 training.close()
             return
+        failure = None
         try:
             if order.kind == "move_in":
                 if training is not None:
@@ -54,10 +54,12 @@ def serve(settings: dict[str, Any]) -> None:
                 _run_epoch(training, order, rank, host)
         except Exception as error:
             failure = _failure(error, training)
+            # The traceback's frames hold the batch, the logits and their graph.
+            traceback.clear_frames(error.__traceback__)
+        if failure is not None:
             if training is not None:
                 training.close()
             training = None
-            del error
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
             ray.get(host.failed.remote(generation, rank, order.lease, failure))
@@ -80,7 +82,8 @@ def _run_epoch(training: Training, order: Order, rank: int, host: Any) -> None:
     metrics = training.run_epoch()
     if rank != 0:
         return
-    due = training.epoch % training.config.checkpoint_every == 0 or training.epoch == training.config.epochs
+    config = training.config
+    due = training.epoch % config.checkpoint_every == 0 or training.epoch == config.epochs or config.auto_micro_batch
     address = None
     if due:
         address = storage.join(order.folder, f"epoch-{training.epoch:04d}.pt")
@@ -89,15 +92,16 @@ def _run_epoch(training: Training, order: Order, rank: int, host: Any) -> None:
 
 
 def _failure(error: Exception, training: Training | None) -> Failure:
-    clean = training is None or not training.in_backward
+    clean = training is None or training.world_size == 1 or not training.in_backward
     if isinstance(error, Diverged):
         return Failure("diverged", str(error), clean=True)
-    if isinstance(error, torch.OutOfMemoryError):
+    if isinstance(error, torch.OutOfMemoryError) or any(text in str(error) for text in _ALLOCATION_FAILED):
         return Failure("out_of_memory", str(error).split("\n")[0], clean)
     if isinstance(error, torch.distributed.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error)):
         # Another rank is gone. Whether the trial goes on is not for this one to say.
         return Failure("lost", str(error), clean=False)
-    # The traceback's frames hold the batch and the network: print it to text, then let them go.
-    text = "".join(traceback.format_exception(error))
-    traceback.clear_frames(sys.exc_info()[2])
-    return Failure("failed", text, clean)
+    return Failure("failed", "".join(traceback.format_exception(error)), clean)
+
+
+_ALLOCATION_FAILED = ("CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
+"""What libraries of CUDA say when there is no memory, as a plain RuntimeError."""

@@ -191,7 +191,12 @@ class WorkerGroup:
                 return
             usable = self._all_idle() and all(failure.clean for failure in stay.failures.values())
             gravest = max(stay.failures.values(), key=lambda failure: _GRAVITY.index(failure.outcome))
-            stay.ending = {"outcome": gravest.outcome, "message": gravest.message, "replace": not usable}
+            stay.ending = {
+                "outcome": gravest.outcome,
+                "message": gravest.message,
+                "replace": not usable,
+                "restarts": stay.restarts,
+            }
             self.changed.notify_all()
 
     # For the driver and the trial's Tune actor.

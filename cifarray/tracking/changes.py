@@ -66,6 +66,7 @@ class StudyRuns:
         self._status: dict[Key, str] = {}
         self._last_epoch: dict[int, int] = {}
         self._checkpoints: dict[int, list[str]] = {}
+        self._halvings: dict[int, list[str]] = {}
         self._epochs = 0
         self._metric = ""
         """The study's, whose best value so far is a curve of the parent run."""
@@ -94,7 +95,9 @@ class StudyRuns:
                 self._change(event["trial"]).tags["restarts"] = str(event["restarts"])
             case "micro_batch":
                 # A param would be written once for ever.
-                self._change(event["trial"]).tags["accumulate"] = f"{event['accumulate']} after epoch {event['epoch']}"
+                halved = self._halvings.setdefault(event["trial"], [])
+                halved.append(f"{event['accumulate']} after epoch {event['epoch']}")
+                self._change(event["trial"]).tags["accumulate"] = ", ".join(halved)
             case "outcome":
                 self._outcome(event)
             case "dropped":

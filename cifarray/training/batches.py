@@ -51,13 +51,12 @@ def rank_shares(batch_size: int, rank: int, world_size: int, accumulate: int = 1
 
 
 def more_accumulation(share: int, accumulate: int) -> int | None:
-    """The least number of equal micro-batches of at most half the size; None where they have one image already.
+    """The least number of equal micro-batches of at most half the size; None where they would be single images.
 
-    share: images of a batch that each worker takes.
+    share: images of a batch that each worker takes. A single image is no batch for batch normalisation.
     """
-    if accumulate >= share:
-        return None
-    return next(count for count in range(min(2 * accumulate, share), share + 1) if share % count == 0)
+    counts = range(2 * accumulate, share // 2 + 1)
+    return next((count for count in counts if share % count == 0), None)
 
 
 def _nearest_divisors(number: int, wrong: int) -> str:

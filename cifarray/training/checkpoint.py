@@ -5,6 +5,7 @@ Not here: what is in it (`Training.state`).
 
 import io
 import pickle
+import struct
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +14,7 @@ import torch
 from cifarray import storage
 from cifarray.config import TrainConfig, difference
 
-PARTS = ("model", "optimizer", "scheduler", "scaler", "average", "epoch", "config", "metrics", "data")
+PARTS = ("model", "optimizer", "scheduler", "scaler", "epoch", "config", "metrics", "data")
 
 FREE = ("checkpoint_every", "accumulate", "auto_micro_batch")
 """Fields that may be others when a training goes on."""
@@ -34,7 +35,7 @@ def load_checkpoint(address: str) -> dict[str, Any]:
     data = storage.read_bytes(address)
     try:
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError, LookupError, ValueError, TypeError) as error:
+    except (RuntimeError, EOFError, pickle.UnpicklingError, struct.error, LookupError, ValueError, TypeError) as error:
         # Any file may be given, and some texts begin as a pickle does. torch's own sentence goes on about trust.
         raise _not_a_checkpoint(address, f"its {len(data):,} bytes are cut off or something else") from error
     if not isinstance(state, dict):
@@ -42,7 +43,7 @@ def load_checkpoint(address: str) -> dict[str, Any]:
     missing = [part for part in PARTS if part not in state]
     if missing:
         raise _not_a_checkpoint(address, f"it has no {', '.join(missing)}")
-    return state
+    return {"average": None, **state}
 
 
 def check_belongs(checkpoint: Mapping[str, Any], config: TrainConfig, data: Mapping[str, Any]) -> None:

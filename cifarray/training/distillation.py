@@ -90,7 +90,7 @@ class Distilled:
             self._seconds += time.perf_counter()
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=1)
 def load_teacher(address: str, device: torch.device) -> Classifier:
     """In evaluation mode, without gradients. Loaded once by a worker, however many of its trials have this teacher.
 
@@ -111,13 +111,16 @@ def check_teacher(teacher: Classifier, config: TrainConfig, store: ImageStore) -
             f"the teacher {name} knows {len(teacher.classes)} classes ({', '.join(teacher.classes[:3])} …), the data "
             f"has {len(store.classes)} ({', '.join(store.classes[:3])} …): give a teacher that was trained on this data"
         )
-    if theirs.grid != config.data.grid or theirs.input_size != config.data.input_size:
+    if theirs.grid != config.data.grid:
+        raise ValueError(f"the teacher {name} sees 2 × 2 grids, the student single images: give one of single images")
+    if theirs.input_size != config.data.input_size:
         raise ValueError(
             f"the teacher {name} sees images of {theirs.input_size} × {theirs.input_size} pixels, the student of "
             f"{config.data.input_size} × {config.data.input_size}: give a teacher of the same side"
         )
-    if theirs.source != config.data.source:
-        return  # what it has seen of other data cannot be told
+    # The same pixels, wherever they lie. What it has seen of other data cannot be told.
+    if (teacher.mean, teacher.std) != (tuple(store.mean), tuple(store.std)):
+        return
     held_out = split_indices(store.labels, config.data.validation, None)[1]
     seen = split_indices(store.labels, theirs.validation, theirs.limit)[0]
     leaked = int(torch.isin(held_out, seen).sum())

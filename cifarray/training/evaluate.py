@@ -16,32 +16,40 @@ from cifarray.data import grid_members, multi_hot, open_store, tile
 from cifarray.data.grids import EVALUATION_EPOCH
 from cifarray.training.classifier import Classifier
 
-_BATCH_SIZE = 500
+_CHUNK = 500
 """Images at a time on each rank."""
 
 
 @torch.inference_mode()
 def evaluate(
-    classifier: Classifier, images: Tensor, labels: Tensor, rows: Tensor, rank: int = 0, world_size: int = 1
+    classifier: Classifier,
+    images: Tensor,
+    labels: Tensor,
+    rows: Tensor,
+    rank: int = 0,
+    world_size: int = 1,
+    chunk: int | None = None,
 ) -> dict[str, float]:
     """Metrics on `rows` (M,) of images (N, side, side, 3) uint8 and labels (N,), M > 0.
 
     `loss` and `accuracy` in 0..1; where the classifier was trained on grids those of
     `METRICS[2]` in their place, with `label_accuracy_of_no`.
+    chunk: at most so many images at a time on each rank.
     Collective: every rank takes its part of the rows, which may be none, and all get the same result.
     """
     classifier.eval()
+    size = min(chunk or _CHUNK, _CHUNK)
     if classifier.config.data.grid == 2:
-        return _evaluate_grids(classifier, images, labels, rows, rank, world_size)
+        return _evaluate_grids(classifier, images, labels, rows, rank, world_size, size)
     device = next(classifier.parameters()).device
     # Loss, correct, count: float64 holds every count exactly. (torchmetrics would cost each worker's start seconds.)
     sums = torch.zeros(3, dtype=torch.float64, device=device)
-    for chunk in torch.split(rows[rank::world_size].to(images.device), _BATCH_SIZE):
-        logits = classifier(images.index_select(0, chunk))
-        expected = labels.index_select(0, chunk).to(device)
+    for part in torch.split(rows[rank::world_size].to(images.device), size):
+        logits = classifier(images.index_select(0, part))
+        expected = labels.index_select(0, part).to(device)
         loss = F.cross_entropy(logits.double(), expected, reduction="sum")
         correct = (logits.argmax(1) == expected).sum()
-        sums += torch.stack([loss, correct, torch.tensor(len(chunk), device=device)])
+        sums += torch.stack([loss, correct, torch.tensor(len(part), device=device)])
     if world_size > 1:
         dist.all_reduce(sums)
     loss_sum, correct_sum, count = sums.tolist()
@@ -49,7 +57,7 @@ def evaluate(
 
 
 def _evaluate_grids(
-    classifier: Classifier, images: Tensor, labels: Tensor, rows: Tensor, rank: int, world_size: int
+    classifier: Classifier, images: Tensor, labels: Tensor, rows: Tensor, rank: int, world_size: int, size: int
 ) -> dict[str, float]:
     """One picture for each row, the same in every evaluation: its other images are drawn from `rows` too.
 
@@ -61,8 +69,8 @@ def _evaluate_grids(
     members = grid_members(rows, rows, seed=0, epoch=EVALUATION_EPOCH).to(images.device)
     num_classes = len(classifier.classes)
     found = []
-    for chunk in torch.split(members[rank::world_size], _BATCH_SIZE // 4):
-        quarters = images.index_select(0, chunk.flatten()).permute(0, 3, 1, 2)
+    for part in torch.split(members[rank::world_size], max(1, size // 4)):
+        quarters = images.index_select(0, part.flatten()).permute(0, 3, 1, 2)
         found.append(classifier(tile(quarters).permute(0, 2, 3, 1)))
     logits = torch.cat(found) if found else torch.empty(0, num_classes, device=device)
     logits = _gathered(logits, len(rows), rank, world_size)

@@ -12,16 +12,16 @@ from typing import Any, cast
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from cifarray.config import TrainConfig
 from cifarray.data import epoch_order, open_store, split_indices
 from cifarray.models import build, drop_branches, initialise, seed_shared_draws
+from cifarray.training.average import MovingAverage
 from cifarray.training.batches import batch_rows, check_batch, count_steps, rank_shares
 from cifarray.training.checkpoint import check_belongs
 from cifarray.training.classifier import Classifier
 from cifarray.training.determinism import hashed_seed, seed_torch, set_determinism
-from cifarray.training.distillation import Distilled
+from cifarray.training.distillation import Distilled, load_teacher
 from cifarray.training.evaluate import evaluate
 from cifarray.training.memory import peak_bytes, reset_peak
 from cifarray.training.optimizer import build_optimizer
@@ -44,8 +44,8 @@ class Diverged(RuntimeError):  # noqa: N818 - the name of the outcome
 class Training:
     """`epoch` epochs are done; `step` of the next one has begun (from 0).
 
-    `in_backward` is true from just before backward until the optimizer has stepped: an exception then may have left
-    other ranks waiting in an all-reduce.
+    `in_backward` is true from just before the backward pass of a batch's last micro-batch until the optimizer has
+    stepped: an exception then may have left other ranks waiting in an all-reduce.
     """
 
     def __init__(
@@ -74,6 +74,7 @@ class Training:
         self.train_rows, self.val_rows = split_indices(store.labels, config.data.validation, config.data.limit)
         self.steps_per_epoch = count_steps(len(self.train_rows), config.batch_size)
         self.shares = rank_shares(config.batch_size, rank, world_size, config.accumulate)
+        self.micro_batch = config.batch_size // world_size // config.accumulate
         fits_on_gpu = device.type == "cuda" and store.images.nbytes <= _MOST_BYTES_ON_GPU
         self.images = store.images.to(device) if fits_on_gpu else store.images
         self.labels = store.labels.to(self.images.device)
@@ -82,23 +83,22 @@ class Training:
             self.task = GridLabels(config, store, self.images, self.labels, device, self.train_rows)
         else:
             self.task = SingleLabel(config, store, self.images, self.labels, device)
-        if config.distillation.teacher is not None:
+        if config.distillation.teacher is None:
+            load_teacher.cache_clear()  # the memory of an earlier trial's teacher
+        else:
             self.task = Distilled(self.task, config, store, device)
         self.data = {"classes": list(store.classes), "mean": list(store.mean), "std": list(store.std)}
         self.data["image_size"] = config.data.image_size * config.data.grid
 
         seed_torch("weights", config.seed)
         self.network = self._new_network(len(store.classes))
-        self.average: AveragedModel | None = None
-        if config.ema_decay:
-            average = get_ema_multi_avg_fn(config.ema_decay)  # type: ignore[no-untyped-call]
-            self.average = AveragedModel(self.network, multi_avg_fn=average, use_buffers=True)
+        self.average = MovingAverage(self.network, config.ema_decay) if config.ema_decay else None
         self.optimizer = build_optimizer(self.network, config.optimizer, config.peak_lr)
         self.schedule = build_schedule(self.optimizer, config.schedule, config.epochs * self.steps_per_epoch)
         self.scaler = torch.amp.GradScaler(device.type, enabled=resolve(config.precision, device) == "fp16")
         if checkpoint is not None:
             self._restore(checkpoint)
-        self.networks = [self.network] if self.average is None else [self.network, self.average.module]
+        self.networks = [self.network] if self.average is None else [self.network, self.average.network]
         compiled = cast(nn.Module, torch.compile(self.network)) if config.compile else self.network
         self.module = wrapped(compiled, device, world_size)
         if world_size > 2:
@@ -133,11 +133,12 @@ class Training:
                 images, targets = self.task.batch(rows, share, epoch)
                 if not config.channels_last:
                     images = images.contiguous()
-                with unreduced(self.module, last=share is self.shares[-1]):
+                last = share is self.shares[-1]
+                with unreduced(self.module, last):
                     with autocast(config.precision, self.device):
                         logits = self.module(images)
                     loss = self.task.loss(logits.float(), targets) / len(self.shares)
-                    self.in_backward = True
+                    self.in_backward = last
                     self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
                 totals += torch.stack([loss.detach(), self.task.correct(logits.detach(), targets)])
             if config.clip_norm is not None:
@@ -149,7 +150,7 @@ class Training:
             self.schedule.step()
             self.in_backward = False
             if self.average is not None:
-                self.average.update_parameters(self.network)
+                self.average.update()
             if (step + 1) % _STEPS_BETWEEN_CHECKS == 0:
                 self._raise_unless_finite(self._reduced(totals)[0], "training loss")
         loss_sum, correct = self._reduced(totals)
@@ -164,7 +165,16 @@ class Training:
             "train_accuracy": correct / num_images,
         }
         if len(self.val_rows):
-            evaluated = evaluate(self.classifier, self.images, self.labels, self.val_rows, self.rank, self.world_size)
+            evaluated = evaluate(
+                self.classifier,
+                self.images,
+                self.labels,
+                self.val_rows,
+                self.rank,
+                self.world_size,
+                # Where memory is so short that batches are split, whole batches are not evaluated either.
+                chunk=None if config.accumulate == 1 else self.micro_batch,
+            )
             metrics |= {f"val_{name}": value for name, value in evaluated.items()}
             self._raise_unless_finite(metrics["val_loss"], "validation loss")
         more = self.task.epoch_metrics()
@@ -189,15 +199,12 @@ class Training:
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.schedule.state_dict(),
             "scaler": self.scaler.state_dict(),
-            "average": None,
+            "average": None if self.average is None else self.average.state(),
             "epoch": self.epoch,
             "config": self.config.to_dict(),
             "metrics": self.metrics,
             "data": self.data,
         }
-        if self.average is not None:
-            average = self.average
-            state["average"] = {"weights": average.module.state_dict(), "n_averaged": average.n_averaged}
         return _copied_to_cpu(state)
 
     def close(self) -> None:
@@ -222,8 +229,7 @@ class Training:
                     "set sync_batch_norm to false"
                 )
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
-        if config.stochastic_depth:
-            drop_branches(network, config.stochastic_depth)  # after the conversion, which drops hooks
+        drop_branches(network, config.stochastic_depth)  # after the conversion, which drops hooks
         network.to(self.device)
         return network.to(memory_format=torch.channels_last) if config.channels_last else network
 
@@ -236,8 +242,7 @@ class Training:
         self.schedule.load_state_dict(checkpoint["scheduler"])
         self.scaler.load_state_dict(checkpoint["scaler"])
         if self.average is not None:
-            self.average.module.load_state_dict(checkpoint["average"]["weights"])
-            self.average.n_averaged.copy_(checkpoint["average"]["n_averaged"])
+            self.average.load(checkpoint["average"])
         self.epoch = checkpoint["epoch"]
         self.metrics = dict(checkpoint["metrics"])
 
@@ -248,9 +253,12 @@ class Training:
         resumed run would have its first batch grouped otherwise than the undisturbed one.
         """
         before = [buffer.clone() for buffer in self.network.buffers()]
-        first, side = self.shares[0], self.config.data.input_size
+        side = self.config.data.input_size
+        images = torch.zeros(self.micro_batch, 3, side, side, device=self.device)
+        if self.config.channels_last:
+            images = images.to(memory_format=torch.channels_last)
         with autocast(self.config.precision, self.device):
-            logits = self.module(torch.zeros(first.stop - first.start, 3, side, side, device=self.device))
+            logits = self.module(images)
         logits.sum().backward()
         self.optimizer.zero_grad()
         for buffer, value in zip(self.network.buffers(), before, strict=True):
@@ -262,8 +270,9 @@ class Training:
     def _raise_unless_finite(self, reduced: float, name: str) -> None:
         """`reduced` is the same on all ranks, and so is the decision."""
         if not math.isfinite(reduced):
+            more = ", or set precision to bf16" if self.config.precision == "fp16" else ""
             raise Diverged(
-                f"the {name} is {reduced} in epoch {self.epoch + 1}, step {self.step + 1}: lower optimizer.lr"
+                f"the {name} is {reduced} in epoch {self.epoch + 1}, step {self.step + 1}: lower optimizer.lr{more}"
             )
 
 

@@ -3,7 +3,7 @@
 Not here: how the rate moves (`schedule`).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -17,40 +17,49 @@ def build_optimizer(network: nn.Module, config: OptimizerConfig, lr: float) -> O
     """`lr` is the rate that the schedule peaks at. The network's memory layout must be final."""
     if config.name == "muon":
         return MuonBesideAdamW(network, config, lr)
-    groups = parameter_groups(network.parameters(), config)
+    groups = parameter_groups(network.parameters(), layer_weights(network), config)
     if config.name == "sgd":
         return SGD(groups, lr=lr, momentum=config.momentum, nesterov=config.nesterov)
     adaptive = {"adamw": AdamW, "adam": Adam}[config.name]
     return adaptive(groups, lr=lr, betas=config.betas)
 
 
-def parameter_groups(parameters: Iterable[nn.Parameter], config: OptimizerConfig) -> list[dict[str, Any]]:
-    """One group, or with `decay="weights"` two, the second of which does not decay.
+def layer_weights(network: nn.Module) -> list[Tensor]:
+    """The weights of convolutions and linear layers, without biases, norms, embeddings and layer scales."""
+    found: list[Tensor] = []
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            found.append(module.weight)
+        elif isinstance(module, nn.MultiheadAttention) and module.in_proj_weight is not None:
+            found.append(module.in_proj_weight)
+    return found
 
-    Weights of convolutions and linear layers have two dimensions or more; biases, γ and β have one.
-    """
-    found = list(parameters)
-    decayed = [parameter for parameter in found if config.decay == "all" or parameter.ndim >= 2]
-    others = [parameter for parameter in found if config.decay == "weights" and parameter.ndim < 2]
+
+def parameter_groups(
+    parameters: Iterable[nn.Parameter], weights: Sequence[Tensor], config: OptimizerConfig
+) -> list[dict[str, Any]]:
+    """One group of all `parameters`, or with `decay="weights"` two, of which only the `weights` decay."""
+    found, chosen = list(parameters), {id(weight) for weight in weights}
+    decayed = [parameter for parameter in found if config.decay == "all" or id(parameter) in chosen]
+    others = [parameter for parameter in found if config.decay == "weights" and id(parameter) not in chosen]
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
     return [group for group in groups if group["params"]]
 
 
 class MuonBesideAdamW(Optimizer):
-    """Muon (Jordan et al. 2024) for convolutions and hidden linear layers, AdamW for the rest: the last linear layer,
-    biases, γ and β.
+    """Muon (Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks", kellerjordan.github.io) for
+    convolutions and linear layers, AdamW for the rest: the last of these layers, biases, γ and β.
 
     torch's Muon takes matrices alone: a convolution's weight (out, in, h, w) is given to it as a view (out, in·h·w).
     Its updates are scaled to AdamW's size (Liu et al. 2025, arXiv:2502.16982, §2.2), so both have the same `lr`.
     """
 
     def __init__(self, network: nn.Module, config: OptimizerConfig, lr: float) -> None:
-        linear = [module.weight for module in network.modules() if isinstance(module, nn.Linear)]
-        last = linear[-1] if linear else None
-        self.weights = [p for p in network.parameters() if p.ndim >= 2 and p is not last]
+        layers = layer_weights(network)
+        self.weights = layers[:-1]
         matrices = [nn.Parameter(_matrix_view(weight)(weight.detach())) for weight in self.weights]
         chosen = {id(weight) for weight in self.weights}
-        rest = parameter_groups((p for p in network.parameters() if id(p) not in chosen), config)
+        rest = parameter_groups((p for p in network.parameters() if id(p) not in chosen), layers, config)
         groups = [{"params": self.weights, "weight_decay": config.weight_decay}] if self.weights else []
         super().__init__([*groups, *({**group, "params": list(group["params"])} for group in rest)], {"lr": lr})
         muon: dict[str, Any] = {"momentum": config.momentum, "nesterov": config.nesterov}
@@ -72,6 +81,8 @@ class MuonBesideAdamW(Optimizer):
             group["lr"] = own["lr"]
         for part in self.parts.values():
             part.step()
+        for matrix in self.matrices:
+            matrix.grad = None  # a view that would keep the gradients alive through the next forward pass
 
     def state_dict(self) -> dict[str, Any]:
         groups = [{key: value for key, value in group.items() if key != "params"} for group in self.param_groups]

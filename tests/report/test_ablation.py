@@ -9,8 +9,9 @@ from test_comparison import cells, state_of
 
 from cifarray import recipes
 from cifarray.config import override
-from cifarray.recipes.tricks import rows
+from cifarray.recipes.tricks import Row, rows
 from cifarray.report.ablation import (
+    Result,
     axis_limit,
     interval_line,
     metrics,
@@ -138,7 +139,7 @@ def test_the_tables_cells():
         (Paired(3, 0.5, 0.25), "    │─●─ "),
         (Paired(3, 0.0, 0.5), "  ──●──  "),
         (Paired(3, -0.5, 0.75), "◂─●─┼─   "),
-        (Paired(1, 1.0), "    │   ●"),
+        (Paired(1, 1.0), "    │   ○"),  # no interval, which is not one of no width
         (None, "         "),
     ],
 )
@@ -146,10 +147,15 @@ def test_an_interval_is_a_line_on_a_common_axis_with_a_mark_at_zero(step, line):
     assert interval_line(step, 1.0, width=9) == line
 
 
-def test_a_wide_interval_does_not_hide_the_others():
+def test_a_large_difference_is_always_within_the_axis():
     found = scripted()
-    wide = by_name(found)["large batch"]
-    assert axis_limit(found) == pytest.approx(abs(wide.step.mean)), "the mean itself is always within"
+    assert axis_limit(found) == pytest.approx(abs(by_name(found)["large batch"].step.mean))
+
+
+def test_a_wide_interval_does_not_hide_the_others():
+    steps = [Paired(3, 0.01, 0.02)] * 4 + [Paired(3, 0.01, 0.99)]
+    found = [Result(Row("trick", BASE, "baseline"), step=step) for step in steps]
+    assert axis_limit(found) == pytest.approx(4 * 0.03)  # four times the usual reach; the widest alone has 1.0
 
 
 def test_the_conclusions_are_honest():
@@ -157,8 +163,10 @@ def test_the_conclusions_are_honest():
     assert lines[0].startswith("each row has all tricks above it")
     assert lines[1].startswith("2 of 12 differences can be told from zero")
     assert "Holm-corrected for all of them" in lines[1]
+    # t(1 − 0.05/24, 2) = 15.46, times 0.001/√3.
     assert lines[2].startswith(
-        "with 3 seeds the 95 % intervals reach 0.25 to 0.25 points to each side, 0.25 in the median"
+        "with 3 seeds the 95 % intervals reach 0.25 to 0.25 points to each side; to be found alone among 12, a "
+        "difference must exceed 0.89 points in the median row"
     )
     assert "over seeds on one validation split" in lines[2]
     assert "distillation: n/a, give --teacher" in lines
@@ -169,11 +177,37 @@ def test_alone_it_is_told_what_is_not_compared_with_the_baseline():
     assert "compared with the baseline, but for those that bring another along: linear scaling with large batch" in line
 
 
+def test_a_row_whose_comparison_row_failed_is_told():
+    """A large rate without warm-up is what diverges first."""
+    found = rows(BASE, MISSING)
+    configs = {row.name: row.config for row in found if row.config is not None}
+    values = {name: [0.5, 0.51, 0.52] for name in configs}
+    state = state_of(values, configs)
+    for trial in state.trials.values():
+        if trial.params["recipe"] == "linear scaling":
+            state.replay([{"kind": "outcome", "trial": trial.number, "outcome": "diverged", "message": ""}])
+    told = remarks(results(found, state, Metric()), Metric())
+    assert "linear scaling: 3 diverged, left out with their pairs" in told
+    assert "warm-up: not compared, since linear scaling has no completed trial of the same seeds" in told
+
+
+def test_speed_and_time_are_medians_without_the_first_epoch():
+    found = rows(BASE, MISSING)
+    configs = {row.name: row.config for row in found if row.config is not None}
+    state = state_of({name: [0.5] for name in configs}, configs)
+    for trial in state.trials.values():
+        last = trial.epochs[-1]
+        measured = ((10, 600), (100, 60), (300, 20), (200, 30))
+        trial.epochs[:] = [{**last, "images_per_second": speed, "epoch_seconds": time} for speed, time in measured]
+    baseline = by_name(results(found, state, Metric()))["baseline"].measured
+    assert (baseline.images_per_second, baseline.minutes_per_epoch) == (200, 0.5)
+
+
 def test_one_seed_has_no_verdict():
     rows_ = rows(BASE, MISSING)
     configs = {row.name: row.config for row in rows_ if row.config is not None}
     found = results(rows_, state_of({name: [0.5] for name in configs}, configs), Metric())
-    assert {result.verdict for result in found[1:] if result.row.config} == {"not distinguishable"}
+    assert {result.verdict for result in found[1:] if result.row.config} == {"not tested"}
     assert "two pairs of seeds or more" in " ".join(remarks(found, Metric()))
     text_of(found)
 
@@ -196,7 +230,8 @@ def test_the_files_have_the_whole_table(tmp_path):
     assert (large["compared_with"], large["n"], large["pairs"], large["verdict"]) == ("baseline", "3", "3", "worse")
     # −0.1 ∓ 4.3027 · 0.001/√3
     assert (float(large["low"]), float(large["high"])) == pytest.approx((-0.102484, -0.097516), abs=1e-6)
-    assert records[10]["note"] == "n/a: give --teacher"
+    assert records[10]["note"] == "n/a, give --teacher"
+    assert (records[1]["source"], records[9]["source"]) == ("§3.1, from 256 to 1024", "§5.4")
     text = (tmp_path / "ablation.md").read_text()
     assert "| large batch | 41.00 ± 0.95 % | 3 | -10.00 ± 0.25 | -10.00 |" in text
     assert "- 2 of 12 differences can be told from zero" in text
@@ -205,6 +240,8 @@ def test_the_files_have_the_whole_table(tmp_path):
 def test_mlflow_gets_every_difference():
     found = metrics(scripted())
     assert found["ablation_cosine"] == pytest.approx(0.05)
+    assert found["ablation_cosine_half_width"] == pytest.approx(0.002484, abs=1e-6)
+    assert found["ablation_cosine_p_holm"] == pytest.approx(11 * 1.3331e-4, rel=1e-3)
     assert found["ablation_findings"] == 2
     assert "ablation_warm_up" in found
     assert "ablation_distillation" not in found

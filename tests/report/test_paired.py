@@ -5,7 +5,7 @@ import random
 import pytest
 from scipy import stats
 
-from cifarray.report.paired import Paired, holm, paired
+from cifarray.report.paired import Paired, holm, needed, paired
 
 # Student 1908, "The probable error of a mean", §IX: hours of sleep gained by ten patients with two drugs.
 DRUG_1 = dict(enumerate([0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]))
@@ -72,3 +72,11 @@ def test_p_is_scipys():
     expected = stats.ttest_1samp([first[seed] - second[seed] for seed in range(6)], 0).pvalue
     assert paired(first, second).p == pytest.approx(expected)
     assert isinstance(paired(first, second), Paired)
+
+
+def test_what_a_lone_finding_needs_among_several_tests():
+    """5 pairs: t(0.975, 4) = 2.776 and, at 5 % of 12 tests, t(1 − 0.05/24, 4) = 5.890 (tables of Student's t)."""
+    step = Paired(5, 0.0, 2.776)
+    assert needed(step, 1) == pytest.approx(2.776, rel=1e-3)
+    assert needed(step, 12) == pytest.approx(5.890, rel=1e-2)
+    assert needed(Paired(1, 0.5), 12) is None

@@ -1,11 +1,14 @@
 """The way of a run on a real Ray with scripted worker groups: what is decided, started, resumed and refused."""
 
+import json
 import os
 import signal
+from dataclasses import replace
 
 import pytest
 from scripted import ScriptedGroup, accuracy
 
+from cifarray.config import TrainConfig, override
 from cifarray.search.asha import Asha
 from cifarray.search.domains import cases, choice, log_uniform
 from cifarray.search.journal import Journal, StudyRunningError, read_events
@@ -73,7 +76,7 @@ def test_out_of_memory_ends_a_trial_unless_it_may_halve_its_micro_batches(ray_se
     result = run_study(study, view, host=ScriptedGroup)
     assert [result.state.trials[n].outcome for n in range(2)] == [Outcome.COMPLETED, Outcome.COMPLETED]
     halved = [(e["trial"], e["accumulate"], e["epoch"]) for e in view.events if e["kind"] == "micro_batch"]
-    assert halved == [(1, 2, 1), (1, 4, 1)]
+    assert halved == [(1, 2, 0), (1, 4, 0)]  # this group writes no checkpoints
     assert result.state.trials[1].config["accumulate"] == 4
     assert view.count("epoch", trial=1) == 4
     assert view.count("restart") == 0
@@ -127,6 +130,42 @@ def test_a_study_can_be_given_more_trials(ray_session, make_study, make_recorder
     run_study(make_study(num_trials=2), make_recorder(), host=ScriptedGroup)
     result = run_study(make_study(num_trials=3), make_recorder(), host=ScriptedGroup)
     assert outcomes(result) == [Outcome.COMPLETED] * 3
+
+
+def test_more_seeds_are_more_trials_of_the_same_study(ray_session, make_study, make_recorder):
+    def study(*seeds):
+        domains = {"seed": choice(*seeds), "optimizer.lr": choice(0.1, 0.2)}
+        return make_study("grown", 2 * len(seeds), domains, searcher="grid")
+
+    run_study(study(1, 2), make_recorder(), host=ScriptedGroup)
+    view = make_recorder()
+    result = run_study(study(1, 2, 3), view, host=ScriptedGroup)
+    assert view.count("trial") == 2
+    assert [trial.params["seed"] for trial in result.state.trials.values()] == [1, 1, 2, 2, 3, 3]
+    for others in ((2, 3, 1), (1, 2, 4), (4, 5, 6)):
+        with pytest.raises(StudyChangedError, match="domains.seed.values"):
+            run_study(study(*others), make_recorder(), host=ScriptedGroup)
+
+
+def test_fields_that_came_after_a_study_began_do_not_change_it(ray_session, make_study, make_recorder):
+    study = make_study("older", 2)
+    run_study(study, make_recorder(), host=ScriptedGroup)
+    path = study.folder / "journal.jsonl"
+    first, *others = path.read_text().splitlines()
+    told = json.loads(first)
+    del told["config"]["mixup"], told["config"]["init"]
+    path.write_text("\n".join([json.dumps(told), *others]) + "\n")
+    assert len(run_study(make_study("older", 3), make_recorder(), host=ScriptedGroup).state.trials) == 3
+
+
+def test_a_recipe_whose_batches_are_larger_than_the_data_is_refused_before_any_trial(make_study, make_recorder):
+    small = override(TrainConfig(), {"data.source": "synthetic:500", "model.depth": 10, "batch_size": 64})
+    study = make_study("batches", 2, {"recipe": choice("small", "large")}, searcher="grid")
+    recipes = {"small": small, "large": override(small, {"batch_size": 512})}
+    study = replace(study, space=replace(study.space, recipes=recipes))
+    with pytest.raises(StudyError, match="large: batch_size 512 is more than the 450 training images"):
+        run_study(study, make_recorder())
+    assert not (study.folder / "study.json").exists()
 
 
 def test_a_changed_study_is_refused_with_the_difference(ray_session, make_study, make_recorder):

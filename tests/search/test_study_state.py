@@ -217,7 +217,7 @@ def test_a_trial_out_of_memory_has_ended():
     assert state.trials[0].message == "CUDA out of memory"
 
 
-def test_a_trial_that_may_halves_its_micro_batches_until_they_are_single_images():
+def test_a_trial_that_may_halves_its_micro_batches_until_they_are_two_images():
     """Two workers take 64 images each."""
     state = out_of_memory_state(auto_micro_batch=True)
     seen = []
@@ -225,6 +225,7 @@ def test_a_trial_that_may_halves_its_micro_batches_until_they_are_single_images(
         state.replay(state.after_out_of_memory(0, 2, "CUDA out of memory"))
         seen.append(state.trials[0].config["accumulate"])
         assert state.assignment(0).epoch == 1  # goes on after its checkpoint
-    assert seen == [2, 4, 8, 16, 32, 64, 64]
+    assert seen == [2, 4, 8, 16, 32, 32]
+    assert state.trials[0].ending == "out_of_memory (32 micro-batches after epoch 1)"
     assert state.trials[0].outcome is Outcome.OUT_OF_MEMORY
     assert state.trials[0].restarts == 0

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 import torch
+from short_of_memory import ShortOfMemoryGroup
 
 from cifarray.search.domains import choice
 from cifarray.search.study import run_study
@@ -65,6 +66,28 @@ def test_a_worker_killed_in_mid_epoch_costs_one_restart_and_no_bit(ray_session, 
     assert disturbed.state.trials[0].restarts == 1
     assert view.count("group", event="started") == 1
     assert_same_weights(weights(disturbed), weights(undisturbed))
+
+
+def test_workers_without_memory_go_on_with_smaller_micro_batches(ray_session, make_one, make_recorder):
+    """32 images of each worker, then 16: the group that broke in its backward pass is replaced, the epoch is redone."""
+    view = make_recorder()
+    study = make_one("halved", fixed={"batch_size": 64, "auto_micro_batch": True, "checkpoint_every": 3})
+    result = run_study(study, view, host=ShortOfMemoryGroup)
+    trial = result.state.trials[0]
+    assert trial.outcome is Outcome.COMPLETED, trial.message
+    assert [(e["accumulate"], e["epoch"]) for e in view.events if e["kind"] == "micro_batch"] == [(2, 1)]
+    assert [e["epoch"] for e in view.events if e["kind"] == "epoch"] == [1, 2, 3, 4]
+    assert view.count("restart") == 0
+    assert load_checkpoint(trial.checkpoint[1])["config"]["accumulate"] == 2
+
+
+def test_a_worker_without_memory_keeps_its_group(ray_session, make_study, make_recorder):
+    fields = {"data.source": "synthetic:2000", "batch_size": 32, "auto_micro_batch": True}
+    view = make_recorder()
+    result = run_study(make_study("alone_halved", 1, {"optimizer.lr": choice(0.1)}, fields), view, ShortOfMemoryGroup)
+    assert result.state.trials[0].outcome is Outcome.COMPLETED
+    assert result.state.trials[0].config["accumulate"] == 2
+    assert view.count("group", event="started") == 1
 
 
 def test_a_trial_in_a_warm_group_equals_the_trial_alone(ray_session, make_study, make_recorder):

@@ -11,6 +11,7 @@ import cifarray
 from cifarray.config import override
 from cifarray.models import FAMILIES
 from cifarray.training import Training, evaluate
+from cifarray.training.average import MovingAverage
 from cifarray.training.checkpoint import save_checkpoint
 
 DECAY = 0.8
@@ -21,22 +22,42 @@ def test_the_average_follows_its_recurrence_from_the_first_step_on(monkeypatch: 
     training = Training(tiny(ema_decay=DECAY), CPU)
     assert training.average is not None
     seen: list[dict[str, Tensor]] = []
-    update = training.average.update_parameters
+    update = training.average.update
 
-    def remembered(network: torch.nn.Module) -> None:
-        seen.append({name: value.clone() for name, value in network.state_dict().items()})
-        update(network)
+    def remembered() -> None:
+        seen.append({name: value.clone() for name, value in training.network.state_dict().items()})
+        update()
 
-    monkeypatch.setattr(training.average, "update_parameters", remembered)
+    monkeypatch.setattr(training.average, "update", remembered)
     training.run_epoch()
     assert len(seen) == 8
     for name, value in training.state()["average"]["weights"].items():
         if not value.is_floating_point():
+            assert value.equal(seen[-1][name])  # counters are not averaged
             continue
         expected = seen[0][name].double()
         for each in seen[1:]:
             expected = DECAY * expected + (1 - DECAY) * each[name].double()
         torch.testing.assert_close(value.double(), expected, rtol=1e-4, atol=1e-6, msg=name)
+
+
+def test_the_average_is_that_of_torchs_averaged_model() -> None:
+    from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
+    ours = MovingAverage(network, DECAY)
+    theirs = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(DECAY), use_buffers=True)
+    for _ in range(5):
+        network(torch.randn(8, 3, 6, 6))
+        for parameter in network.parameters():
+            parameter.data.add_(torch.randn_like(parameter))
+        ours.update()
+        theirs.update_parameters(network)
+    weights = ours.state()["weights"]
+    for name, value in theirs.module.state_dict().items():
+        if value.is_floating_point():
+            assert weights[name].equal(value), name
 
 
 def test_the_average_changes_what_is_evaluated_and_not_what_is_trained() -> None:

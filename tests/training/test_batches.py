@@ -59,7 +59,9 @@ def test_micro_batches_that_do_not_divide_a_workers_part_are_refused() -> None:
 
 @pytest.mark.parametrize(
     ("share", "now", "then"),
-    [(64, 1, 2), (64, 32, 64), (64, 64, None), (1, 1, None), (15, 1, 3), (15, 3, 15), (7, 1, 7)],
+    [(64, 1, 2), (64, 16, 32), (64, 32, None), (1, 1, None), (15, 1, 3), (15, 3, None), (7, 1, None), (2, 1, None)],
 )
-def test_micro_batches_shrink_to_half_or_the_next_size_that_divides(share: int, now: int, then: int | None) -> None:
+def test_micro_batches_shrink_to_half_or_the_next_size_that_divides_but_not_to_single_images(
+    share: int, now: int, then: int | None
+) -> None:
     assert more_accumulation(share, now) == then

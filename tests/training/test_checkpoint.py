@@ -96,6 +96,21 @@ def test_a_file_that_is_cut_off_or_something_else_is_refused(address: str, tmp_p
             cifarray.load(path)
 
 
+@pytest.mark.parametrize("data", [b"", b"M", b"J", b"r", b"text\n", b"PK\x03\x04"], ids=repr)
+def test_any_other_file_is_refused(data: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "file.pt"
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=rf"is not a whole checkpoint of cifarray \(its {len(data)} bytes are cut off"):
+        load_checkpoint(str(path))
+
+
+def test_a_checkpoint_that_lacks_a_part_is_refused_with_its_name(state: dict[str, Any], tmp_path: Path) -> None:
+    path = str(tmp_path / "epoch-0002.pt")
+    save_checkpoint(path, {name: value for name, value in state.items() if name not in ("optimizer", "scaler")})
+    with pytest.raises(ValueError, match=r"\(it has no optimizer, scaler\): give the .pt file of an epoch"):
+        load_checkpoint(path)
+
+
 def test_a_path_that_leads_nowhere_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"nothing\.pt cannot be read"):
         cifarray.load(str(tmp_path / "nothing.pt"))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from cifarray.config import OptimizerConfig
-from cifarray.training.optimizer import MuonBesideAdamW, build_optimizer
+from cifarray.training.optimizer import MuonBesideAdamW, build_optimizer, layer_weights, parameter_groups
 
 LR = 0.1
 
@@ -149,6 +149,32 @@ def test_muon_leaves_the_last_layer_biases_and_norms_to_adamw() -> None:
         its.step()
     same = {name for name, p in network.named_parameters() if p.equal(adamw_network.get_parameter(name))}
     assert same == {"0.bias", "1.weight", "1.bias", "5.bias", "7.weight", "7.bias"}
+
+
+@pytest.mark.parametrize(
+    ("arch", "undecayed", "by_adamw"),
+    [
+        # Layer scales of (C, 1, 1), class token and position: none of them is a layer's weight.
+        ("convnext_tiny", "layer_scale", "classifier.2.weight"),
+        ("vit_b_16", "class_token", "heads.head.weight"),
+        # Its classifier is a convolution.
+        ("squeezenet1_1", "bias", "classifier.1.weight"),
+    ],
+)
+def test_layers_are_told_by_what_they_are_and_not_by_their_weights_shape(
+    arch: str, undecayed: str, by_adamw: str
+) -> None:
+    from torchvision import models
+
+    with torch.device("meta"):
+        network = models.get_model(arch, weights=None, num_classes=10)
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    groups = parameter_groups(network.parameters(), layer_weights(network), OptimizerConfig(decay="weights"))
+    decaying, others = ([names[id(p)] for p in group["params"]] for group in groups)
+    assert any(undecayed in name for name in others)
+    assert all(name.endswith("weight") for name in decaying)
+    assert not any(undecayed in name for name in decaying)
+    assert names[id(layer_weights(network)[-1])] == by_adamw
 
 
 def test_muon_hears_of_the_schedule_and_goes_on_from_its_state() -> None:

@@ -85,6 +85,27 @@ def test_an_epoch_is_that_of_a_plain_loop(values: dict[str, Any]) -> None:
         torch.testing.assert_close(trained[name], value, rtol=1e-4, atol=1e-5, msg=name)
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "muon"])
+def test_fp16_gradients_are_clipped_at_their_true_size(optimizer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scaled up against underflow, they would all be clipped and none would be left."""
+    training = Training(tiny(precision="fp16", clip_norm=0.5, optimizer__name=optimizer, optimizer__lr=1e-3), CPU)
+    norms, clipped = [], torch.nn.utils.clip_grad_norm_
+
+    def remembered(parameters: Any, norm: float) -> Tensor:
+        held = list(parameters)
+        total = clipped(held, norm)
+        left = torch.linalg.vector_norm(torch.stack([p.grad.norm() for p in held if p.grad is not None]))
+        norms.append((total.item(), left.item()))
+        return total
+
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", remembered)
+    training.run_epoch()
+    finite = [(total, left) for total, left in norms if math.isfinite(total)]
+    assert len(finite) > 3
+    assert all(0.1 < total < 100 for total, _ in finite)  # the loss is about 2.3; scaled by 65,536 it is 100,000
+    assert all(left <= 0.501 for _, left in finite)
+
+
 @pytest.mark.parametrize("values", [{}, {"optimizer__name": "adamw", "optimizer__lr": 1e-3, "schedule__warmup": 0.3}])
 @pytest.mark.parametrize("precision", ["auto", "fp32", pytest.param("fp16", marks=pytest.mark.slow)])
 def test_resumed_run_equals_undisturbed_run(precision: str, values: dict[str, Any]) -> None:
