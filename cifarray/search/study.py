@@ -16,19 +16,17 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from torch import Tensor
-
 from cifarray import storage
-from cifarray.data import open_store, split_indices
-from cifarray.models import check_init, check_options, check_stochastic_depth
+from cifarray.data import open_store
 from cifarray.places import home
 from cifarray.report.leaderboard import write_reports
 from cifarray.search import cluster
 from cifarray.search.asha import Asha
+from cifarray.search.checks import check_study, refuse_batches_without_images
 from cifarray.search.driver import SchedulerAdapter, SearcherAdapter, StudyDriver
 from cifarray.search.journal import Journal, StudyRunningError
 from cifarray.search.orders import GroupSettings
-from cifarray.search.plan import StudyError, WorkerNeeds, default_cpus_per_worker, refuse_what_never_fits
+from cifarray.search.plan import WorkerNeeds, default_cpus_per_worker, refuse_what_never_fits
 from cifarray.search.pool import Pool, cluster_nodes
 from cifarray.search.samplers import SearcherName
 from cifarray.search.signals import interruptible, uninterruptible
@@ -40,11 +38,8 @@ from cifarray.search.trial import Trial
 from cifarray.search.trial_record import DEFAULT_METRIC, Metric
 from cifarray.search.worker_group import WorkerGroup
 from cifarray.tracking import Tracking, TrackingResult
-from cifarray.training import METRICS, check_batch
-from cifarray.training.batches import count_steps
 
 DEAD_DRIVER_SECONDS = 15.0
-NAME_RULE = "letters, digits, '-', '_' and '.'"
 
 
 @dataclass(frozen=True)
@@ -78,37 +73,7 @@ class Study:
     """Parts of a study's identity that not every study has."""
 
     def __post_init__(self) -> None:
-        if not self.name or not all(c.isalnum() or c in "-_." for c in self.name) or self.name.startswith("."):
-            raise ValueError(f"study name {self.name!r} is not valid: use {NAME_RULE}, not starting with a dot")
-        for what in ("num_trials", "workers"):
-            if getattr(self, what) < 1:
-                raise ValueError(f"{what.removeprefix('num_')} {getattr(self, what)} is too few: choose 1 or more")
-        if self.concurrent is not None and self.concurrent < 1:
-            raise ValueError(f"concurrent {self.concurrent} is too few: choose 1 or more, or auto")
-        if self.scheduler and self.space.base.data.validation == 0:
-            raise ValueError(
-                "data.validation 0 leaves nothing to compare trials by: set --scheduler none, or hold images out"
-            )
-        if self.searcher == "grid":
-            next(self.space.grid())
-        for corner in self.space.start_corners():
-            config = self.space.config(corner)
-            name, options, init = config.model.name, config.model.options, config.init
-            check_options(name, options)
-            check_init(name, options, init.weights, init.zero_gamma)
-            check_stochastic_depth(name, options, config.stochastic_depth)
-        paths = ["recipe", "batch_size", "accumulate", "data.grid", "sync_batch_norm"]
-        configs = [self.space.config(corner) for corner in self.space.corners(paths)]
-        for size, accumulate in sorted({(config.batch_size, config.accumulate) for config in configs}):
-            check_batch(size, self.workers, accumulate)
-        if self.gpus_per_worker == 0 and any(config.sync_batch_norm for config in configs):
-            raise ValueError(
-                "sync_batch_norm works on GPUs only and gpus_per_worker is 0: set sync_batch_norm to false"
-            )
-        for grid in sorted({config.data.grid for config in configs}):
-            known = [f"val_{name}" for name in METRICS[grid]]
-            if self.metric.name not in known:
-                raise ValueError(f"metric {self.metric.name!r} is not measured here: choose one of {', '.join(known)}")
+        check_study(self)
 
     @property
     def folder(self) -> Path:
@@ -185,7 +150,7 @@ def run_study(study: Study, view: View, host: type = WorkerGroup) -> StudyResult
         state.replay(journal.events)
         data = study.space.base.data
         store = open_store(data.source, "train", data.image_size)
-        _refuse_batches_without_images(study.space, store.labels)
+        refuse_batches_without_images(study.space, store.labels)
         sizes = Sizes(study.space, len(store.classes))
         sizes.check_corners()
         state.allowed = sizes.allowed
@@ -264,16 +229,6 @@ def _tune(
     except BaseException:
         pool.close(timeout=0)
         raise
-
-
-def _refuse_batches_without_images(space: SearchSpace, labels: Tensor) -> None:
-    """Raises StudyError for a recipe whose batches are larger than the data: it would be trained with none."""
-    for name, config in space.recipes.items():
-        train_rows, _ = split_indices(labels, config.data.validation, config.data.limit)
-        try:
-            count_steps(len(train_rows), config.batch_size)
-        except ValueError as error:
-            raise StudyError(f"{name}: {error}") from None
 
 
 def _group_settings(study: Study, state: StudyState) -> GroupSettings:
