@@ -255,7 +255,7 @@ def _record(result: Result, metric: Metric) -> dict[str, Any]:
 
 def metrics(found: Sequence[Result]) -> Mapping[str, float]:
     """For MLflow: every difference, half its interval, its corrected p-value, and how many can be told from zero."""
-    told = {}
+    told: dict[str, float] = {}
     for result in found:
         if result.step is not None:
             name = f"ablation_{result.row.name.replace(' ', '_').replace('-', '_')}"
