@@ -13,6 +13,7 @@ from cifarray.search.asha import Asha
 from cifarray.search.domains import cases, choice, log_uniform
 from cifarray.search.journal import Journal, StudyRunningError, read_events
 from cifarray.search.plan import StudyError
+from cifarray.search.space import SearchSpace
 from cifarray.search.study import run_study
 from cifarray.search.study_folder import StudyChangedError, is_finished, set_aside
 from cifarray.search.study_state import StudyState
@@ -160,9 +161,9 @@ def test_fields_that_came_after_a_study_began_do_not_change_it(ray_session, make
 
 def test_a_recipe_whose_batches_are_larger_than_the_data_is_refused_before_any_trial(make_study, make_recorder):
     small = override(TrainConfig(), {"data.source": "synthetic:500", "model.depth": 10, "batch_size": 64})
-    study = make_study("batches", 2, {"recipe": choice("small", "large")}, searcher="grid")
     recipes = {"small": small, "large": override(small, {"batch_size": 512})}
-    study = replace(study, space=replace(study.space, recipes=recipes))
+    space = SearchSpace("batches", small, {"recipe": choice("small", "large")}, recipes)
+    study = replace(make_study("batches", 2), space=space, searcher="grid")
     with pytest.raises(StudyError, match="large: batch_size 512 is more than the 450 training images"):
         run_study(study, make_recorder())
     assert not (study.folder / "study.json").exists()
