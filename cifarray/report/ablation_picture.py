@@ -11,7 +11,7 @@ from cifarray.recipes.tricks import BASELINE
 from cifarray.report.ablation import BETTER, UNCLEAR, UNTESTED, WORSE, Result, axis_limit, is_cumulative
 from cifarray.search.trial_record import Metric
 
-STYLES = {BETTER: ("tab:green", "^"), WORSE: ("tab:red", "v"), UNCLEAR: ("0.45", "o"), UNTESTED: ("0.45", "$○$")}
+STYLES = {BETTER: ("tab:green", "^"), WORSE: ("tab:red", "v"), UNCLEAR: ("0.45", "o"), UNTESTED: ("0.45", "s")}
 """Colour and marker of each verdict."""
 
 

@@ -253,5 +253,13 @@ def test_the_picture_is_drawn(tmp_path, one_at_a_time):
     assert (tmp_path / "ablation.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_picture_of_one_seed_is_drawn_too(tmp_path):
+    rows_ = rows(BASE, MISSING)
+    configs = {row.name: row.config for row in rows_ if row.config is not None}
+    found = results(rows_, state_of({name: [0.5] for name in configs}, configs), Metric())
+    draw(tmp_path / "ablation.png", "ablate-x", found, Metric())
+    assert (tmp_path / "ablation.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_a_pinned_base_is_every_rows():
     assert {row.config.epochs for row in rows(override(BASE, {"epochs": 3}), MISSING) if row.config} == {3}
