@@ -165,12 +165,16 @@ class Pool:
     def _open(self) -> None:
         name = f"{self.study}/group-{self.started}"
         self.started += 1
+        context = ray.get_runtime_context()
         host = (
             ray.remote(num_cpus=0)(self._host)
             .options(
                 name=name,
                 namespace=NAMESPACE,
-                scheduling_strategy=NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False),
+                scheduling_strategy=NodeAffinitySchedulingStrategy(context.get_node_id(), soft=False),
+                # What it starts inherits it. Train's cleaner, which frees the workers' places when a host is killed,
+                # would otherwise ask whichever head was found on the machine last, and might never free them.
+                runtime_env={"env_vars": {"RAY_ADDRESS": context.gcs_address}},
             )
             .remote(self.settings)
         )
