@@ -2,7 +2,10 @@
 # make test       the test suite;  make test-slow: the tests that train, kill and restart;  make check: ruff and mypy
 # make ui         MLflow's pages for the results in STORAGE
 # make cluster    a local Ray head that jobs can be submitted to;  make stop-cluster ends it
+# make cluster-check [FILE=cluster.yaml] [PRICES='m7i.xlarge=0.2 …']   what `ray up` would launch, and what it costs
+# make constraints                                                     the versions of this .venv, for all nodes
 .PHONY: demo install test test-slow check ui cluster stop-cluster
+.PHONY: cluster-check constraints install-head start-mlflow stop-mlflow
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,9 +13,13 @@ PYTHON ?= python3
 STORAGE ?= $(or $(CIFARRAY_STORAGE),$(HOME)/cifarray-results)
 MLFLOW_TRACKING_URI ?= sqlite:///$(STORAGE)/mlflow.db
 PORT ?= 5000
+FILE ?= cluster.yaml
+CLOUD ?= aws
+SUPERVISOR := cifarray/cluster_file/mlflow.conf
 
 install: $(VENV)/.installed
-$(VENV)/.installed: pyproject.toml
+# pip itself reads PIP_CONSTRAINT: cluster nodes set it.
+$(VENV)/.installed: pyproject.toml $(PIP_CONSTRAINT)
 	$(PYTHON) -m venv $(VENV)
 	@echo "installing (torch, Ray and MLflow: some minutes the first time)"
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
@@ -24,6 +31,16 @@ $(VENV)/.installed-test: $(VENV)/.installed
 
 $(VENV)/.installed-check: $(VENV)/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[check]'
+	@touch $@
+
+# What a cluster's head has beside the others: MLflow's keeper, and what Ray asks the CLOUD for nodes with.
+install-head: $(VENV)/.installed-head
+$(VENV)/.installed-head: $(VENV)/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[head,$(CLOUD)]'
+	@touch $@
+
+$(VENV)/.installed-cluster: $(VENV)/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[cluster]'
 	@touch $@
 
 demo: install
@@ -55,3 +72,22 @@ cluster: install
 
 stop-cluster:
 	@RAY_AUTH_MODE=token $(BIN)/ray stop
+
+cluster-check: $(VENV)/.installed-cluster
+	@$(BIN)/python -m cifarray.cluster_file check $(FILE) $(PRICES)
+
+# The versions that are installed here, of what a cluster's nodes need; what is not installed here, as pip would choose.
+constraints: install
+	$(BIN)/pip freeze --exclude-editable > $(VENV)/tested.txt
+	$(BIN)/pip install --quiet --dry-run --ignore-installed --constraint $(VENV)/tested.txt --report $(VENV)/report.json \
+		--editable '.[head,aws,gcp]'
+	$(BIN)/python -m cifarray.cluster_file pins $(VENV)/report.json > $(VENV)/pins.txt && mv $(VENV)/pins.txt constraints.txt
+
+# Ended first if it runs: so it has the variables of now.
+start-mlflow: stop-mlflow
+	@$(BIN)/supervisord --configuration $(SUPERVISOR)
+
+stop-mlflow:
+	@! $(BIN)/supervisorctl --configuration $(SUPERVISOR) pid > /dev/null 2>&1 \
+		|| $(BIN)/supervisorctl --configuration $(SUPERVISOR) shutdown
+	@while $(BIN)/supervisorctl --configuration $(SUPERVISOR) pid > /dev/null 2>&1; do sleep 0.2; done
