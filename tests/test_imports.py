@@ -18,6 +18,7 @@ ALLOWED = {
     "tracking": {"config"},
     "report": {"config", "search", "recipes", "models", "training"},
     "search": {"config", "storage", "models", "data", "training", "tracking", "report"},
+    "cluster_file": {"storage"},
     "cli": {"config", "storage", "models", "data", "training", "recipes", "report", "search", "tracking"},
     "__init__": {"training", "tracking"},
 }
@@ -25,8 +26,11 @@ ALLOWED = {
 LIBRARIES = {
     "pyarrow": {"data", "storage"},
     "mlflow": {"tracking", "report"},
-    "ray": {"search"},
+    "ray": {"search", "cluster_file"},
     "optuna": {"search"},
+    "yaml": {"cluster_file"},
+    "boto3": {"cluster_file"},
+    "moto": {"cluster_file"},
 }
 
 

@@ -15,9 +15,11 @@ def build(cluster_yaml: Path, readme: Path, name: str) -> dict[str, Any]:
 
     Raises ValueError if README has no such block.
     """
-    blocks = {title: text for title, text in re.findall(r"^```yaml (\S+)\n(.*?)^```$", readme.read_text(), re.M | re.S)}
+    blocks = dict(re.findall(r"^```yaml (\S+)\n(.*?)^```$", readme.read_text(), re.M | re.S))
     if name not in blocks:
         known = ", ".join(sorted(blocks)) or "none"
-        raise ValueError(f"variant {name!r} is not in {readme}: its blocks open with ```yaml NAME; choose one of {known}")
+        raise ValueError(
+            f"variant {name!r} is not in {readme}: its blocks open with ```yaml NAME; choose one of {known}"
+        )
     variant = yaml.safe_load(cluster_yaml.read_text()) | yaml.safe_load(blocks[name])
     return {key: value for key, value in variant.items() if value is not None}

@@ -1,0 +1,123 @@
+"""The cluster file's commands; `make cluster-check` and MLflow's keeper on the head call them.
+
+python -m cifarray.cluster_file check cluster.yaml [head=0.20 gpu_spot=0.40 …]
+python -m cifarray.cluster_file restore | copy        # MLflow's database, from and to $CIFARRAY_STORAGE
+python -m cifarray.cluster_file pins REPORT           # pip's installation report as constraints
+"""
+
+import argparse
+import json
+import logging
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Column, Table
+
+from cifarray.cluster_file import checks, cost, database_copy
+from cifarray.cluster_file.launch import Launched, launch
+from cifarray.places import results
+
+DATABASE = Path("~/mlflow.db")
+
+
+def check(path: Path, prices: list[str]) -> None:
+    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    priced = cost.parse_prices(prices)
+    config = checks.read(path)
+    prepared = checks.check(config, str(path))
+    console.print(f"{path}: Ray takes it; its files are here")
+    if config["provider"]["type"] == "aws":
+        show(launch(path, prepared), prepared, console)
+    for word in checks.placeholders(path.read_text()):
+        console.print(f"{path}: {word} stands for a name of yours")
+    if priced:
+        hourly = cost.hourly(prepared, priced)
+        console.print(
+            f"per hour: {hourly.head:.2f} the head alone, {hourly.least:.2f} with all workers that always run, "
+            f"{hourly.most:.2f} with all that may run"
+        )
+
+
+def show(launched: Launched, prepared: dict[str, Any], console: Console) -> None:
+    """Two tables: the nodes and what is let in to them."""
+    types = prepared["available_node_types"]
+    nodes = Table(
+        "node type",
+        "instance",
+        "market",
+        "how many",
+        "volumes",
+        "profile",
+        Column("image", overflow="fold"),
+        title="ray up launches",
+    )
+    for node in launched.nodes:
+        is_head = node.node_type == prepared["head_node_type"]
+        limits = types[node.node_type]
+        volumes = (
+            f"{volume.size} GiB {volume.kind}{', outlives the node' if volume.outlives_node else ''}"
+            for volume in node.volumes
+        )
+        nodes.add_row(
+            node.node_type,
+            node.instance_type,
+            node.market,
+            "1" if is_head else f"{limits['min_workers']} to {min(limits['max_workers'], prepared['max_workers'])}",
+            "; ".join(volumes),
+            node.profile or "none",
+            node.image,
+        )
+    console.print(nodes)
+    rules = Table("group", "protocol", "ports", "from", title="and lets in")
+    for rule in launched.rules:
+        rules.add_row(rule.group, "all" if rule.protocol == "-1" else rule.protocol, rule.ports, rule.source)
+    console.print(rules)
+
+
+def copy() -> None:
+    """Until SIGTERM, by which supervisord ends it."""
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    database_copy.keep_copying(DATABASE.expanduser(), database_copy.address(results()), stop)
+
+
+def pins(report: Path) -> list[str]:
+    """`name==version` of all that pip would install from an index, sorted."""
+    installs = json.loads(report.read_text())["install"]
+    found = [each["metadata"] for each in installs if "dir_info" not in each["download_info"]]
+    return sorted(f"{each['name'].lower()}=={each['version']}" for each in found)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m cifarray.cluster_file", description=__doc__.partition("\n")[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    checking = commands.add_parser("check", help="is it right, what would be launched, what does that cost")
+    checking.add_argument("file", type=Path)
+    checking.add_argument("prices", nargs="*", metavar="NAME=PRICE", help="per hour, of a node type or instance type")
+    commands.add_parser("restore", help="begin with the copy of MLflow's database if there is none here")
+    commands.add_parser("copy", help="copy MLflow's database whenever it has changed")
+    commands.add_parser("pins", help="constraints of an installation report").add_argument("report", type=Path)
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    try:
+        match arguments.command:
+            case "check":
+                check(arguments.file, arguments.prices)
+            case "restore":
+                database_copy.restore(DATABASE.expanduser(), database_copy.address(results()))
+            case "copy":
+                copy()
+            case "pins":
+                print("\n".join(pins(arguments.report)))
+    except (checks.ClusterFileError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
