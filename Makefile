@@ -83,11 +83,11 @@ constraints: install
 		--editable '.[head,aws,gcp]'
 	$(BIN)/python -m cifarray.cluster_file pins $(VENV)/report.json > $(VENV)/pins.txt && mv $(VENV)/pins.txt constraints.txt
 
-# Ended first if it runs: so it has the variables of now.
+# Ended first if it runs, so that it has the variables of now.
 start-mlflow: stop-mlflow
 	@$(BIN)/supervisord --configuration $(SUPERVISOR)
 
+# The last thing that supervisord does is to remove its pid.
 stop-mlflow:
-	@! $(BIN)/supervisorctl --configuration $(SUPERVISOR) pid > /dev/null 2>&1 \
-		|| $(BIN)/supervisorctl --configuration $(SUPERVISOR) shutdown
-	@while $(BIN)/supervisorctl --configuration $(SUPERVISOR) pid > /dev/null 2>&1; do sleep 0.2; done
+	@if $(BIN)/supervisorctl --configuration $(SUPERVISOR) shutdown > /dev/null 2>&1; then \
+		while [ -e ~/mlflow-supervisor.pid ]; do sleep 0.1; done; fi
