@@ -1,18 +1,34 @@
 """The one place that knows how to read, write and delete at an address: a local path, `s3://…` or `gs://…`.
 
-Here: atomic writes (temporary name, then rename; an object store's put is atomic by itself), reads, deletion.
+Here: atomic writes (temporary name, then rename; an object store's put is atomic by itself), reads, deletion, and
+whether a bucket can be used at all. How a bucket is reached (credentials, region, another endpoint than Amazon's) is
+said by the environment (`VARIABLES`) and not by the address. Buckets are never made.
 Not here: what is stored (checkpoints, journal segments, data stores).
 """
 
 import contextlib
 import os
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow
 from pyarrow import fs
 
 REMOTE_SCHEMES = ("s3://", "gs://", "gcs://")
+VARIABLES = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+)
+"""What the environment says of object stores, where a node's own role does not. Some of it is secret."""
+_PATIENCE_SECONDS = 15
+"""How long Google's client asks again; by itself it would for a quarter of an hour. Amazon's gives up after 6 s."""
+_REASON_LENGTH = 200
 
 
 class StorageError(OSError):
@@ -23,12 +39,22 @@ def is_remote(address: str) -> bool:
     return address.startswith(REMOTE_SCHEMES)
 
 
-def absolute(address: str) -> str:
-    """Local paths made absolute (workers change directory); remote addresses unchanged.
+def environment() -> dict[str, str]:
+    """Those of `VARIABLES` that are set here."""
+    return {name: os.environ[name] for name in VARIABLES if name in os.environ}
 
-    Raises ValueError for a scheme that is not known.
+
+def absolute(address: str) -> str:
+    """Local paths made absolute (workers change directory); remote addresses without a slash at the end.
+
+    Raises ValueError for a scheme that is not known and for options in the address.
     """
     if is_remote(address):
+        if "?" in address:
+            raise ValueError(
+                f"storage {address!r} has options after the question mark: leave them out and set the environment "
+                "instead (AWS_ENDPOINT_URL, AWS_REGION)"
+            )
         return address.rstrip("/")
     if "://" in address:
         raise ValueError(f"storage {address!r} has an unknown scheme: give a folder, or an s3:// or gs:// address")
@@ -39,70 +65,121 @@ def join(base: str, *parts: str) -> str:
     return "/".join([base.rstrip("/"), *parts])
 
 
-def _resolve(address: str) -> tuple[fs.FileSystem, str]:
-    if not is_remote(address):
-        return fs.LocalFileSystem(), str(Path(address).absolute())
-    try:
-        filesystem, path = fs.FileSystem.from_uri(address)
-    except (pyarrow.ArrowException, OSError) as error:
-        raise StorageError(f"{address} cannot be opened ({error}): check the address and its credentials") from error
-    return filesystem, path
+def refuse_unusable(address: str) -> None:
+    """Raises StorageError for a remote address whose bucket does not exist or cannot be reached."""
+    with _in_a_sentence(address, "reached"):
+        filesystem, path = _resolve(address)
+        bucket = path.split("/")[0]
+        found = bool(bucket) and filesystem.get_file_info(bucket).type != fs.FileType.NotFound
+    if not found:
+        raise StorageError(f"the bucket {bucket!r} of {address} does not exist: create it, or give another address")
 
 
 def write_bytes(address: str, data: bytes | memoryview) -> None:
     """Write all of `data` or nothing. Missing folders are made. Raises StorageError (full disk, no permission)."""
-    filesystem, path = _resolve(address)
-    partial = path if is_remote(address) else f"{path}.{uuid.uuid4().hex[:8]}.partial"
-    try:
-        filesystem.create_dir(os.path.dirname(path), recursive=True)
-        with filesystem.open_output_stream(partial) as stream:
-            stream.write(data)
-        if partial != path:
-            os.replace(partial, path)
-    except (pyarrow.ArrowException, OSError) as error:
-        if partial != path:
-            with contextlib.suppress(OSError):
-                os.unlink(partial)
-        raise StorageError(f"{address} cannot be written ({error}): free space or choose another --storage") from error
+    remote = is_remote(address)
+    with _in_a_sentence(address, "written"):
+        filesystem, path = _resolve(address)
+        partial = path if remote else f"{path}.{uuid.uuid4().hex[:8]}.partial"
+        try:
+            if not remote:
+                filesystem.create_dir(os.path.dirname(path), recursive=True)
+            with filesystem.open_output_stream(partial) as stream:
+                stream.write(data)
+            if not remote:
+                os.replace(partial, path)
+        except BaseException:
+            if not remote:
+                with contextlib.suppress(OSError):
+                    os.unlink(partial)
+            raise
 
 
 def read_bytes(address: str) -> bytes:
     """Raises StorageError if there is no such file."""
-    filesystem, path = _resolve(address)
-    try:
+    with _in_a_sentence(address, "read"):
+        filesystem, path = _resolve(address)
         with filesystem.open_input_stream(path) as stream:
             return bytes(stream.read())
-    except (pyarrow.ArrowException, OSError) as error:
-        raise StorageError(f"{address} cannot be read ({error}): check the address") from error
 
 
 def exists(address: str) -> bool:
-    filesystem, path = _resolve(address)
-    return bool(filesystem.get_file_info(path).type != fs.FileType.NotFound)
+    """Raises StorageError if that cannot be found out."""
+    with _in_a_sentence(address, "looked at"):
+        filesystem, path = _resolve(address)
+        return bool(filesystem.get_file_info(path).type != fs.FileType.NotFound)
 
 
 def names(address: str) -> list[str]:
-    """Names directly below a folder or prefix, sorted; empty if there is none."""
-    filesystem, path = _resolve(address)
-    infos = filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True))
+    """Names directly below a folder or prefix, sorted; empty if there is none. Raises StorageError."""
+    with _in_a_sentence(address, "listed"):
+        filesystem, path = _resolve(address)
+        infos = filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True))
     return sorted(info.base_name for info in infos)
 
 
 def delete(address: str) -> None:
-    """Delete one file; one that is already gone is no error."""
-    filesystem, path = _resolve(address)
-    with contextlib.suppress(FileNotFoundError):
+    """Delete one file; one that is already gone is no error. Raises StorageError."""
+    with _in_a_sentence(address, "deleted"), contextlib.suppress(FileNotFoundError):
+        filesystem, path = _resolve(address)
         filesystem.delete_file(path)
 
 
 def delete_folder(address: str) -> None:
-    """Delete a folder or prefix and all below it; one that is already gone is no error."""
-    filesystem, path = _resolve(address)
-    with contextlib.suppress(OSError):
+    """Delete a folder or prefix and all below it; one that is already gone or stays is no error."""
+    with contextlib.suppress(OSError, pyarrow.ArrowException):
+        filesystem, path = _resolve(address)
         filesystem.delete_dir(path)
 
 
-def move(source: str, target: str) -> None:
-    """Rename a folder or file (object stores copy and delete)."""
-    filesystem, path = _resolve(source)
-    filesystem.move(path, _resolve(target)[1])
+def move_folder(source: str, target: str) -> None:
+    """Rename a folder; in an object store each object is copied there and the old ones deleted. Raises StorageError."""
+    with _in_a_sentence(source, "moved"):
+        filesystem, path = _resolve(source)
+        goal = _resolve(target)[1]
+        if not is_remote(source):
+            filesystem.move(path, goal)
+            return
+        for info in filesystem.get_file_info(fs.FileSelector(path, recursive=True, allow_not_found=True)):
+            if info.is_file:
+                filesystem.copy_file(info.path, goal + info.path.removeprefix(path))
+        with contextlib.suppress(FileNotFoundError):
+            filesystem.delete_dir(path)
+
+
+def _resolve(address: str) -> tuple[fs.FileSystem, str]:
+    if not is_remote(address):
+        return fs.LocalFileSystem(), str(Path(address).absolute())
+    options = "" if address.startswith("s3://") else f"?retry_limit_seconds={_PATIENCE_SECONDS}"
+    filesystem, path = fs.FileSystem.from_uri(address + options)
+    return filesystem, path
+
+
+@contextlib.contextmanager
+def _in_a_sentence(address: str, done: str) -> Iterator[None]:
+    """Whatever goes wrong in here is a StorageError: `address` cannot be `done`, why, and what helps."""
+    try:
+        yield
+    except StorageError:
+        raise
+    except (pyarrow.ArrowException, OSError) as error:
+        # Those of object stores go on about requests and hosts over several lines.
+        reason = " ".join(str(error).split())
+        reason = reason if len(reason) <= _REASON_LENGTH else f"{reason[:_REASON_LENGTH]}…"
+        raise StorageError(f"{address} cannot be {done} ({reason}): {_remedy(address, reason, done)}") from error
+
+
+def _remedy(address: str, reason: str, done: str) -> str:
+    if not is_remote(address):
+        return "free space or choose another --storage" if done == "written" else "check the address"
+    amazon = address.startswith("s3://")
+    if any(word in reason for word in ("ACCESS_DENIED", "INVALID_ACCESS_KEY", "SIGNATURE", "UNAUTHENTICATED")) or (
+        any(word in reason for word in ("OAuth2", "PERMISSION_DENIED", "credentials"))
+    ):
+        variables = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY" if amazon else "GOOGLE_APPLICATION_CREDENTIALS"
+        return f"set {variables} to an account that may use the bucket, or give the nodes a role that may"
+    if any(word in reason for word in ("NETWORK_CONNECTION", "UNAVAILABLE", "resolve host", "DEADLINE_EXCEEDED")):
+        return f"check the network{' and AWS_ENDPOINT_URL' if amazon else ''}"
+    if "NO_SUCH_BUCKET" in reason or "Bucket" in reason:
+        return "create the bucket, or give another address"
+    return "check the address and its credentials"

@@ -38,3 +38,12 @@ def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("CIFARRAY_STORAGE", str(tmp_path))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     return tmp_path
+
+
+@pytest.fixture
+def object_store() -> Iterator[str]:
+    """An S3 server without buckets, and an environment that leads to it; the fixture is its URL."""
+    from bucket_server import serving
+
+    with serving() as url:
+        yield url

@@ -92,5 +92,5 @@ def set_aside(study: "Study") -> str | None:
     name = f"{study.name}.{time.strftime('%Y%m%d-%H%M%S')}"
     study.folder.rename(study.folder.with_name(name))
     if study.is_remote:
-        storage.move(study.address, storage.join(study.storage, name))
+        storage.move_folder(study.address, storage.join(study.storage, name))
     return storage.join(study.storage, name)

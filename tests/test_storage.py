@@ -1,0 +1,132 @@
+"""Addresses: what is said of those that cannot be used, and that an object store is used like a folder."""
+
+import socket
+import time
+
+import boto3
+import pytest
+from moto.core import set_initial_no_auth_action_count
+
+from cifarray import storage
+from cifarray.storage import StorageError
+
+
+@pytest.fixture
+def bucket(object_store, request):
+    """The address of an empty bucket."""
+    name = f"bucket-{abs(hash(request.node.name))}"
+    boto3.client("s3").create_bucket(Bucket=name)
+    return f"s3://{name}"
+
+
+def objects(address):
+    bucket, _, prefix = address.removeprefix("s3://").partition("/")
+    listed = boto3.client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix)
+    return [entry["Key"] for entry in listed.get("Contents", [])]
+
+
+@pytest.fixture
+def place(request, tmp_path):
+    return request.getfixturevalue("bucket") if request.param == "bucket" else str(tmp_path)
+
+
+@pytest.mark.parametrize("place", ["folder", "bucket"], indirect=True)
+def test_a_bucket_is_used_like_a_folder(place):
+    address = storage.join(place, "wrn", "trial-0001", "epoch-0001.pt")
+    assert not storage.exists(address)
+    assert storage.names(storage.join(place, "wrn")) == []
+    storage.write_bytes(address, b"one")
+    storage.write_bytes(address, b"two")
+    assert storage.read_bytes(address) == b"two"
+    assert storage.names(storage.join(place, "wrn", "trial-0001")) == ["epoch-0001.pt"]
+    storage.move_folder(storage.join(place, "wrn"), storage.join(place, "aside"))
+    assert not storage.exists(address)
+    moved = storage.join(place, "aside", "trial-0001", "epoch-0001.pt")
+    assert storage.read_bytes(moved) == b"two"
+    storage.delete(moved)
+    storage.delete(moved)
+    assert not storage.exists(moved)
+    storage.delete_folder(storage.join(place, "aside"))
+    storage.delete_folder(storage.join(place, "aside"))
+    assert storage.names(place) == []
+
+
+def test_nothing_but_what_was_written_is_in_the_bucket(bucket):
+    storage.write_bytes(f"{bucket}/a/b/c", b"x")
+    assert objects(bucket) == ["a/b/c"]
+
+
+def one_sentence(error):
+    message = str(error.value)
+    assert "\n" not in message
+    assert len(message) < 450
+    return message
+
+
+def test_a_bucket_that_does_not_exist_is_told_and_not_made(object_store):
+    with pytest.raises(StorageError) as error:
+        storage.refuse_unusable("s3://nobody-made-this/results")
+    assert one_sentence(error) == (
+        "the bucket 'nobody-made-this' of s3://nobody-made-this/results does not exist: "
+        "create it, or give another address"
+    )
+    with pytest.raises(StorageError, match="cannot be written .*: create the bucket, or give another address"):
+        storage.write_bytes("s3://nobody-made-this/results/x", b"x")
+    assert boto3.client("s3").list_buckets()["Buckets"] == []
+
+
+@set_initial_no_auth_action_count(0)
+def test_without_a_key_that_the_store_knows_a_bucket_is_of_no_use(bucket):
+    for use in (storage.refuse_unusable, storage.names, lambda place: storage.write_bytes(f"{place}/x", b"x")):
+        with pytest.raises(
+            StorageError, match="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to an account"
+        ) as error:
+            use(bucket)
+        one_sentence(error)
+
+
+@pytest.fixture
+def closed_port():
+    """A port of this machine where nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
+
+
+@pytest.mark.slow
+def test_a_store_that_does_not_answer_is_told_within_seconds(closed_port, object_store, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{closed_port}")
+    begin = time.monotonic()
+    with pytest.raises(StorageError, match="cannot be reached .*: check the network and AWS_ENDPOINT_URL") as error:
+        storage.refuse_unusable("s3://bucket/results")
+    assert time.monotonic() - begin < 20
+    one_sentence(error)
+
+
+@pytest.mark.slow
+def test_googles_store_without_an_account_is_told_within_half_a_minute(monkeypatch):
+    monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
+    begin = time.monotonic()
+    with pytest.raises(StorageError, match="gs://bucket/results cannot be reached") as error:
+        storage.refuse_unusable("gs://bucket/results")
+    assert time.monotonic() - begin < 45
+    one_sentence(error)
+
+
+@pytest.mark.parametrize(
+    ("address", "sentence"),
+    [
+        ("ftp://host/x", "storage 'ftp://host/x' has an unknown scheme: give a folder, or an s3:// or gs:// address"),
+        ("s3://b/x?scheme=http", r"has options after the question mark: .*\(AWS_ENDPOINT_URL, AWS_REGION\)"),
+    ],
+)
+def test_an_address_of_another_form_is_refused(address, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        storage.absolute(address)
+
+
+def test_a_full_folder_is_told_and_nothing_half_written_stays(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(StorageError, match=r"cannot be written \(.*\): free space or choose another --storage"):
+        storage.write_bytes(str(tmp_path / "file" / "x"), b"x")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
