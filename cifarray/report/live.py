@@ -59,9 +59,11 @@ class Progress:
         elif kind == "group":
             if event["event"] == "started":
                 self.groups_starting[event["group"]] = time.monotonic()
-            else:
+            elif event["event"] == "ready":
                 self.groups_starting.pop(event["group"], None)
-                self.groups_ready += 1 if event["event"] == "ready" else -1
+                self.groups_ready += 1
+            elif self.groups_starting.pop(event["group"], None) is None:
+                self.groups_ready -= 1
 
     def stop(self) -> None: ...
 

@@ -9,10 +9,15 @@ import logging
 import os
 import socket
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
+
+from cifarray.search.plan import Cluster, Node
 
 log = logging.getLogger(__name__)
 
+HEAD_RESOURCE = "node:__internal_head__"
+CLUSTER_FILE = "--autoscaling-config="
 NAMESPACE = "cifarray"
 FORWARDED = ("CIFARRAY_HOME",)
 """Environment variables of the driver that workers on other nodes must have too."""
@@ -76,18 +81,113 @@ def _quiet() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
-def can_grow() -> bool:
-    """Whether an autoscaler can add nodes.
+def look() -> Cluster:
+    """The living nodes, and what an autoscaler may make of them."""
+    import ray
 
-    Every Ray head writes an autoscaler's status; one that only watches names each node's type after the node's id.
+    living = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    heads = [resources for resources in living if HEAD_RESOURCE in resources]
+    nodes, fixed = tuple(map(_node, living)), tuple(map(_node, heads))
+    monitor = _monitor(ray.get_runtime_context().gcs_address)
+    if monitor is None:
+        return Cluster(nodes, _names_node_types(), fixed)
+    file = next((part.removeprefix(CLUSTER_FILE) for part in monitor if part.startswith(CLUSTER_FILE)), None)
+    if file is None:
+        return Cluster(nodes)
+    max_workers, addable = _read_cluster_file(file)
+    return Cluster(nodes, len(living) - len(heads) < max_workers, fixed, addable, max_workers)
+
+
+def living_nodes() -> frozenset[str]:
+    """Ids of the nodes that live, as far as Ray knows."""
+    import ray
+
+    return frozenset(node["NodeID"] for node in ray.nodes() if node["Alive"])
+
+
+def remove_orphaned_placement_groups() -> None:
+    """Take back what actors of this driver asked for that have died since.
+
+    Ray keeps the placement group of a dead actor until its whole job ends, and Train's cleaner knows only those that
+    have been placed: one that still waits would stay as demand, and the autoscaler would add nodes for nobody.
+    """
+    import ray
+    from ray._private.state import state
+    from ray.core.generated.gcs_pb2 import PlacementGroupTableData
+    from ray.util.placement_group import PlacementGroup, remove_placement_group
+
+    job = bytes.fromhex(ray.get_runtime_context().get_job_id())
+    for serialized in state._connect_and_get_accessor().get_placement_group_table():
+        known = PlacementGroupTableData.FromString(serialized)
+        if known.creator_job_id == job and known.creator_actor_dead and known.state != PlacementGroupTableData.REMOVED:
+            remove_placement_group(PlacementGroup(ray.PlacementGroupID(known.placement_group_id)))
+
+
+def failed_launches() -> str:
+    """Why nodes could not be started of late, in the cloud's words; empty if none failed or nobody tells."""
+    import ray
+    from ray.autoscaler.v2.sdk import get_cluster_status
+
+    try:
+        status = get_cluster_status(ray.get_runtime_context().gcs_address)
+    except Exception as error:  # What it raises is not documented, and nothing depends on the answer.
+        log.debug("no cluster status: %s", error)
+        return ""
+    launches = [f"{launch.ray_node_type_name}: {launch.details}" for launch in status.failed_launches]
+    return "; ".join(dict.fromkeys(launches))
+
+
+def _node(resources: dict[str, float]) -> Node:
+    return Node(resources.get("CPU", 0.0), resources.get("GPU", 0.0))
+
+
+@cache
+def _monitor(gcs_address: str) -> list[str] | None:
+    """The command line of this cluster's monitor process, which every head has; None if it is not on this machine.
+
+    It alone names the cluster file: what autoscalers report to Ray does not tell the maximum (seen on Ray 2.60).
+    """
+    import psutil  # type: ignore[import-untyped]  # Ray brings it along
+
+    for process in psutil.process_iter(["cmdline"]):
+        parts: list[str] = process.info["cmdline"] or []
+        if f"--gcs-address={gcs_address}" in parts and any(part.endswith("/monitor.py") for part in parts):
+            return parts
+    return None
+
+
+def _read_cluster_file(file: str) -> tuple[int, tuple[Node, ...] | None]:
+    """The maximum of workers, and all that may be added; None if a type's resources are only known when it runs."""
+    from ray.autoscaler.v2.instance_manager.config import FileConfigReader
+
+    config = FileConfigReader(os.path.expanduser(file)).get_cached_autoscaling_config()
+    head = config.get_head_node_type()
+    types = [
+        (kind.max_worker_nodes, kind.resources)
+        for name, kind in config.get_node_type_configs().items()
+        if name != head and kind.max_worker_nodes > 0
+    ]
+    max_workers = config.get_max_num_worker_nodes() or 0
+    if not all(resources for _, resources in types):
+        return max_workers, None
+    return max_workers, tuple(_node(resources) for most, resources in types for _ in range(min(most, max_workers)))
+
+
+def _names_node_types() -> bool:
+    """Whether an autoscaler can add nodes, as far as its status tells.
+
+    Without one, Ray names each node's type after the node's id.
     """
     import ray
     from ray._private.ray_constants import DEBUG_AUTOSCALING_STATUS
+    from ray.autoscaler.v2.sdk import get_cluster_status
 
     status = json.loads(ray.experimental.internal_kv._internal_kv_get(DEBUG_AUTOSCALING_STATUS) or b"{}")
     report = status.get("autoscaler_report") or {}
-    ids = {node["NodeID"] for node in ray.nodes()}
     types = {*(report.get("active_nodes") or {}), *(report.get("idle_nodes") or {})}
+    status = get_cluster_status(ray.get_runtime_context().gcs_address)
+    types.update(node.ray_node_type_name for node in (*status.active_nodes, *status.idle_nodes))
+    ids = {node["NodeID"] for node in ray.nodes()}
     return any(name.removeprefix("node_") not in ids for name in types)
 
 

@@ -7,7 +7,8 @@ Not here: the decisions (`study_state`), setting all of it up (`study`).
 import logging
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 from ray.tune.schedulers import TrialScheduler
@@ -133,12 +134,14 @@ class StudyDriver:
             if answer.replace:
                 broken = answer.message
         self.pool.give_back(group, lease, broken)
+        self.pool.release(self.state.remaining())
 
     def raise_error(self) -> None:
         if self.error is not None:
             raise self.error
 
     def close(self) -> None:
+        self.journal.keep()
         self._deleter.shutdown(wait=True)
 
     def _drop_checkpoints(self) -> None:
@@ -146,7 +149,12 @@ class StudyDriver:
         if dropped:
             self.record(dropped)
             for event in dropped:
-                self._deleter.submit(_delete, event["checkpoint"])
+                # A journal that another head goes on from must not name a checkpoint that is gone.
+                self.journal.when_kept(partial(self._delete_soon, event["checkpoint"]))
+
+    def _delete_soon(self, address: str) -> None:
+        with suppress(RuntimeError):  # closed: what is left over is only superfluous
+            self._deleter.submit(_delete, address)
 
 
 def _delete(address: str) -> None:

@@ -37,38 +37,84 @@ class WorkerNeeds:
         return min(counts)
 
 
+@dataclass(frozen=True)
+class Cluster:
+    """The living nodes, and what an autoscaler may make of them."""
+
+    nodes: tuple[Node, ...]
+    can_grow: bool = False
+    """Whether an autoscaler can add nodes, and has not added all it may."""
+    fixed: tuple[Node, ...] = ()
+    """Of `nodes` those that no autoscaler adds or takes away: the head."""
+    addable: tuple[Node, ...] | None = None
+    """All workers that the cluster file allows, each type up to its own maximum; None where that is not known."""
+    max_workers: int = 0
+    """At most so many of `addable` live at once."""
+
+    def at_most(self, needs: "WorkerNeeds") -> tuple[Node, ...] | None:
+        """The nodes when those that hold most such workers have been added; None where that is not known."""
+        if not self.can_grow:
+            return self.nodes
+        if self.addable is None:
+            return None
+        best = sorted(self.addable, key=lambda node: (needs.fit_on(node), node.gpus, node.cpus), reverse=True)
+        return (*self.fixed, *best[: self.max_workers])
+
+
 def groups_that_fit(nodes: Sequence[Node], needs: WorkerNeeds, workers: int) -> int:
     """Worker groups that the nodes hold at once: counted per node, since a worker cannot be split over two."""
     return sum(needs.fit_on(node) for node in nodes) // workers
 
 
-def refuse_what_never_fits(nodes: Sequence[Node], needs: WorkerNeeds, workers: int, can_grow: bool) -> None:
+def groups_to_open(cluster: Cluster, needs: WorkerNeeds, workers: int) -> int:
+    """Worker groups to have at once: as many as fit now, and one that waits if the cluster can grow by what it needs.
+
+    The one that waits is the demand that an autoscaler hears; when it has its nodes, the next one waits. Where nodes
+    have died and none fits, one waits for them.
+    """
+    fitting = groups_that_fit(cluster.nodes, needs, workers)
+    if cluster.can_grow:
+        largest = cluster.at_most(needs)
+        most = fitting + 1 if largest is None else groups_that_fit(largest, needs, workers)
+        fitting = max(fitting, min(fitting + 1, most))
+    return max(1, fitting)
+
+
+def refuse_what_never_fits(cluster: Cluster, needs: WorkerNeeds, workers: int) -> None:
     """Raises StudyError if one worker fits on no node, or one group not on all of them together.
 
-    A cluster that can grow may yet get such nodes; there only a GPU fraction that NCCL cannot use is refused.
+    Of a cluster that can grow all nodes count that its cluster file allows; where that is not known, only a GPU
+    fraction that NCCL cannot use is refused.
     """
     if 0 < needs.gpus < 1 and workers > 1:
         raise StudyError(
             f"gpus_per_worker {needs.gpus:g} with {workers} workers cannot run: NCCL allows no two workers on one GPU; "
             "set --workers 1, or a whole GPU per worker"
         )
-    if can_grow:
+    nodes = cluster.at_most(needs)
+    if nodes is None:
         return
+    where = "the cluster at the maximum of its cluster file" if cluster.can_grow else "the cluster"
     largest = max(nodes, key=lambda node: (needs.fit_on(node), node.gpus, node.cpus), default=Node(0))
     if needs.fit_on(largest) == 0:
         raise StudyError(
-            f"a worker needs {needs} and the largest node has {largest}: "
+            f"a worker needs {needs} and the largest node of {where} has {largest}: "
             "lower --cpus-per-worker or --gpus-per-worker, or add a larger node"
         )
     if groups_that_fit(nodes, needs, workers) == 0:
         total = sum(needs.fit_on(node) for node in nodes)
         raise StudyError(
-            f"a trial needs {workers} workers with {needs} each; {total} fit on the cluster "
+            f"a trial needs {workers} workers with {needs} each; {total} fit on {where} "
             f"(the largest node has {largest}): set --workers {total} or add nodes"
         )
 
 
-def default_cpus_per_worker(nodes: Sequence[Node], workers: int, trials: int, gpus_per_worker: float) -> float:
+def default_gpus_per_worker(cluster: Cluster) -> float:
+    """GPUs of one worker where the user names none: one where there are, or can be, nodes with GPUs."""
+    return 1.0 if any(node.gpus for node in (*cluster.nodes, *(cluster.addable or ()))) else 0.0
+
+
+def default_cpus_per_worker(cluster: Cluster, workers: int, trials: int, gpus_per_worker: float) -> float:
     """CPUs of one worker where the user names none.
 
     With GPUs one core feeds each worker. Without, cores are the accelerator: they are shared out so that as many
@@ -76,6 +122,7 @@ def default_cpus_per_worker(nodes: Sequence[Node], workers: int, trials: int, gp
     """
     if gpus_per_worker:
         return 1.0
+    nodes = cluster.at_most(WorkerNeeds(1.0)) or cluster.nodes
     cores = int(sum(node.cpus for node in nodes))
     at_once = max(1, min(trials, cores // workers))
     most = max((int(node.cpus) for node in nodes), default=1)

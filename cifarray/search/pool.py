@@ -1,8 +1,9 @@
 """The pool: a study's worker groups, owned by the driver; trials lease one and it comes back.
 
 Groups belong to no Tune actor: Tune keeps one idle actor in all and none after an exception, and each new group costs
-many seconds. Here: opening as many as fit, waiting for them, leases, replacing what broke. Not here: which trial gets
-one (`driver`), what a group does (`worker_group`).
+many seconds. Here: opening as many as fit and closing those that no trial needs any more, waiting for them, leases,
+replacing what broke. Not here: how many fit (`plan`), which trial gets one (`driver`), what a group does
+(`worker_group`).
 """
 
 import contextlib
@@ -15,15 +16,16 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from cifarray.search.cluster import NAMESPACE
+from cifarray.search import cluster
 from cifarray.search.orders import GroupSettings, Order
-from cifarray.search.plan import Node, WorkerNeeds, groups_that_fit
+from cifarray.search.plan import Cluster, WorkerNeeds, groups_to_open
 from cifarray.search.study_state import Assignment, Event
 from cifarray.search.worker_group import WorkerGroup
 
 MAX_FAILED_STARTS = 3
+"""Groups that could not start, without a node's death that explains it; so many end the study."""
 LOOK_SECONDS = 5.0
-"""How often the nodes of a cluster that can grow are counted again."""
+"""How often the nodes are counted again: some come, some die."""
 PATIENCE_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
@@ -41,23 +43,17 @@ class Group:
     host: Any
     ready: Any
     """The pending answer of the host's `ready`; None once it has come."""
+    nodes: frozenset[str]
+    """Ids of the nodes that lived when it was opened."""
     lease: int | None = None
     opened: float = field(default_factory=time.monotonic)
-
-
-def cluster_nodes() -> list[Node]:
-    """What the living nodes have in all."""
-    return [
-        Node(node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0))
-        for node in ray.nodes()
-        if node["Alive"]
-    ]
 
 
 class Pool:
     """Worker groups of one study.
 
-    limit: at most this many groups, or None for as many as fit; host: class of the host actor.
+    limit: at most this many groups, or None for as many as fit; look: what the cluster has and may get; host: class
+    of the host actor.
     """
 
     def __init__(
@@ -66,28 +62,30 @@ class Pool:
         settings: GroupSettings,
         journal: Callable[[Iterable[Event]], None],
         limit: int | None = None,
-        can_grow: bool = False,
+        look: Callable[[], Cluster] = cluster.look,
         host: type = WorkerGroup,
     ) -> None:
-        self.study, self.settings, self.limit, self.can_grow = study, settings, limit, can_grow
+        self.study, self.settings, self.limit = study, settings, limit
         self.groups: list[Group] = []
         self.started = 0
         self._journal = journal
         self._host = host
         self._leases = 0
-        self._failed_starts = 0
-        self._fitting = 0
+        self._failed_starts: list[frozenset[str]] = []
+        """Of each, the nodes that lived when it was opened."""
+        self._look = look
+        self._to_open = 0
         self._looked = float("-inf")
 
     @property
     def capacity(self) -> int:
-        """Groups to have open: as many as fit, and one more as demand where the cluster can grow; at most `limit`."""
-        if self._fitting == 0 or (self.can_grow and time.monotonic() - self._looked > LOOK_SECONDS):
+        """Groups to have open: as many as `plan.groups_to_open` says; at most `limit`."""
+        if time.monotonic() - self._looked > LOOK_SECONDS:
             needs = WorkerNeeds(self.settings.cpus_per_worker, self.settings.gpus_per_worker)
-            self._fitting = groups_that_fit(cluster_nodes(), needs, self.settings.workers)
+            self._to_open = groups_to_open(self._look(), needs, self.settings.workers)
             self._looked = time.monotonic()
-        fitting = self._fitting + (1 if self.can_grow else 0)
-        return fitting if self.limit is None else min(fitting, self.limit)
+            cluster.remove_orphaned_placement_groups()
+        return self._to_open if self.limit is None else min(self._to_open, self.limit)
 
     @property
     def leased(self) -> int:
@@ -110,14 +108,19 @@ class Pool:
             while len(self.groups) < min(self.capacity, remaining):
                 self._open()
             if not told and time.monotonic() - begin > PATIENCE_SECONDS:
-                log.warning(
-                    "no worker group could start for %.0f s: %d workers with %g CPUs and %g GPUs each wait for room",
-                    PATIENCE_SECONDS,
-                    self.settings.workers,
-                    self.settings.cpus_per_worker,
-                    self.settings.gpus_per_worker,
-                )
+                log.warning(self._what_is_missing())
                 told = True
+
+    def release(self, remaining: int) -> None:
+        """Close the groups that are more than the `remaining` trials need, so that their nodes become idle.
+
+        Those that still wait for room go first.
+        """
+        unused = sorted(
+            (group for group in self.groups if group.lease is None), key=lambda group: (group.ready is None, group.name)
+        )
+        for group in unused[: max(0, len(self.groups) - remaining)]:
+            self._discard(group, "closed", "no trial needs it any more")
 
     def move_in(self, group: Group, assignment: Assignment, config: dict[str, Any], folder: str, limit: int) -> int:
         """Lease `group` to a trial. Returns the lease, which all that concerns this stay carries.
@@ -170,7 +173,7 @@ class Pool:
             ray.remote(num_cpus=0)(self._host)
             .options(
                 name=name,
-                namespace=NAMESPACE,
+                namespace=cluster.NAMESPACE,
                 scheduling_strategy=NodeAffinitySchedulingStrategy(context.get_node_id(), soft=False),
                 # What it starts inherits it. Train's cleaner, which frees the workers' places when a host is killed,
                 # would otherwise ask whichever head was found on the machine last, and might never free them.
@@ -179,7 +182,7 @@ class Pool:
             .remote(self.settings)
         )
         host.open.remote()
-        self.groups.append(Group(name, host, host.ready.remote()))
+        self.groups.append(Group(name, host, host.ready.remote(), cluster.living_nodes()))
         self._journal([{"kind": "group", "group": name, "event": "started", "reason": ""}])
 
     def _welcome(self, timeout: float) -> None:
@@ -194,15 +197,39 @@ class Pool:
                 ray.get(ref)
             except ray.exceptions.RayError as error:
                 cause = str(getattr(error, "cause", None) or error).strip()
-                self._failed_starts += 1
                 self._discard(group, "replaced", cause)
-                if self._failed_starts >= MAX_FAILED_STARTS or "--storage" in cause:
+                if "--storage" in cause or self._fails_on_living_nodes(group):
                     raise GroupStartError(cause) from None
             else:
                 group.ready = None
-                self._failed_starts = 0
+                self._failed_starts.clear()
                 seconds = f"{time.monotonic() - group.opened:.1f} s"
                 self._journal([{"kind": "group", "group": group.name, "event": "ready", "reason": seconds}])
+
+    def _fails_on_living_nodes(self, group: Group) -> bool:
+        """Whether groups have failed to start too often for a reason that is the study's own.
+
+        A start fails too if one of its nodes dies, and Ray may know of that much later than of the failure.
+        """
+        living = cluster.living_nodes()
+        self._failed_starts = [nodes for nodes in (*self._failed_starts, group.nodes) if nodes <= living]
+        return len(self._failed_starts) >= MAX_FAILED_STARTS
+
+    def _what_is_missing(self) -> str:
+        """One sentence for a user who waits."""
+        settings = self.settings
+        needs = WorkerNeeds(settings.cpus_per_worker, settings.gpus_per_worker)
+        now = self._look()
+        has = f"the {len(now.nodes)} living nodes have no room for them"
+        remedy = "`ray status` shows who uses them; end other work, add nodes, or lower --workers"
+        if now.can_grow:
+            failed = cluster.failed_launches()
+            has += f", and nodes failed to start ({failed})" if failed else " and new ones are not there yet"
+            remedy = "`ray status` and `ray monitor cluster.yaml` show what the autoscaler does"
+        return (
+            f"no worker group could start for {PATIENCE_SECONDS:.0f} s: {settings.workers} workers with {needs} each "
+            f"wait, {has}; the study goes on as soon as there is room: {remedy}"
+        )
 
     def _discard(self, group: Group, event: str, reason: str) -> None:
         self.groups.remove(group)

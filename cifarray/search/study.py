@@ -26,8 +26,13 @@ from cifarray.search.checks import check_study, refuse_batches_without_images
 from cifarray.search.driver import SchedulerAdapter, SearcherAdapter, StudyDriver
 from cifarray.search.journal import Journal, StudyRunningError
 from cifarray.search.orders import GroupSettings
-from cifarray.search.plan import WorkerNeeds, default_cpus_per_worker, refuse_what_never_fits
-from cifarray.search.pool import Pool, cluster_nodes
+from cifarray.search.plan import (
+    WorkerNeeds,
+    default_cpus_per_worker,
+    default_gpus_per_worker,
+    refuse_what_never_fits,
+)
+from cifarray.search.pool import Pool
 from cifarray.search.samplers import SearcherName
 from cifarray.search.signals import interruptible, uninterruptible
 from cifarray.search.sizes import Sizes
@@ -202,7 +207,7 @@ def _tune(
     """One Tuner from start to end. What it opens is closed with `stack`, after the journal's last word."""
     from ray import tune
 
-    pool = Pool(study.name, settings, journal.append, study.concurrent, cluster.can_grow(), host)
+    pool = Pool(study.name, settings, journal.append, study.concurrent, host=host)
     driver = StudyDriver(state, journal, pool, study.address, sizes)
     stack.callback(storage.delete_folder, settings.scratch)
     stack.callback(driver.close)
@@ -233,14 +238,14 @@ def _tune(
 
 def _group_settings(study: Study, state: StudyState) -> GroupSettings:
     """What a worker takes. Raises StudyError for what can never fit."""
-    nodes = cluster_nodes()
+    now = cluster.look()
     gpus = study.gpus_per_worker
     if gpus is None:
-        gpus = 1.0 if any(node.gpus for node in nodes) else 0.0
+        gpus = default_gpus_per_worker(now)
     cpus = study.cpus_per_worker
     if cpus is None:
-        cpus = default_cpus_per_worker(nodes, study.workers, min(state.remaining(), study.concurrent or 10**6), gpus)
-    refuse_what_never_fits(nodes, WorkerNeeds(cpus, gpus), study.workers, cluster.can_grow())
+        cpus = default_cpus_per_worker(now, study.workers, min(state.remaining(), study.concurrent or 10**6), gpus)
+    refuse_what_never_fits(now, WorkerNeeds(cpus, gpus), study.workers)
     return GroupSettings(study.workers, cpus, gpus, storage.join(study.address, "ray"), study.marker)
 
 

@@ -38,8 +38,9 @@ class Trial(tune.Trainable):
 
     @classmethod
     def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
-        """Memory alone: a trial's actor takes no CPU from its worker group."""
-        return tune.PlacementGroupFactory([{"memory": ACTOR_BYTES}])
+        """Memory alone, on the driver's node: a trial's actor takes no CPU, and no node that is lost takes it along."""
+        here = {"ray.io/node-id": ray.get_runtime_context().get_node_id()}
+        return tune.PlacementGroupFactory([{"memory": ACTOR_BYTES}], bundle_label_selector=[here])
 
     def setup(self, config: dict[str, Any]) -> None:
         self._begin(config)
