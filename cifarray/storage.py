@@ -67,6 +67,8 @@ def join(base: str, *parts: str) -> str:
 
 def refuse_unusable(address: str) -> None:
     """Raises StorageError for a remote address whose bucket does not exist or cannot be reached."""
+    if not is_remote(address):
+        return
     with _in_a_sentence(address, "reached"):
         filesystem, path = _resolve(address)
         bucket = path.split("/")[0]

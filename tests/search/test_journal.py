@@ -1,6 +1,5 @@
 """The journal survives kills, torn lines and a second driver."""
 
-import json
 import subprocess
 import sys
 
@@ -80,16 +79,3 @@ def test_numbers_that_json_has_not_are_an_error_here_and_not_later(tmp_path):
         journal.append([{"kind": "epoch", "metrics": {"train_loss": float("nan")}}])
     assert read_events(journal.path) == []
     journal.close()
-
-
-def test_a_lost_journal_comes_back_from_its_mirror(tmp_path):
-    mirror = str(tmp_path / "remote")
-    journal = Journal(tmp_path / "disk", mirror)
-    journal.append(make_events(250))
-    journal.append(make_events(30, start=250))
-    journal.close()
-    segments = sorted(path.name for path in (tmp_path / "remote").iterdir())
-    assert segments == ["journal-00000000-00000250.jsonl", "journal-00000250-00000280.jsonl"]
-    elsewhere = Journal(tmp_path / "other-disk", mirror)
-    assert [json.dumps(e) for e in elsewhere.events] == [json.dumps(e) for e in journal.events]
-    elsewhere.close()
