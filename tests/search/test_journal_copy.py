@@ -9,7 +9,7 @@ import pytest
 from cifarray import storage
 from cifarray.search import journal_copy
 from cifarray.search.journal import Journal, StudyRunningError, read_events
-from cifarray.search.journal_copy import JournalForkedError, Segment, chain
+from cifarray.search.journal_copy import JournalCopy, JournalForkedError, Segment, chain
 from cifarray.storage import StorageError
 
 
@@ -137,6 +137,25 @@ def test_the_copy_never_names_a_checkpoint_that_is_deleted(opened, tmp_path, mon
         assert len(seen) == 1
     journal.keep()
     assert seen == [["a"], ["a", "b"]]
+
+
+def test_what_is_dropped_while_a_segment_is_on_its_way_waits_for_the_next(tmp_path, monkeypatch):
+    write, seen = storage.write_bytes, []
+    path = tmp_path / "journal.jsonl"
+    path.write_text('{"checkpoint": "a"}\n')
+    copy = JournalCopy(path, str(tmp_path / "bucket"))
+
+    def write_while_the_driver_drops_more(address, data):
+        if path.read_bytes() == data:
+            path.write_bytes(data + b'{"checkpoint": "b"}\n')
+            copy.when_kept(lambda: seen.append(copied(tmp_path)[-1]["checkpoint"]))
+        write(address, data)
+
+    monkeypatch.setattr(storage, "write_bytes", write_while_the_driver_drops_more)
+    copy.update()
+    assert seen == []
+    copy.update()
+    assert seen == ["b"]
 
 
 def test_without_a_copy_what_is_superfluous_goes_at_once(tmp_path):
