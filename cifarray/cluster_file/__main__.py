@@ -18,7 +18,8 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from cifarray.cluster_file import checks, cost, database_copy
-from cifarray.cluster_file.launch import Launched, launch
+from cifarray.cluster_file.launch import launch
+from cifarray.cluster_file.rehearsal import Launched
 from cifarray.places import results
 
 DATABASE = Path("~/mlflow.db")
@@ -31,7 +32,7 @@ def check(path: Path, prices: list[str]) -> None:
     prepared = checks.check(config, str(path))
     console.print(f"{path}: Ray takes it; its files are here")
     if config["provider"]["type"] == "aws":
-        show(launch(path, prepared), prepared, console)
+        show(launch(path), prepared, console)
     for word in checks.placeholders(path.read_text()):
         console.print(f"{path}: {word} stands for a name of yours")
     if priced:

@@ -3,6 +3,7 @@
 Not here: volumes, traffic and storage, which cost little beside the nodes.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +30,7 @@ def parse_prices(assignments: list[str]) -> dict[str, float]:
             prices[name] = float(price)
         except ValueError:
             prices[name] = -1.0
-        if not name or prices[name] < 0:
+        if not name or not 0 <= prices[name] < math.inf:
             raise ClusterFileError(f"price {assignment!r} is not NAME=NUMBER: give it as in m7i.xlarge=0.20, per hour")
     return prices
 

@@ -1,0 +1,83 @@
+"""What `ray up cluster.yaml` launches, by Ray's own launcher at an AWS on loopback."""
+
+import os
+import socket
+
+import pytest
+
+from cifarray.cluster_file import checks, launch
+from tests.cluster_file.conftest import ROOT
+
+
+@pytest.fixture(scope="module")
+def launched(tmp_path_factory):
+    """As the file is; with credentials and an endpoint in the environment that nobody may use."""
+    with socket.create_server(("127.0.0.1", 0)) as trap, pytest.MonkeyPatch.context() as patch:
+        trap.setblocking(False)
+        where = f"http://127.0.0.1:{trap.getsockname()[1]}"
+        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_EC2", "AWS_ENDPOINT_URL_IAM", "HTTP_PROXY", "http_proxy"):
+            patch.setenv(name, where)
+        patch.setenv("AWS_PROFILE", "a-users-own")
+        found = launch.launch(ROOT / "cluster.yaml")
+        with pytest.raises(BlockingIOError):
+            trap.accept()
+        assert not os.listdir(os.environ["HOME"])
+    return found
+
+
+@pytest.fixture(scope="module")
+def nodes(launched):
+    return {node.node_type: node for node in launched.nodes}
+
+
+def test_the_head_is_on_demand_and_workers_are_both(nodes):
+    assert {name: node.market for name, node in nodes.items()} == {
+        "head": "on-demand",
+        "gpu_on_demand": "on-demand",
+        "gpu_spot": "spot",
+    }
+
+
+def test_workers_are_of_the_g_family_and_the_head_is_not(nodes):
+    assert nodes["gpu_spot"].instance_type == nodes["gpu_on_demand"].instance_type
+    assert nodes["gpu_spot"].instance_type.startswith("g")
+    assert not nodes["head"].instance_type.startswith(("g", "p"))
+
+
+def test_only_the_heads_volume_outlives_its_node(nodes):
+    kept = {name: [volume.outlives_node for volume in node.volumes] for name, node in nodes.items()}
+    assert kept == {"head": [True], "gpu_on_demand": [False], "gpu_spot": [False]}
+
+
+def test_the_world_reaches_ssh_and_nothing_else(launched):
+    from_outside = [rule for rule in launched.rules if "/" in rule.source]
+    assert [(rule.protocol, rule.ports, rule.source) for rule in from_outside] == [("tcp", "22", "0.0.0.0/0")]
+
+
+def test_nodes_are_in_one_group_and_reach_each_other(launched, nodes):
+    assert {node.groups for node in nodes.values()} == {("cifarray",)}
+    inside = [rule for rule in launched.rules if "/" not in rule.source]
+    assert [(rule.group, rule.protocol, rule.source) for rule in inside] == [("cifarray", "-1", "cifarray")]
+
+
+def test_every_node_may_use_the_bucket_and_can_be_logged_in_to(nodes):
+    assert {name: node.profile for name, node in nodes.items()} == {
+        "head": "cifarray-head",
+        "gpu_on_demand": "cifarray-worker",
+        "gpu_spot": "cifarray-worker",
+    }
+    assert all(node.key for node in nodes.values())
+
+
+def test_workers_have_nvidias_image(nodes):
+    for name in ("gpu_spot", "gpu_on_demand"):
+        assert "/deeplearning/" in nodes[name].image
+        assert "nvidia-driver" in nodes[name].image
+
+
+def test_a_field_that_ec2_does_not_know_is_one_sentence(tmp_path):
+    file = tmp_path / "changed.yaml"
+    file.write_text((ROOT / "cluster.yaml").read_text().replace("MarketType: spot", "MarketKind: spot"))
+    with pytest.raises(checks.ClusterFileError, match=r"^[^\n]+ is refused at launch \([^\n]*MarketKind[^\n]*$"):
+        launch.launch(file)
