@@ -22,6 +22,16 @@ def results() -> str:
     return os.environ.get("CIFARRAY_STORAGE") or DEFAULT_STORAGE
 
 
+def studies(storage: str) -> Path:
+    """Where the journals and reports of a storage's studies are on the driver's disk.
+
+    In the storage itself; for an object store in `home`, in a folder named after its address, since studies of two
+    buckets may have one name.
+    """
+    scheme, remote, path = storage.partition("://")
+    return home() / "studies" / scheme / path if remote else Path(storage).expanduser().absolute()
+
+
 def default_tracking_uri(storage: str) -> str:
     """SQLite beside the results; for results in an object store, in `home`."""
     folder = home() if "://" in storage else Path(storage).expanduser().absolute()

@@ -47,6 +47,12 @@ def resolve(source: str) -> str:
     return str(folder)
 
 
+def local_folder(source: str) -> str | None:
+    """The folder that a source is on this machine's disk; None for a known name or a remote prefix."""
+    named = source in download.NAMES or is_remote(source) or source.partition(":")[0] == "synthetic"
+    return None if named else str(Path(source).expanduser().absolute())
+
+
 def find(source: str) -> Source:
     """Looks at names, sizes and times only, so that it is fast enough for every start. Raises DataError."""
     name = resolve(source)

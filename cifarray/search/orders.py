@@ -3,6 +3,12 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from cifarray.search.nodes import Needs
+
+
+class RefusedError(RuntimeError):
+    """A worker's node lacks what the study needs of it; the message is one sentence for the user."""
+
 
 @dataclass(frozen=True)
 class GroupSettings:
@@ -13,8 +19,8 @@ class GroupSettings:
     gpus_per_worker: float
     scratch: str
     """Folder for Train's own bookkeeping."""
-    marker: str
-    """Address of a file of the study that every worker must be able to see."""
+    needs: Needs
+    """What a worker looks for on its node when it begins."""
 
     @property
     def threads(self) -> int:

@@ -17,7 +17,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from cifarray.search import cluster
-from cifarray.search.orders import GroupSettings, Order
+from cifarray.search.orders import GroupSettings, Order, RefusedError
 from cifarray.search.plan import Cluster, WorkerNeeds, groups_to_open
 from cifarray.search.study_state import Assignment, Event
 from cifarray.search.worker_group import WorkerGroup
@@ -198,7 +198,7 @@ class Pool:
             except ray.exceptions.RayError as error:
                 cause = str(getattr(error, "cause", None) or error).strip()
                 self._discard(group, "replaced", cause)
-                if "--storage" in cause or self._fails_on_living_nodes(group):
+                if isinstance(error, RefusedError) or self._fails_on_living_nodes(group):
                     raise GroupStartError(cause) from None
             else:
                 group.ready = None

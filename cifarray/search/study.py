@@ -6,7 +6,6 @@ Read this after `jobs/tune_wrn.py`: `run_study` is the way of a run from top to 
 
 import json
 import os
-import platform
 import time
 import uuid
 from collections.abc import Mapping
@@ -18,13 +17,14 @@ from typing import Any, ClassVar, Protocol
 
 from cifarray import storage
 from cifarray.data import open_store
-from cifarray.places import home
+from cifarray.places import studies
 from cifarray.report.leaderboard import write_reports
 from cifarray.search import cluster
 from cifarray.search.asha import Asha
 from cifarray.search.checks import check_study, refuse_batches_without_images
 from cifarray.search.driver import SchedulerAdapter, SearcherAdapter, StudyDriver
 from cifarray.search.journal import Journal, StudyRunningError
+from cifarray.search.nodes import refuse_what_nodes_lack, worker_needs
 from cifarray.search.orders import GroupSettings
 from cifarray.search.plan import (
     WorkerNeeds,
@@ -41,6 +41,7 @@ from cifarray.search.study_folder import open_journal
 from cifarray.search.study_state import StudyState
 from cifarray.search.trial import Trial
 from cifarray.search.trial_record import DEFAULT_METRIC, Metric
+from cifarray.search.versions import versions
 from cifarray.search.worker_group import WorkerGroup
 from cifarray.tracking import Tracking, TrackingResult
 
@@ -83,8 +84,7 @@ class Study:
     @property
     def folder(self) -> Path:
         """Where the journal and the reports are, on the driver's disk."""
-        base = home() / "studies" if self.is_remote else Path(self.storage)
-        return base / self.name
+        return studies(self.storage) / self.name
 
     @property
     def is_remote(self) -> bool:
@@ -164,13 +164,15 @@ def run_study(study: Study, view: View, host: type = WorkerGroup) -> StudyResult
             stack.enter_context(cluster.connected())
             _refuse_second_driver(study)
             settings = _group_settings(study, state)
+            refuse_what_nodes_lack(study)
 
         # Nothing was written so far, so whatever was refused can be mended under the same name.
         if not journal.events:
             storage.write_bytes(study.marker, json.dumps(study.identity(), indent=2).encode())
             journal.append([{"kind": "study", "name": study.name, "id": uuid.uuid4().hex, **_description(study)}])
         repairs = state.repairs()
-        journal.append([{"kind": "driver", "pid": os.getpid(), "versions": _versions()}, *repairs])
+        running = {**versions(), "mlflow": metadata.version("mlflow")}
+        journal.append([{"kind": "driver", "pid": os.getpid(), "versions": running}, *repairs])
         state.replay(repairs)
         tracking = Tracking(journal.path, study.tracking_uri)
         journal.listen(lambda event: tracking.wake())
@@ -246,16 +248,13 @@ def _group_settings(study: Study, state: StudyState) -> GroupSettings:
     if cpus is None:
         cpus = default_cpus_per_worker(now, study.workers, min(state.remaining(), study.concurrent or 10**6), gpus)
     refuse_what_never_fits(now, WorkerNeeds(cpus, gpus), study.workers)
-    return GroupSettings(study.workers, cpus, gpus, storage.join(study.address, "ray"), study.marker)
+    # What Ray keeps is of use to the driver's node alone, and an object store would only slow it down.
+    scratch = str(study.folder / "ray")
+    return GroupSettings(study.workers, cpus, gpus, scratch, worker_needs(study))
 
 
 def _description(study: Study) -> dict[str, Any]:
     return {**study.identity(), "num_trials": study.num_trials, "storage": study.storage}
-
-
-def _versions() -> dict[str, str]:
-    packages = ("torch", "ray", "mlflow", "cifarray")
-    return {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}}
 
 
 def _refuse_second_driver(study: Study) -> None:

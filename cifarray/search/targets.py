@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from cifarray import storage
-from cifarray.places import home
+from cifarray.places import studies
 from cifarray.search.journal import FILE_NAME, read_events
 from cifarray.search.plan import StudyError
 from cifarray.search.study_state import StudyState
@@ -60,7 +60,7 @@ def load(address: str) -> Classifier:
 
 def find(target: str, where: str) -> tuple[Path, int | None]:
     """The study's folder and the trial's number, None for the whole study. Raises StudyError if it names nothing."""
-    base = home() / "studies" if storage.is_remote(where) else Path(where)
+    base = studies(where)
     if _has_journal(base / target):
         return base / target, None
     study, _, number = target.rpartition("-")

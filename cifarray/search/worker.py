@@ -16,21 +16,19 @@ import torch
 
 from cifarray import storage
 from cifarray.config import TrainConfig
+from cifarray.search.nodes import missing
 from cifarray.search.orders import Failure, Order
 from cifarray.training import Diverged, Training
 from cifarray.training.checkpoint import load_checkpoint, save_checkpoint
 
 
 def serve(settings: dict[str, Any]) -> None:
-    """A Train worker's function: `host` (actor handle), `threads`, `marker` (an address that storage must have)."""
+    """A Train worker's function: `host` (actor handle), `threads`, `needs` (what its node must have)."""
     host = settings["host"]
     rank = ray.train.get_context().get_world_rank()
-    if not storage.exists(settings["marker"]):
-        message = (
-            f"worker {rank} on {ray.util.get_node_ip_address()} does not see {settings['marker']}: "
-            "give a --storage that all nodes share (an s3:// or gs:// address, or a network folder)"
-        )
-        ray.get(host.refuse.remote(message))
+    told = missing(settings["needs"])
+    if told is not None:
+        ray.get(host.refuse.remote(f"node {ray.util.get_node_ip_address()} {told}"))
         return
     torch.set_num_threads(settings["threads"])
     generation = ray.get(host.hello.remote(rank, os.getpid(), ray.get_runtime_context().get_actor_id()))

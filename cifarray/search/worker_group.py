@@ -21,7 +21,7 @@ from typing import Any
 import ray
 
 from cifarray.search import cluster
-from cifarray.search.orders import Failure, GroupSettings, Order
+from cifarray.search.orders import Failure, GroupSettings, Order, RefusedError
 
 SETTLE_SECONDS = 10.0
 """How long the other ranks may take to come back to the mailbox after one rank failed; then the group is replaced."""
@@ -57,6 +57,7 @@ class WorkerGroup:
         self.waiting: dict[int, int] = {}
         self.stay: Stay | None = None
         self.error: str | None = None
+        self.refused = False
         self.ended = False
 
     # The Train run.
@@ -78,7 +79,7 @@ class WorkerGroup:
                 train_loop_config={
                     "host": host,
                     "threads": self.settings.threads,
-                    "marker": self.settings.marker,
+                    "needs": self.settings.needs,
                 },
                 torch_config=TorchConfig(timeout_s=COLLECTIVE_TIMEOUT_SECONDS),
                 scaling_config=ScalingConfig(
@@ -110,7 +111,7 @@ class WorkerGroup:
         async with self.changed:
             await self.changed.wait_for(lambda: condition() or self.ended or self.error is not None)
             if not condition():
-                raise RuntimeError(self.error or "the worker group has ended")
+                raise (RefusedError if self.refused else RuntimeError)(self.error or "the worker group has ended")
 
     # For the workers.
 
@@ -126,7 +127,7 @@ class WorkerGroup:
     async def refuse(self, message: str) -> None:
         """A worker that cannot serve says why."""
         async with self.changed:
-            self.error = self.error or message
+            self.error, self.refused = self.error or message, True
             self.changed.notify_all()
 
     async def next_order(self, generation: int, rank: int, index: int) -> Order:

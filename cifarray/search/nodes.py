@@ -1,0 +1,146 @@
+"""Whether every node has what a study needs of it, found out before anything is written: one tiny task on each.
+
+Looked for are the driver's versions, the storage (a local path that only looks the same is none), local data and
+teachers. Nodes that join later are looked at by their workers when those begin (`worker`), with the same words. Not
+here: how much fits on the nodes (`plan`).
+"""
+
+import os
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cifarray import storage
+from cifarray.search.plan import StudyError
+from cifarray.search.space import RECIPE
+from cifarray.search.versions import difference, versions
+
+if TYPE_CHECKING:
+    from cifarray.search.study import Study
+
+PATIENCE_SECONDS = 120.0
+"""For a node's first worker process; a busy one takes half a minute."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What every node must have."""
+
+    versions: Mapping[str, str]
+    marker: str
+    """Address of a file in the study's storage, which the driver has written."""
+    paths: tuple[str, ...] = ()
+    """Local files and folders that trials read."""
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Variables of the driver by which the storage is reached."""
+
+
+def worker_needs(study: "Study") -> Needs:
+    """What workers look for, wherever they begin while the study runs."""
+    return Needs(versions(), study.marker, _local_paths(study), storage.environment())
+
+
+def missing(needs: Needs) -> str | None:
+    """What follows "node X …" where this node lacks something; None if it has it all."""
+    told = difference(needs.versions, versions())
+    if told is not None:
+        return told
+    os.environ.update(needs.environment)
+    try:
+        seen = storage.exists(needs.marker)
+    except storage.StorageError as error:
+        return f"cannot use the storage: {error}"
+    if not seen:
+        return (
+            f"does not see the driver's files in {needs.marker.rpartition('/')[0]}: give a --storage that all nodes "
+            "share (a network folder mounted on each, or an s3:// or gs:// address)"
+        )
+    for path in needs.paths:
+        if not Path(path).exists():
+            return f"does not have {path}: copy it there, or give a place that all nodes share"
+    return None
+
+
+def refuse_what_nodes_lack(study: "Study") -> None:
+    """Raises StudyError for the first node of a cluster of several that lacks something; nothing is left in storage."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    nodes = {node["NodeID"]: node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
+    if len(nodes) < 2:
+        return
+    # Another study of this name may lie at the same path of another node's own disk.
+    probe = storage.join(study.address, f"probe-{uuid.uuid4().hex}")
+    needs = replace(worker_needs(study), marker=probe)
+    storage.write_bytes(probe, b"cifarray looks whether all nodes see this file\n")
+    try:
+        task = ray.remote(num_cpus=0, max_retries=0)(_look)
+        asked = {
+            task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(needs): node
+            for node in nodes
+        }
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while asked:
+            done, _ = ray.wait(list(asked), timeout=max(0.0, deadline - time.monotonic()))
+            if not done:
+                waiting = ", ".join(nodes[node] for node in asked.values())
+                raise StudyError(
+                    f"node {waiting} did not answer within {PATIENCE_SECONDS:g} s: "
+                    "look at it with `ray status`, or take it out of the cluster"
+                )
+            node = asked.pop(done[0])
+            told = _answer(done[0])
+            if told is not None and any(known["NodeID"] == node and known["Alive"] for known in ray.nodes()):
+                raise StudyError(f"node {nodes[node]} {told}")
+    finally:
+        storage.delete(probe)
+
+
+def _look(needs: Needs) -> str | None:
+    """On a node: what it lacks. Its storage must be one that can be written to from there, too."""
+    told = missing(needs)
+    if told is not None:
+        return told
+    mine = f"{needs.marker}-{uuid.uuid4().hex}"
+    try:
+        storage.write_bytes(mine, b"")
+        storage.delete(mine)
+    except storage.StorageError as error:
+        return f"cannot write to the storage: {error}"
+    return None
+
+
+def _answer(ref: Any) -> str | None:
+    import ray
+
+    try:
+        told: str | None = ray.get(ref)
+    except ray.exceptions.RayError as error:
+        # Its cifarray has no such module, or is not there at all.
+        lines = [line for line in str(error).splitlines() if "Error: " in line] or str(error).splitlines()
+        return (
+            f"cannot run this cifarray ({lines[-1].strip()}): bring it up to date (ray up again), "
+            "or submit the job with --working-dir, so that every node runs that code"
+        )
+    return told
+
+
+def _local_paths(study: "Study") -> tuple[str, ...]:
+    """Data and teachers that are files of a node and no addresses."""
+    # Hosts and nodes that are looked at read this module too, and need nothing of what reads images.
+    from cifarray.data.sources import local_folder
+
+    space = study.space
+    paths = set()
+    for corner in space.corners([RECIPE, "data.source", "distillation.teacher"]):
+        config = space.config(corner)
+        teacher = config.distillation.teacher
+        if teacher is not None and not storage.is_remote(teacher):
+            paths.add(teacher)
+        folder = local_folder(config.data.source)
+        if folder is not None:
+            paths.add(folder)
+    return tuple(sorted(paths))

@@ -1,0 +1,45 @@
+"""What runs here, and whether another node runs the same. Not here: asking the nodes (`nodes`)."""
+
+import hashlib
+import platform
+from collections.abc import Mapping
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+import cifarray
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Of all that a driver and its workers must have in common; read from the packages' records, nothing is imported.
+
+    That of cifarray ends with a digest of its source files, so that a node whose code is older is told by it.
+    """
+    return {
+        "python": platform.python_version(),
+        "cifarray": f"{cifarray.__version__}+{digest(Path(cifarray.__file__).parent)}",
+        **{name: metadata.version(name) for name in ("torch", "ray")},
+    }
+
+
+def digest(package: Path) -> str:
+    """Eight hexadecimal digits that change with any Python file of a package."""
+    whole = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        content = path.read_bytes()
+        whole.update(f"{path.relative_to(package).as_posix()} {len(content)}\n".encode())
+        whole.update(content)
+    return whole.hexdigest()[:8]
+
+
+def difference(driver: Mapping[str, str], node: Mapping[str, str]) -> str | None:
+    """What follows "node X …" where it does not run what the driver does; None if it does."""
+    others = [name for name in driver if driver[name] != node.get(name)]
+    if not others:
+        return None
+    here, there = (" and ".join(f"{name} {known.get(name, 'none')}" for name in others) for known in (node, driver))
+    remedy = "bring it up to date (ray up again)"
+    if others == ["cifarray"]:
+        remedy += ", or submit the job with --working-dir, so that every node runs that code"
+    return f"runs {here}, the driver {there}: {remedy}"
