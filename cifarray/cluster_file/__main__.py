@@ -17,7 +17,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Column, Table
 
-from cifarray.cluster_file import checks, cost, database_copy
+from cifarray.cluster_file import checks, cost, database_copy, spot
 from cifarray.cluster_file.launch import launch
 from cifarray.cluster_file.rehearsal import Launched
 from cifarray.places import results
@@ -79,11 +79,11 @@ def show(launched: Launched, prepared: dict[str, Any], console: Console) -> None
     console.print(rules)
 
 
-def copy() -> None:
-    """Until SIGTERM, by which supervisord ends it."""
+def until_terminated() -> threading.Event:
+    """Set by SIGTERM."""
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    database_copy.keep_copying(DATABASE.expanduser(), database_copy.address(results()), stop)
+    return stop
 
 
 def pins(report: Path) -> list[str]:
@@ -101,6 +101,7 @@ def main() -> int:
     checking.add_argument("prices", nargs="*", metavar="NAME=PRICE", help="per hour, of a node type or instance type")
     commands.add_parser("restore", help="begin with the copy of MLflow's database if there is none here")
     commands.add_parser("copy", help="copy MLflow's database whenever it has changed")
+    commands.add_parser("spot", help="tell Ray when AWS takes this node back").add_argument("head", metavar="HOST:PORT")
     commands.add_parser("pins", help="constraints of an installation report").add_argument("report", type=Path)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -111,7 +112,9 @@ def main() -> int:
             case "restore":
                 database_copy.restore(DATABASE.expanduser(), database_copy.address(results()))
             case "copy":
-                copy()
+                database_copy.keep_copying(DATABASE.expanduser(), database_copy.address(results()), until_terminated())
+            case "spot":
+                spot.watch(arguments.head, spot.Metadata(), until_terminated())
             case "pins":
                 print("\n".join(pins(arguments.report)))
     except (checks.ClusterFileError, OSError) as error:

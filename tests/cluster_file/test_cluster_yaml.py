@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import subprocess
 
 import pytest
@@ -169,3 +170,16 @@ def test_a_worker_that_cannot_reach_the_head_says_so_and_starts_nothing(node):
     (sentence,) = done.stderr.splitlines()
     assert sentence.startswith("head 192.0.2.1:6379 does not answer from ")
     assert "open it between the nodes" in sentence
+
+
+def test_a_worker_that_reaches_the_head_joins_it_and_is_told_of_notices(node):
+    fake(node, "ray", 'echo "ray $*"')
+    fake(node, "python", 'echo "python $*" > ~/started')
+    (node.home / "cifarray.env").write_text(f'export PATH="{node.home}/cifarray/.venv/bin:$PATH"')
+    with socket.create_server(("127.0.0.1", 0)) as head:
+        port = head.getsockname()[1]
+        command = CONFIG["worker_start_ray_commands"][0].replace("6379", str(port)) + "wait"
+        done = node(f"export RAY_HEAD_IP=127.0.0.1; {command}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == ["ray stop", f"ray start --address=127.0.0.1:{port}"]
+    assert (node.home / "started").read_text() == f"python -m cifarray.cluster_file spot 127.0.0.1:{port}\n"
