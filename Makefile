@@ -1,10 +1,11 @@
 # make demo       install, then a search of a minute on synthetic images with two DDP workers
 # make test       the test suite;  make test-slow: the tests that train, kill and restart;  make check: ruff and mypy
+# make test-cluster   `ray up`, a search and the death of a host, on hosts in network namespaces; needs root
 # make ui         MLflow's pages for the results in STORAGE
 # make cluster    a local Ray head that jobs can be submitted to;  make stop-cluster ends it
 # make cluster-check [FILE=cluster.yaml] [PRICES='m7i.xlarge=0.2 …']   what `ray up` would launch, and what it costs
 # make constraints                                                     the versions of this .venv, for all nodes
-.PHONY: demo install test test-slow check ui cluster stop-cluster
+.PHONY: demo install test test-slow test-cluster check ui cluster stop-cluster
 .PHONY: cluster-check constraints install-head start-mlflow stop-mlflow
 
 VENV := .venv
@@ -48,10 +49,13 @@ demo: install
 	@echo "open MLflow with: make ui"
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow and not cluster"
 
 test-slow: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m "slow and not cluster"
+
+test-cluster: $(VENV)/.installed-test $(VENV)/.installed-head
+	$(BIN)/python -m pytest -m cluster -rs tests/cluster
 
 check: $(VENV)/.installed-check
 	$(BIN)/ruff check .

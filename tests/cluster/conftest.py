@@ -1,0 +1,69 @@
+"""A laptop, a head, two workers and the file that makes them a cluster; skipped where there can be no hosts."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from hosts import PROJECT, Host, network, why_not
+
+from cifarray.cluster_file.variants import build
+
+TRAIN_IMAGES, TEST_IMAGES = 2000, 200
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What all hosts mount at /mnt/cifarray, as a network folder would be: for results, and real images."""
+    return tmp_path_factory.mktemp("shared")
+
+
+@pytest.fixture(scope="session")
+def images(shared: Path, cifar10_folder: Path) -> str:
+    """Real images in the shared folder; where the hosts see them."""
+    folder = shared / "images"
+    folder.mkdir()
+    for split, rows in (("train", TRAIN_IMAGES), ("test", TEST_IMAGES)):
+        pq.write_table(pq.read_table(cifar10_folder / f"{split}.parquet").slice(0, rows), folder / f"{split}.parquet")
+    return "/mnt/cifarray/images"
+
+
+@pytest.fixture(scope="session")
+def hosts(tmp_path_factory: pytest.TempPathFactory, shared: Path) -> Iterator[dict[str, Host]]:
+    """All running, strangers to each other; the laptop has the project and may log in."""
+    reason = why_not()
+    if reason:
+        pytest.skip(reason)
+    folder = tmp_path_factory.mktemp("hosts")
+    with network(folder, ["laptop", "head", "worker-1", "worker-2"], [(shared, "/mnt/cifarray")]) as running:
+        laptop = running["laptop"]
+        copy_project(laptop)
+        laptop.run("ssh-keygen -q -t ed25519 -N '' -f ~/.ssh/id_ed25519", RAY_AUTH_MODE="token")
+        key = (laptop.root / "root/.ssh/id_ed25519.pub").read_text()
+        for host in running.values():
+            (host.root / "run/sshd/authorized_keys").write_text(key)
+        yield running
+
+
+def copy_project(host: Host) -> None:
+    """What git would bring, as it is now."""
+    tracked = ["git", "-C", str(PROJECT), "ls-files", "--cached", "--others", "--exclude-standard"]
+    files = subprocess.run(tracked, check=True, capture_output=True).stdout
+    target = f"{host.root}{PROJECT}/"
+    subprocess.run(["rsync", "-a", "--files-from=-", f"{PROJECT}/", target], input=files, check=True)
+
+
+@pytest.fixture(scope="session")
+def cluster_file(hosts: dict[str, Host], images: str) -> str:
+    """The on-premises variant of cluster.yaml with these hosts filled in, on the laptop; its name there."""
+    variant = build(PROJECT / "cluster.yaml", PROJECT / "README.md", "on-premises")
+    workers = [host.address for name, host in hosts.items() if name.startswith("worker")]
+    variant["provider"] |= {"head_ip": hosts["head"].address, "worker_ips": workers}
+    variant["auth"]["ssh_user"] = "root"
+    environment = variant["initialization_commands"][0]
+    variant["initialization_commands"] = [environment.replace("CIFARRAY_DATA=cifar10", f"CIFARRAY_DATA={images}")]
+    name = "machines.yaml"
+    (hosts["laptop"].root / "root/cifarray" / name).write_text(yaml.safe_dump(variant))
+    return name

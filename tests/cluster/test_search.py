@@ -1,0 +1,190 @@
+"""From nothing to a search over hosts, one of which dies: the laptop types what README says, in this order."""
+
+import json
+import re
+import subprocess
+import threading
+import time
+
+import pytest
+from hosts import NETWORK
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(720)]
+
+EPOCHS, TRIALS = 4, 3
+SEARCH = (
+    f"ray job submit -- python jobs/tune_wrn.py --trials {TRIALS} --epochs {EPOCHS} --scheduler none --workers 2 "
+    "--cpus-per-worker 2 --set model.depth=10 model.widen_factor=1 batch_size=64 --name over-hosts"
+)
+LAPTOP = {"RAY_AUTH_MODE": "token", "RAY_API_SERVER_ADDRESS": "http://127.0.0.1:8265", "PYTHONUNBUFFERED": "1"}
+HEAD = {"RAY_AUTH_MODE": "token"}
+PATIENCE = 120
+
+
+def until(condition, what):
+    """Looks until there is an answer, and returns it; fails with what was looked for."""
+    deadline = time.monotonic() + PATIENCE
+    while not (answer := condition()):
+        assert time.monotonic() < deadline, f"not within {PATIENCE} s: {what}"
+        time.sleep(0.2)
+    return answer
+
+
+def start(host, script):
+    """A process on a host that goes on."""
+    nowhere = subprocess.DEVNULL
+    return subprocess.Popen(host.command(script, **LAPTOP), stdin=nowhere, stdout=nowhere, stderr=nowhere)
+
+
+def answers(host, address):
+    """Whether an address answers over HTTP, seen from a host."""
+    return host.run(
+        f"curl --silent --output /dev/null --max-time 5 --write-out '%{{http_code}}' {address}", check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def cluster(hosts, cluster_file):
+    """`ray up` on the laptop, and the tunnels to the dashboard and to MLflow."""
+    laptop = hosts["laptop"]
+    laptop.run("ray get-auth-token --generate", **LAPTOP)
+    laptop.run(f"ray up --yes {cluster_file}", timeout=300, **LAPTOP)
+    tunnels = [
+        start(laptop, f"exec ray dashboard {cluster_file}"),
+        start(laptop, f"exec ray dashboard {cluster_file} --port 5000 --remote-port 5000"),
+    ]
+    yield
+    for tunnel in tunnels:
+        tunnel.terminate()
+        tunnel.wait()
+
+
+def living_nodes(head):
+    status = head.run("ray status", check=False, **HEAD)
+    return sum(int(count) for count in re.findall(r"(\d+) local.cluster.node", status.split("Pending")[0]))
+
+
+def test_ray_up_brings_all_hosts_together(hosts, cluster):
+    until(lambda: living_nodes(hosts["head"]) == 3, "a head and two workers")
+
+
+def test_dashboard_and_mlflow_are_reached_by_tunnel_alone(hosts, cluster):
+    for port in (8265, 5000):
+        until(lambda port=port: answers(hosts["laptop"], f"127.0.0.1:{port}") in ("200", "401"), f"port {port}")
+        assert answers(hosts["laptop"], f"head:{port}") == "000"
+
+
+def test_mlflow_is_started_again_when_it_is_killed(hosts, cluster):
+    head = hosts["head"]
+    until(lambda: answers(head, "127.0.0.1:5000/health") == "200", "MLflow")
+    head.run("pkill -KILL -f 'mlflow server'")
+    until(lambda: answers(head, "127.0.0.1:5000/health") == "200", "MLflow once more")
+
+
+def test_a_wrong_token_is_refused(hosts, cluster):
+    until(lambda: answers(hosts["laptop"], "127.0.0.1:8265") == "200", "the dashboard")
+    for host, command in (("laptop", SEARCH), ("head", "python jobs/tune_wrn.py --smoke")):
+        text = hosts[host].run(f"{command}; echo exit code $?", **{**LAPTOP, "RAY_AUTH_TOKEN": "0" * 64})
+        assert "token" in text.lower()
+        assert "exit code 0" not in text
+
+
+@pytest.fixture(scope="module")
+def searched(hosts, cluster):
+    """The search, and one of its hosts deleted in an epoch: what was printed, the exit code, what was seen then."""
+    until(lambda: living_nodes(hosts["head"]) == 3, "a head and two workers")
+    process = subprocess.Popen(
+        hosts["laptop"].command(SEARCH, **LAPTOP),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    watchdog = threading.Timer(600, process.kill)
+    watchdog.start()
+    lines, seen = [], {}
+    for line in process.stdout:
+        lines.append(line)
+        print(line, end="")
+        if "trial 1 epoch 1/" in line:
+            seen["hosts"] = [name for name, host in hosts.items() if trains(host)]
+            seen["peers"] = [
+                peer for host in hosts.values() for peer in re.findall(r"\S+:\d+ +(\S+):\d+", host.run("ss -Htn"))
+            ]
+            hosts[next(name for name in seen["hosts"] if name.startswith("worker"))].delete()
+    watchdog.cancel()
+    return "".join(lines), process.wait(), seen
+
+
+def trains(host):
+    return any("RayTrainWorker" in line for line in host.processes().values())
+
+
+@pytest.fixture(scope="module")
+def journal(shared, searched):
+    return [json.loads(line) for line in (shared / "results/over-hosts/journal.jsonl").read_text().splitlines()]
+
+
+def test_the_search_ends_though_a_host_died_in_the_middle(searched):
+    text, code, seen = searched
+    assert code == 0, text
+    assert len(seen["hosts"]) == 2
+    assert len(re.findall(r"^ +\d +\d +completed", text, re.MULTILINE)) == TRIALS
+
+
+def test_all_traffic_stays_among_the_hosts(searched):
+    _, _, seen = searched
+    assert len(seen["peers"]) > 10
+    assert {peer.removeprefix("[::ffff:").rstrip("]").rpartition(".")[0] for peer in seen["peers"]} <= {
+        NETWORK,
+        "127.0.0",
+    }
+
+
+def test_the_trial_went_on_from_its_checkpoint_and_no_epoch_counts_twice(journal):
+    epochs = [(event["trial"], event["epoch"]) for event in journal if event["kind"] == "epoch"]
+    assert epochs == [(trial, epoch) for trial in range(TRIALS) for epoch in range(1, EPOCHS + 1)]
+    assert [(event["trial"], event["restarts"]) for event in journal if event["kind"] == "restart"] == [(1, 1)]
+
+
+def test_the_leaderboard_ranks_what_the_journal_says(searched, journal):
+    accuracy = {
+        event["trial"]: event["metrics"]["val_accuracy"]
+        for event in journal
+        if event["kind"] == "epoch" and event["epoch"] == EPOCHS
+    }
+    rows = re.findall(r"^ +\d +(\d) +completed +\d+ +(\d+\.\d\d) %", searched[0], re.MULTILINE)
+    assert {int(trial): float(percent) for trial, percent in rows} == {
+        trial: pytest.approx(100 * value, abs=0.005) for trial, value in accuracy.items()
+    }
+    percents = [float(percent) for _, percent in rows]
+    assert percents == sorted(percents, reverse=True)
+
+
+def test_mlflow_has_every_epoch_once(hosts, journal):
+    script = """
+import json, mlflow
+client = mlflow.MlflowClient("http://127.0.0.1:5000")
+runs = client.search_runs([e.experiment_id for e in client.search_experiments()])
+print(json.dumps({r.info.run_name: [(m.step, m.value) for m in client.get_metric_history(r.info.run_id, "val_accuracy")]
+    for r in runs}))
+"""
+    histories = json.loads(hosts["head"].run(f"python -W ignore -c '{script}' 2>/dev/null"))
+    for trial in range(TRIALS):
+        told = [
+            [event["epoch"], pytest.approx(event["metrics"]["val_accuracy"])]
+            for event in journal
+            if event["kind"] == "epoch" and event["trial"] == trial
+        ]
+        assert sorted(histories[f"over-hosts-{trial}"]) == told
+
+
+def test_ray_down_leaves_no_process(hosts, cluster_file, searched):
+    hosts["laptop"].run(f"ray exec {cluster_file} 'cd ~/cifarray && make stop-mlflow'", **LAPTOP)
+    hosts["laptop"].run(f"ray down --yes {cluster_file}", timeout=120, **LAPTOP)
+
+    def left():
+        living = [host for host in hosts.values() if host.name != "laptop" and host.process.poll() is None]
+        return [line for host in living for line in host.processes().values() if "ray" in line or "mlflow" in line]
+
+    until(lambda: not left(), "hosts without Ray and MLflow")
