@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import cifarray
 from cifarray import storage
 from cifarray.search.plan import StudyError
 from cifarray.search.space import RECIPE
@@ -34,18 +35,22 @@ class Needs:
     """Address of a file in the study's storage, which the driver has written."""
     paths: tuple[str, ...] = ()
     """Local files and folders that trials read."""
+    code: tuple[str, str] = ("", "")
+    """The driver's node and the folder of its cifarray there."""
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Variables of the driver by which the storage is reached."""
 
 
 def worker_needs(study: "Study") -> Needs:
     """What workers look for, wherever they begin while the study runs."""
-    return Needs(versions(), study.marker, _local_paths(study), storage.environment())
+    return Needs(versions(), study.marker, _local_paths(study), _code(), storage.environment())
 
 
 def missing(needs: Needs) -> str | None:
     """What follows "node X …" where this node lacks something; None if it has it all."""
-    told = difference(needs.versions, versions())
+    # Who runs from the driver's own folder runs its code, though somebody may have edited a file since it began.
+    code = {"cifarray": needs.versions["cifarray"]} if _code() == needs.code else {}
+    told = difference(needs.versions, {**versions(), **code})
     if told is not None:
         return told
     os.environ.update(needs.environment)
@@ -111,6 +116,12 @@ def _look(needs: Needs) -> str | None:
     except storage.StorageError as error:
         return f"cannot write to the storage: {error}"
     return None
+
+
+def _code() -> tuple[str, str]:
+    import ray
+
+    return ray.get_runtime_context().get_node_id(), str(Path(cifarray.__file__).parent)
 
 
 def _answer(ref: Any) -> str | None:

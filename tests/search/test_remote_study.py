@@ -1,0 +1,91 @@
+"""A study whose storage is a bucket: real worker groups, a head that is lost, another that goes on."""
+
+from dataclasses import replace
+
+import boto3
+import pytest
+
+from cifarray import cli, storage
+from cifarray.search.journal_copy import chain
+from cifarray.search.study import run_study
+from cifarray.search.study_folder import set_aside
+from cifarray.search.trial_record import Outcome
+
+
+def objects(suffix):
+    listed = boto3.client("s3").list_objects_v2(Bucket="results")
+    return sorted(entry["Key"] for entry in listed.get("Contents", []) if entry["Key"].endswith(suffix))
+
+
+@pytest.fixture
+def bucket(object_store):
+    boto3.client("s3").create_bucket(Bucket="results")
+    return "s3://results/mine"
+
+
+@pytest.mark.slow
+def test_another_head_goes_on_from_the_bucket(
+    ray_session, bucket, make_study, make_recorder, tmp_path, cifarray_home, monkeypatch
+):
+    """The workers' processes were started without the variables that lead to the bucket: the study brings them."""
+    study = make_study("remote", num_trials=1, fixed={"epochs": 3}, keep_checkpoints=1)
+    study = replace(study, storage=bucket)
+
+    def interrupt(event):
+        if event["kind"] == "epoch" and event["epoch"] == 2:
+            raise KeyboardInterrupt
+
+    assert run_study(study, make_recorder(interrupt)).reason == "interrupted"
+    here = study.folder / "journal.jsonl"
+    assert objects(".pt")[-1] == "mine/remote/trial-0000/epoch-0002.pt"
+    assert objects("study.json") == ["mine/remote/study.json"]
+    assert not [name for name in objects("") if "/ray/" in name]
+
+    # Another disk, on which only the data is the same.
+    monkeypatch.setenv("CIFARRAY_HOME", str(tmp_path / "another-home"))
+    (tmp_path / "another-home").mkdir()
+    (tmp_path / "another-home" / "data").symlink_to(cifarray_home / "data")
+    assert study.folder / "journal.jsonl" != here
+    view = make_recorder()
+    result = run_study(replace(study, num_trials=2), view)
+    assert result.reason == "finished"
+    assert [trial.outcome for trial in result.state.trials.values()] == [Outcome.COMPLETED] * 2
+    assert [e["epoch"] for e in view.events if e["kind"] == "start"] == [2, 0]
+    there = (study.folder / "journal.jsonl").read_bytes()
+    assert there.startswith(here.read_bytes())
+
+    # The best one's last checkpoint is left, and the copy has every event and names it alone.
+    best = result.state.ranking()[0].number
+    assert objects(".pt") == [f"mine/remote/trial-{best:04d}/epoch-0003.pt"]
+    segments = chain(storage.names(f"{bucket}/remote/journal"))
+    copy = b"".join(storage.read_bytes(f"{bucket}/remote/journal/{segment.name}") for segment in segments)
+    assert copy == there
+    assert not (study.folder / "ray").exists()
+
+    aside = set_aside(study)
+    assert not storage.exists(study.marker)
+    assert storage.exists(f"{aside}/study.json")
+
+
+def refused(capsys, *arguments):
+    with pytest.raises(SystemExit) as exit_:
+        cli.train(["wide_resnet_fast", "--data", "synthetic:500", "--name", "t", *arguments])
+    assert exit_.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    return line
+
+
+def test_a_bucket_that_does_not_exist_is_told_before_anything_starts(object_store, capsys, monkeypatch):
+    def start(*arguments, **options):
+        raise AssertionError("Ray was started")
+
+    monkeypatch.setattr("ray.init", start)
+    assert refused(capsys, "--storage", "s3://nobody-made-this/results") == (
+        "error: the bucket 'nobody-made-this' of s3://nobody-made-this/results/t/journal does not exist: "
+        "create it, or give another address"
+    )
+
+
+def test_studies_of_one_name_in_two_buckets_are_two(make_study, object_store):
+    one, other = (replace(make_study("wrn"), storage=f"s3://{name}") for name in ("mine", "theirs"))
+    assert one.folder != other.folder
