@@ -1,4 +1,8 @@
-"""The prepared data on disk: one memory-mapped Arrow IPC file per split, made once per machine.
+"""The prepared data on disk: one memory-mapped Arrow IPC file per split, made once per node.
+
+Or once for all nodes, whose CIFARRAY_HOME is then one network folder. The first process prepares, the others wait for
+its lock. NFS 4, EFS and Lustre pass such locks on; where a folder does not, several hosts may prepare at once, and the
+store of the first one to end stays.
 
 A store is a folder below `home()/data` with `train.arrow` and, if the source has one, `test.arrow`. Columns: `image`
 (fixed_size_binary[3·side²], height × width × channel, uint8) and `label` (int64), in a single record batch, so that all
@@ -11,6 +15,7 @@ import hashlib
 import json
 import mmap
 import os
+import platform
 import re
 import shutil
 from dataclasses import dataclass
@@ -69,7 +74,8 @@ def prepare(source: str, image_size: int = 32) -> Path:
     folder = _folder(found, image_size)
     if (folder / "train.arrow").exists():
         return folder
-    partial = folder.with_name(f"{folder.name}.partial")
+    # Of this host: a network folder may keep processes of one host apart and not those of two, who then both prepare.
+    partial = folder.with_name(f"{folder.name}.{platform.node()}.partial")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_name(f"{folder.name}.lock")):
@@ -83,8 +89,7 @@ def prepare(source: str, image_size: int = 32) -> Path:
             try:
                 partial.mkdir()
                 _write(partial, found.name, dataset)
-                shutil.rmtree(folder, ignore_errors=True)
-                partial.rename(folder)
+                _put(partial, folder)
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
     except OSError as error:
@@ -184,6 +189,18 @@ def _write(folder: Path, source: str, dataset: Dataset) -> None:
         # A rename may outlive a power cut that the file's content does not.
         with (folder / f"{name}.arrow").open("rb") as file:
             os.fsync(file.fileno())
+
+
+def _put(partial: Path, folder: Path) -> None:
+    """Give a store its name, unless another host was faster: its files may be mapped already and must stay."""
+    try:
+        partial.rename(folder)
+    except OSError:
+        if (folder / "train.arrow").exists():
+            return
+        # A store that was emptied by hand.
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
 
 
 def channel_statistics(images: Tensor) -> tuple[Channels, Channels, Covariance]:

@@ -1,9 +1,11 @@
 """The store: what is in it, that it is made once and whole, that processes share it, what is said when it is broken."""
 
+import contextlib
 import errno
 import hashlib
 import json
 import os
+import platform
 import resource
 import subprocess
 import sys
@@ -108,12 +110,33 @@ def test_many_that_prepare_at_once_read_the_source_once(own_home: Path, monkeypa
 
 def test_what_a_killed_process_left_is_replaced(own_home: Path) -> None:
     folder = prepare("synthetic:50")
-    half_written = folder.with_name(f"{folder.name}.partial")
+    half_written = folder.with_name(f"{folder.name}.{platform.node()}.partial")
     folder.rename(half_written)
     (half_written / "train.arrow").write_bytes(b"half")
     assert prepare("synthetic:50") == folder
     assert len(open_store("synthetic:50", "train").images) == 50
     assert {path.parent for path in files_in(own_home)} == {folder}
+
+
+def test_of_two_hosts_that_the_lock_does_not_keep_apart_the_first_store_stays(
+    own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network folder may not pass locks on. Here another host ends while this one still writes."""
+    generate, first = synthetic.generate, []
+
+    def generate_slowly(count: int, side: int) -> Dataset:
+        with monkeypatch.context() as other:
+            other.setattr(synthetic, "generate", generate)
+            other.setattr("cifarray.data.store.FileLock", lambda path: contextlib.nullcontext())
+            other.setattr(platform, "node", lambda: "another-host")
+            first.append((prepare("synthetic:50") / "train.arrow").stat().st_ino)
+        return generate(count, side)
+
+    monkeypatch.setattr(synthetic, "generate", generate_slowly)
+    folder = prepare("synthetic:50")
+    assert [(folder / "train.arrow").stat().st_ino] == first
+    assert {path.parent for path in files_in(own_home)} == {folder}
+    assert len(open_store("synthetic:50", "train").images) == 50
 
 
 def test_writing_to_the_tensors_does_not_reach_the_file(own_home: Path) -> None:
