@@ -32,6 +32,15 @@ def studies(storage: str) -> Path:
     return home() / "studies" / scheme / path if remote else Path(storage).expanduser().absolute()
 
 
+def address(folder: Path) -> str | None:
+    """What a folder below that of an object store's studies is there; None for any other folder."""
+    try:
+        scheme, *path = folder.relative_to(home() / "studies").parts
+    except ValueError:
+        return None
+    return f"{scheme}://{'/'.join(path)}"
+
+
 def default_tracking_uri(storage: str) -> str:
     """SQLite beside the results; for results in an object store, in `home`."""
     folder = home() if "://" in storage else Path(storage).expanduser().absolute()

@@ -13,6 +13,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from cifarray import places, storage
 from cifarray.search.journal_copy import JournalCopy
 from cifarray.search.plan import StudyError
 
@@ -47,12 +48,14 @@ def read_events(path: Path) -> list[dict[str, Any]]:
 class Journal:
     """An open journal: this process is the study's one driver.
 
-    copy: address of a folder that gets the events too, for studies in an object store. Where that has more than this
-    disk, the disk is first brought up to it.
+    copy: address of a folder that gets the events too; for a study in an object store, by itself, the one there. Where
+    that has more than this disk, the disk is first brought up to it.
     Raises StudyRunningError if another process has it open, and what `JournalCopy` raises.
     """
 
     def __init__(self, folder: Path, copy: str | None = None) -> None:
+        address = places.address(folder)
+        copy = copy or (storage.join(address, "journal") if address else None)
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / FILE_NAME
         self._lock = FileLock(folder / "driver.lock")

@@ -31,10 +31,7 @@ def open_journal(study: "Study") -> Journal:
     Raises StudyChangedError with what differs, StudyRunningError if another driver has it.
     """
 
-    def opened() -> Journal:
-        return Journal(study.folder, storage.join(study.address, "journal") if study.is_remote else None)
-
-    journal = opened()
+    journal = Journal(study.folder)
     if not journal.events:
         return journal
     identity = json.loads(json.dumps(study.identity()))
@@ -54,7 +51,7 @@ def open_journal(study: "Study") -> Journal:
             "run it as it was, choose another --name, or start anew with --fresh"
         )
     set_aside(study)
-    return opened()
+    return Journal(study.folder)
 
 
 def _with_more_seeds(known: dict[str, Any], identity: dict[str, Any], trials: list[dict[str, Any]]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cifarray import storage
 from cifarray.places import studies
-from cifarray.search.journal import FILE_NAME, read_events
+from cifarray.search.journal import FILE_NAME, Journal, read_events
 from cifarray.search.plan import StudyError
 from cifarray.search.study_state import StudyState
 from cifarray.search.trial_record import Outcome, TrialRecord
@@ -61,6 +61,11 @@ def load(address: str) -> Classifier:
 def find(target: str, where: str) -> tuple[Path, int | None]:
     """The study's folder and the trial's number, None for the whole study. Raises StudyError if it names nothing."""
     base = studies(where)
+    if storage.is_remote(where):
+        for name in {target, target.rpartition("-")[0]}:
+            # Of a study that ran on another head, the journal is in the storage alone.
+            if name and not _has_journal(base / name) and storage.exists(storage.join(where, name, "study.json")):
+                Journal(base / name).close()
     if _has_journal(base / target):
         return base / target, None
     study, _, number = target.rpartition("-")

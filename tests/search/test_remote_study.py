@@ -5,8 +5,11 @@ from dataclasses import replace
 import boto3
 import pytest
 
-from cifarray import cli, storage
+from cifarray import cli, places, storage
+from cifarray.search import targets
+from cifarray.search.journal import Journal
 from cifarray.search.journal_copy import chain
+from cifarray.search.plan import StudyError
 from cifarray.search.study import run_study
 from cifarray.search.study_folder import set_aside
 from cifarray.search.trial_record import Outcome
@@ -89,3 +92,29 @@ def test_a_bucket_that_does_not_exist_is_told_before_anything_starts(object_stor
 def test_studies_of_one_name_in_two_buckets_are_two(make_study, object_store):
     one, other = (replace(make_study("wrn"), storage=f"s3://{name}") for name in ("mine", "theirs"))
     assert one.folder != other.folder
+
+
+def test_a_folder_is_told_from_its_address_and_back(make_study, cifarray_home):
+    study = replace(make_study("wrn"), storage="s3://mine/results")
+    assert places.address(study.folder) == study.address == "s3://mine/results/wrn"
+    assert places.address(make_study("wrn").folder) is None
+
+
+def test_what_was_trained_on_another_head_is_found_and_what_is_found_out_is_kept_there(
+    bucket, make_study, tmp_path, monkeypatch
+):
+    study = replace(make_study("wrn"), storage=bucket)
+    storage.write_bytes(study.marker, b"{}")
+    journal = Journal(study.folder)
+    journal.append([{"kind": "study"}, {"kind": "trial", "trial": 1}])
+    journal.close()
+    for number, name in enumerate(["wrn", "wrn-1"], start=1):
+        monkeypatch.setenv("CIFARRAY_HOME", str(tmp_path / f"home-{number}"))
+        folder, _ = targets.find(name, bucket)
+        assert folder == study.folder
+        journal = Journal(folder)
+        assert len(journal.events) == 1 + number
+        journal.append([{"kind": "test", "trial": 1}])
+        journal.close()
+    with pytest.raises(StudyError, match="'wrm' is no study"):
+        targets.find("wrm", bucket)
