@@ -183,3 +183,17 @@ def test_a_worker_that_reaches_the_head_joins_it_and_is_told_of_notices(node):
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == ["ray stop", f"ray start --address=127.0.0.1:{port}"]
     assert (node.home / "started").read_text() == f"python -m cifarray.cluster_file spot 127.0.0.1:{port}\n"
+
+
+@pytest.mark.parametrize("key", ["setup_commands", "head_setup_commands", "head_start_ray_commands"])
+def test_a_command_ends_at_the_first_thing_that_fails(node, key):
+    fake(node, "ray", 'echo "ray $*"')
+    (node.home / "cifarray.env").write_text(f'export PATH="{node.home}/cifarray/.venv/bin:$PATH"')
+    (node.home / "cifarray/Makefile").write_text("install install-head start-mlflow:\n\t@echo made; false\n")
+    (node.home / "cifarray/.venv/.installed").touch()
+    (node.home / ".ray/auth_token").unlink()
+    for command in CONFIG[key]:
+        done = node(command)
+        assert done.returncode != 0
+        assert done.stdout in ("", "made\n")
+    assert "RAY_AUTH_MODE" not in (node.home / "cifarray.env").read_text()
