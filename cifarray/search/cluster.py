@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from cifarray.search.plan import Cluster, Node
+from cifarray.search.plan import Cluster, Node, StudyError
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,8 @@ FORWARDED = ("CIFARRAY_HOME",)
 def connected(num_cpus: int | None = None) -> Iterator[Any]:
     """Ray, joined where RAY_ADDRESS says or a cluster runs on this machine, else started here; shut down after.
 
-    num_cpus: start one here in any case, with so many. Raises ConnectionError from Ray if RAY_ADDRESS leads nowhere.
+    num_cpus: start one here in any case, with so many. Raises ConnectionError from Ray if RAY_ADDRESS leads nowhere,
+    StudyError if the cluster runs another Ray or Python.
     """
     import ray
 
@@ -45,7 +46,15 @@ def connected(num_cpus: int | None = None) -> Iterator[Any]:
         if num_cpus is not None:
             ray.init(address="local", num_cpus=num_cpus, **options)
         else:
-            ray.init(address=None if _head_answers() else "local", **options)
+            try:
+                ray.init(address=None if _head_answers() else "local", **options)
+            except RuntimeError as error:
+                if "Version mismatch" not in str(error):
+                    raise
+                raise StudyError(
+                    f"{' '.join(str(error).split())}: run the job with the cluster's Python and Ray, or bring the "
+                    "cluster up to date (ray up again)"
+                ) from None
     _quiet()
     try:
         yield ray

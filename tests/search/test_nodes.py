@@ -15,7 +15,6 @@ import cifarray
 from cifarray.search.nodes import Needs, missing, worker_needs
 from cifarray.search.versions import versions
 
-ROOT = Path(__file__).parents[2]
 RAY = str(Path(sys.executable).parent / "ray")
 
 
@@ -98,9 +97,10 @@ def node(address, prefix=(), **environment):
             process.wait()
 
 
-def refused(address, folder, *arguments):
-    """What a job says that is refused."""
-    job = [sys.executable, ROOT / "jobs" / "train.py", "wide_resnet_fast", "--data", "synthetic:500", "--name", "t"]
+def refused(address, folder, *arguments, before=""):
+    """What a job says that is refused. before: code that it runs first."""
+    code = f"{before}\nfrom cifarray import cli; cli.train()"
+    job = [sys.executable, "-c", code, "wide_resnet_fast", "--data", "synthetic:500", "--name", "t"]
     environment = {**os.environ, "RAY_ADDRESS": address, "RAY_AUTH_MODE": "disabled"}
     ended = subprocess.run(
         [*job, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=200
@@ -132,6 +132,11 @@ def test_the_node_that_differs_is_named_and_nothing_is_left_behind(tmp_path):
     results.mkdir()
     hides = ["unshare", "--mount", "sh", "-c", f'mount -t tmpfs none {results} && exec "$@"', "sh"]
     with growing_head({}, max_workers=0, v2=False) as address:
+        said = refused(address, tmp_path, "--storage", str(results), before="import ray; ray.__version__ = '2.0.1'")
+        assert said.startswith("error: Version mismatch: The cluster was started with: Ray: 2.6")
+        assert "was started with: Ray: 2.0.1" in said
+        assert said.endswith("or bring the cluster up to date (ray up again)")
+
         with node(address, hides):
             wait_for_nodes(address, 2)
             said = refused(address, tmp_path, "--storage", str(results))
