@@ -134,7 +134,8 @@ class StudyDriver:
             if answer.replace:
                 broken = answer.message
         self.pool.give_back(group, lease, broken)
-        self.pool.release(self.state.remaining())
+        if not self.state.is_over():
+            self.pool.release(self.state.remaining())
 
     def raise_error(self) -> None:
         if self.error is not None:
