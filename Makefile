@@ -20,7 +20,7 @@ SUPERVISOR := cifarray/cluster_file/mlflow.conf
 
 install: $(VENV)/.installed
 # pip itself reads PIP_CONSTRAINT: cluster nodes set it.
-$(VENV)/.installed: pyproject.toml $(PIP_CONSTRAINT)
+$(VENV)/.installed: pyproject.toml $(wildcard $(PIP_CONSTRAINT))
 	$(PYTHON) -m venv $(VENV)
 	@echo "installing (torch, Ray and MLflow: some minutes the first time)"
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable .

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Table
 
 from cifarray.cluster_file import checks, cost, database_copy, spot
 from cifarray.cluster_file.launch import launch
@@ -26,17 +26,18 @@ DATABASE = Path("~/mlflow.db")
 
 
 def check(path: Path, prices: list[str]) -> None:
+    """Prints what is right. Raises ClusterFileError for what is not."""
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
-    priced = cost.parse_prices(prices)
     config = checks.read(path)
     prepared = checks.check(config, str(path))
+    hourly = cost.hourly(prepared, cost.parse_prices(prices)) if prices else None
+    launched = launch(path) if config["provider"]["type"] == "aws" else None
     console.print(f"{path}: Ray takes it; its files are here")
-    if config["provider"]["type"] == "aws":
-        show(launch(path), prepared, console)
     for word in checks.placeholders(path.read_text()):
         console.print(f"{path}: {word} stands for a name of yours")
-    if priced:
-        hourly = cost.hourly(prepared, priced)
+    if launched:
+        show(launched, prepared, console)
+    if hourly:
         console.print(
             f"per hour: {hourly.head:.2f} the head alone, {hourly.least:.2f} with all workers that always run, "
             f"{hourly.most:.2f} with all that may run"
@@ -44,21 +45,12 @@ def check(path: Path, prices: list[str]) -> None:
 
 
 def show(launched: Launched, prepared: dict[str, Any], console: Console) -> None:
-    """Two tables: the nodes and what is let in to them."""
+    """Two tables, the nodes and what is let in to them, and the images."""
     types = prepared["available_node_types"]
-    nodes = Table(
-        "node type",
-        "instance",
-        "market",
-        "how many",
-        "volumes",
-        "profile",
-        Column("image", overflow="fold"),
-        title="ray up launches",
-    )
+    nodes = Table("node type", "instance", "market", "how many", "volumes", "profile", title="ray up launches")
     for node in launched.nodes:
-        is_head = node.node_type == prepared["head_node_type"]
         limits = types[node.node_type]
+        most = min(limits["max_workers"], prepared["max_workers"])
         volumes = (
             f"{volume.size} GiB {volume.kind}{', outlives the node' if volume.outlives_node else ''}"
             for volume in node.volumes
@@ -67,16 +59,18 @@ def show(launched: Launched, prepared: dict[str, Any], console: Console) -> None
             node.node_type,
             node.instance_type,
             node.market,
-            "1" if is_head else f"{limits['min_workers']} to {min(limits['max_workers'], prepared['max_workers'])}",
+            "1" if node.node_type == prepared["head_node_type"] else f"{limits['min_workers']} to {most}",
             "; ".join(volumes),
             node.profile or "none",
-            node.image,
         )
     console.print(nodes)
     rules = Table("group", "protocol", "ports", "from", title="and lets in")
     for rule in launched.rules:
         rules.add_row(rule.group, "all" if rule.protocol == "-1" else rule.protocol, rule.ports, rule.source)
     console.print(rules)
+    for image in dict.fromkeys(node.image for node in launched.nodes):
+        users = ", ".join(node.node_type for node in launched.nodes if node.image == image)
+        console.print(f"{users}: {image}", soft_wrap=True)
 
 
 def until_terminated() -> threading.Event:

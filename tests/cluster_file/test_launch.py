@@ -1,11 +1,14 @@
 """What `ray up cluster.yaml` launches, by Ray's own launcher at an AWS on loopback."""
 
+import io
 import os
 import socket
 
 import pytest
+from rich.console import Console
 
 from cifarray.cluster_file import checks, launch
+from cifarray.cluster_file.__main__ import show
 from tests.cluster_file.conftest import ROOT
 
 
@@ -81,3 +84,18 @@ def test_a_field_that_ec2_does_not_know_is_one_sentence(tmp_path):
     file.write_text((ROOT / "cluster.yaml").read_text().replace("MarketType: spot", "MarketKind: spot"))
     with pytest.raises(checks.ClusterFileError, match=r"^[^\n]+ is refused at launch \([^\n]*MarketKind[^\n]*$"):
         launch.launch(file)
+
+
+def test_the_tables_say_what_is_launched_and_what_is_let_in(launched, monkeypatch, tmp_path):
+    (tmp_path / ".ray").mkdir()
+    (tmp_path / ".ray/auth_token").touch()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(ROOT)
+    console = Console(width=120, record=True, file=io.StringIO())
+    show(launched, checks.check(checks.read(ROOT / "cluster.yaml"), "cluster.yaml"), console)
+    rows = [
+        [cell.strip() for cell in line.split("│")[1:-1]] for line in console.export_text().splitlines() if "│" in line
+    ]
+    assert ["gpu_spot", "g6.2xlarge", "spot", "0 to 8", "150 GiB gp3", "cifarray-worker"] in rows
+    assert ["head", "m7i.xlarge", "on-demand", "1", "100 GiB gp3, outlives the node", "cifarray-head"] in rows
+    assert ["cifarray", "tcp", "22", "0.0.0.0/0"] in rows
