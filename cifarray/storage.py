@@ -65,12 +65,21 @@ def join(base: str, *parts: str) -> str:
     return "/".join([base.rstrip("/"), *parts])
 
 
+def resolve(address: str) -> tuple[fs.FileSystem, str]:
+    """The file system of an address and the path in it. Raises what pyarrow raises."""
+    if not is_remote(address):
+        return fs.LocalFileSystem(), str(Path(address).absolute())
+    options = "" if address.startswith("s3://") else f"?retry_limit_seconds={_PATIENCE_SECONDS}"
+    filesystem, path = fs.FileSystem.from_uri(address + options)
+    return filesystem, path
+
+
 def refuse_unusable(address: str) -> None:
     """Raises StorageError for a remote address whose bucket does not exist or cannot be reached."""
     if not is_remote(address):
         return
     with _in_a_sentence(address, "reached"):
-        filesystem, path = _resolve(address)
+        filesystem, path = resolve(address)
         bucket = path.split("/")[0]
         found = bool(bucket) and filesystem.get_file_info(bucket).type != fs.FileType.NotFound
     if not found:
@@ -81,7 +90,7 @@ def write_bytes(address: str, data: bytes | memoryview) -> None:
     """Write all of `data` or nothing. Missing folders are made. Raises StorageError (full disk, no permission)."""
     remote = is_remote(address)
     with _in_a_sentence(address, "written"):
-        filesystem, path = _resolve(address)
+        filesystem, path = resolve(address)
         partial = path if remote else f"{path}.{uuid.uuid4().hex[:8]}.partial"
         try:
             if not remote:
@@ -100,7 +109,7 @@ def write_bytes(address: str, data: bytes | memoryview) -> None:
 def read_bytes(address: str) -> bytes:
     """Raises StorageError if there is no such file."""
     with _in_a_sentence(address, "read"):
-        filesystem, path = _resolve(address)
+        filesystem, path = resolve(address)
         with filesystem.open_input_stream(path) as stream:
             return bytes(stream.read())
 
@@ -108,14 +117,14 @@ def read_bytes(address: str) -> bytes:
 def exists(address: str) -> bool:
     """Raises StorageError if that cannot be found out."""
     with _in_a_sentence(address, "looked at"):
-        filesystem, path = _resolve(address)
+        filesystem, path = resolve(address)
         return bool(filesystem.get_file_info(path).type != fs.FileType.NotFound)
 
 
 def names(address: str) -> list[str]:
     """Names directly below a folder or prefix, sorted; empty if there is none. Raises StorageError."""
     with _in_a_sentence(address, "listed"):
-        filesystem, path = _resolve(address)
+        filesystem, path = resolve(address)
         infos = filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True))
     return sorted(info.base_name for info in infos)
 
@@ -123,22 +132,22 @@ def names(address: str) -> list[str]:
 def delete(address: str) -> None:
     """Delete one file; one that is already gone is no error. Raises StorageError."""
     with _in_a_sentence(address, "deleted"), contextlib.suppress(FileNotFoundError):
-        filesystem, path = _resolve(address)
+        filesystem, path = resolve(address)
         filesystem.delete_file(path)
 
 
 def delete_folder(address: str) -> None:
     """Delete a folder or prefix and all below it; one that is already gone or stays is no error."""
     with contextlib.suppress(OSError, pyarrow.ArrowException):
-        filesystem, path = _resolve(address)
+        filesystem, path = resolve(address)
         filesystem.delete_dir(path)
 
 
 def move_folder(source: str, target: str) -> None:
     """Rename a folder; in an object store each object is copied there and the old ones deleted. Raises StorageError."""
     with _in_a_sentence(source, "moved"):
-        filesystem, path = _resolve(source)
-        goal = _resolve(target)[1]
+        filesystem, path = resolve(source)
+        goal = resolve(target)[1]
         if not is_remote(source):
             filesystem.move(path, goal)
             return
@@ -147,14 +156,6 @@ def move_folder(source: str, target: str) -> None:
                 filesystem.copy_file(info.path, goal + info.path.removeprefix(path))
         with contextlib.suppress(FileNotFoundError):
             filesystem.delete_dir(path)
-
-
-def _resolve(address: str) -> tuple[fs.FileSystem, str]:
-    if not is_remote(address):
-        return fs.LocalFileSystem(), str(Path(address).absolute())
-    options = "" if address.startswith("s3://") else f"?retry_limit_seconds={_PATIENCE_SECONDS}"
-    filesystem, path = fs.FileSystem.from_uri(address + options)
-    return filesystem, path
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 from pyarrow import fs
 
+from cifarray import storage
 from cifarray.data.errors import DataError
 from cifarray.data.images import Dataset, Split, decode, stack
 
@@ -31,7 +32,7 @@ def list_files(address: str) -> dict[str, list[fs.FileInfo]]:
     `address` is an absolute folder or a remote prefix. Raises DataError if it cannot be reached.
     """
     try:
-        filesystem, root = _resolve(address)
+        filesystem, root = storage.resolve(address)
         infos = filesystem.get_file_info(fs.FileSelector(root, recursive=True))
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{address} cannot be listed ({error}): check the address and its credentials") from error
@@ -45,7 +46,7 @@ def list_files(address: str) -> dict[str, list[fs.FileInfo]]:
 
 def read(address: str, files: dict[str, list[fs.FileInfo]], side: int) -> Dataset:
     """All images of the splits train and test. Raises DataError."""
-    filesystem, _ = _resolve(address)
+    filesystem, _ = storage.resolve(address)
     train_files = [_Table(filesystem, info.path) for info in files["train"]]
     classes = next((names for names in (table.class_names() for table in train_files) if names), None)
     if classes is None:
@@ -144,11 +145,6 @@ class _Table:
 
     def _corrupt(self, error: Exception) -> DataError:
         return DataError(f"{self.path} cannot be read as Parquet ({error}): it is damaged or cut short, copy it again")
-
-
-def _resolve(address: str) -> tuple[fs.FileSystem, str]:
-    filesystem, root = fs.FileSystem.from_uri(address)
-    return filesystem, root.rstrip("/")
 
 
 def _split_of(path: str) -> str | None:

@@ -10,7 +10,8 @@ from pyarrow import fs
 from source_files import png, write_parquet
 from torch import Tensor
 
-from cifarray.data import DataError, open_store, parquet
+from cifarray import storage
+from cifarray.data import DataError, open_store
 from cifarray.data.parquet import list_files
 
 pytestmark = pytest.mark.usefixtures("own_home")
@@ -60,7 +61,7 @@ def test_a_remote_prefix_is_read_through_its_file_system(
 ) -> None:
     write_parquet(tmp_path / "bucket/cifar/train.parquet", pictures, LABELS)
     remote = fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem())
-    monkeypatch.setattr(parquet, "_resolve", lambda address: (remote, address.removeprefix("s3://")))
+    monkeypatch.setattr(storage, "resolve", lambda address: (remote, address.removeprefix("s3://")))
     store = open_store("s3://bucket/cifar/", "train")
     assert torch.equal(store.images, pictures)
     assert store.source == "s3://bucket/cifar"
