@@ -134,9 +134,13 @@ def test_nothing_is_installed_where_the_stamp_is_newer_than_project_and_pins(nod
         (project / name).write_bytes((ROOT / name).read_bytes())
     for stamp in (".installed", ".installed-head"):
         (project / ".venv" / stamp).touch()
+    fake(node, "python", 'echo "python $*"')
     done = node(CONFIG["setup_commands"][1], CONFIG["head_setup_commands"][0])
     assert (done.returncode, done.stderr) == (0, "")
-    assert "Nothing to be done" in done.stdout
+    installed, compiled, head = done.stdout.splitlines()
+    assert installed.endswith("Nothing to be done for 'install'.")
+    assert compiled == "python -m compileall -q cifarray jobs search_spaces"
+    assert head.endswith("Nothing to be done for 'install-head'.")
 
 
 def test_an_installation_that_fails_fails_the_set_up(node):
