@@ -97,8 +97,9 @@ def look() -> Cluster:
     living = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     heads = [resources for resources in living if HEAD_RESOURCE in resources]
     nodes, fixed = tuple(map(_node, living)), tuple(map(_node, heads))
-    monitor = _monitor(ray.get_runtime_context().gcs_address)
-    if monitor is None:
+    try:
+        monitor = _monitor(ray.get_runtime_context().gcs_address)
+    except LookupError:
         return Cluster(nodes, _names_node_types(), fixed)
     file = next((part.removeprefix(CLUSTER_FILE) for part in monitor if part.startswith(CLUSTER_FILE)), None)
     if file is None:
@@ -128,7 +129,10 @@ def remove_orphaned_placement_groups() -> None:
     job = bytes.fromhex(ray.get_runtime_context().get_job_id())
     for serialized in state._connect_and_get_accessor().get_placement_group_table():
         known = PlacementGroupTableData.FromString(serialized)
-        if known.creator_job_id == job and known.creator_actor_dead and known.state != PlacementGroupTableData.REMOVED:
+        # Of one that the driver made itself, as Tune does for trials, Ray says too that its actor is dead.
+        by_actor = bool(known.creator_actor_id.strip(b"\xff"))
+        is_orphan = by_actor and known.creator_actor_dead and known.state != PlacementGroupTableData.REMOVED
+        if known.creator_job_id == job and is_orphan:
             remove_placement_group(PlacementGroup(ray.PlacementGroupID(known.placement_group_id)))
 
 
@@ -151,8 +155,10 @@ def _node(resources: dict[str, float]) -> Node:
 
 
 @cache
-def _monitor(gcs_address: str) -> list[str] | None:
-    """The command line of this cluster's monitor process, which every head has; None if it is not on this machine.
+def _monitor(gcs_address: str) -> list[str]:
+    """The command line of this cluster's monitor process, which every head has.
+
+    Raises LookupError if it is not on this machine, or not yet.
 
     It alone names the cluster file: what autoscalers report to Ray does not tell the maximum (seen on Ray 2.60).
     """
@@ -162,7 +168,7 @@ def _monitor(gcs_address: str) -> list[str] | None:
         parts: list[str] = process.info["cmdline"] or []
         if f"--gcs-address={gcs_address}" in parts and any(part.endswith("/monitor.py") for part in parts):
             return parts
-    return None
+    raise LookupError(f"no monitor of {gcs_address} runs here")
 
 
 def _read_cluster_file(file: str) -> tuple[int, tuple[Node, ...] | None]:

@@ -16,8 +16,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 from ray.util import get_node_ip_address
+
+# isort: split
+import psutil  # Ray brings it along: it can be imported after Ray only
 
 HEAD = 51 * "f" + "00000"
 """Id of the head in Ray's provider of fake nodes."""
@@ -58,12 +60,17 @@ def growing_head(types: dict[str, Any], max_workers: int, v2: bool, idle_minutes
             "disable_launch_config_check": True,
         },
         "available_node_types": {
-            "head": {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0},
+            "ray.head.default": {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0},
             **{name: {"node_config": {}, "min_workers": 0, **kind} for name, kind in types.items()},
         },
-        "head_node_type": "head",
+        "head_node_type": "ray.head.default",
         "auth": {},
         "file_mounts": {},
+        "cluster_synced_files": [],
+        "file_mounts_sync_continuously": False,
+        "rsync_exclude": [],
+        "rsync_filter": [],
+        "upscaling_speed": 1.0,
         **no_commands,
     }
     (folder / "cluster.json").write_text(json.dumps(config))
@@ -87,6 +94,7 @@ def growing_head(types: dict[str, Any], max_workers: int, v2: bool, idle_minutes
     try:
         wait_until(lambda: answers(address) or head.poll() is not None, 60)
         assert head.poll() is None, (folder / "head.log").read_text()
+        wait_until(lambda: any(is_monitor(child) for child in psutil.Process(head.pid).children(recursive=True)), 60)
         yield address
     finally:
         for process in [*psutil.Process(head.pid).children(recursive=True), head]:
@@ -94,6 +102,12 @@ def growing_head(types: dict[str, Any], max_workers: int, v2: bool, idle_minutes
                 process.kill()
         head.wait()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def is_monitor(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return any(part.endswith("/monitor.py") for part in process.cmdline())
+    return False
 
 
 def answers(address: str) -> bool:
