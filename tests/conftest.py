@@ -5,6 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "2")
+# Ray reads it once, when it is imported; a head that a test starts asks for a token if its environment is silent, and
+# a driver that differs from its head in this loses its actors within milliseconds.
+os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 
 import pytest
 import torch

@@ -17,12 +17,20 @@ from pathlib import Path
 from typing import Any
 
 from ray.util import get_node_ip_address
+from ray.util.placement_group import placement_group
 
 # isort: split
 import psutil  # Ray brings it along: it can be imported after Ray only
 
 HEAD = 51 * "f" + "00000"
 """Id of the head in Ray's provider of fake nodes."""
+
+
+class Asking:
+    """An actor that asks for room."""
+
+    def ask(self, bundles: list[dict[str, float]]) -> None:
+        self.group = placement_group(bundles)
 
 
 def free_port() -> int:
