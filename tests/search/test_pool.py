@@ -88,8 +88,7 @@ def test_groups_that_no_trial_needs_are_closed_waiting_ones_first(make_pool, eve
     pool, _ = make_pool("shrinks", nodes=[WORKER] * 2, most=[WORKER] * 2)
     busy = pool.acquire(remaining=9, wait=True)
     lease = move_in(pool, busy)
-    while pool.acquire(remaining=9, wait=True) is None:
-        pass
+    spare = pool.acquire(remaining=9, wait=True).name.rsplit("-", 1)[1]
     pool._host = WaitingGroup
     pool._open()
     pool.release(remaining=3)
@@ -97,7 +96,7 @@ def test_groups_that_no_trial_needs_are_closed_waiting_ones_first(make_pool, eve
     pool.release(remaining=2)
     assert names(events, "closed") == ["2"]
     pool.release(remaining=1)
-    assert names(events, "closed") == ["2", "1"]
+    assert names(events, "closed") == ["2", spare]
     pool.release(remaining=0)
     assert pool.groups == [busy], "a leased group stays"
     pool.give_back(busy.name, lease)
