@@ -6,7 +6,7 @@
 # make cluster-check [FILE=cluster.yaml] [PRICES='m7i.xlarge=0.2 …']   what `ray up` would launch, and what it costs
 # make constraints                                                     the versions of this .venv, for all nodes
 .PHONY: demo install test test-slow test-cluster check ui cluster stop-cluster
-.PHONY: cluster-check constraints install-head start-mlflow stop-mlflow
+.PHONY: cluster-check constraints install-head start-mlflow stop-mlflow stop-machines
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -95,3 +95,7 @@ start-mlflow: stop-mlflow
 stop-mlflow:
 	@if $(BIN)/supervisorctl --configuration $(SUPERVISOR) shutdown > /dev/null 2>&1; then \
 		while [ -e ~/mlflow-supervisor.pid ]; do sleep 0.1; done; fi
+
+# On the head of own machines, before `ray down`, which would leave the workers and MLflow's server running.
+stop-machines: stop-mlflow
+	@$(BIN)/python -m cifarray.cluster_file stop

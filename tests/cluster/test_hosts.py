@@ -33,8 +33,8 @@ def test_hosts_leave_nothing_behind(hosts, tmp_path):
     """Beside the others, on addresses of their own switch."""
     with network(tmp_path, ["one", "two"], []) as pair:
         pair["one"].run("touch ~/file; sleep 1000 > /dev/null 2>&1 &")
-        pair["two"].delete()
         ids = [number for host in pair.values() for number in (host.process.pid, *host.processes())]
+        pair["two"].delete()
         names = [host.namespace for host in pair.values()]
     assert not [number for number in ids if Path(f"/proc/{number}").exists()]
     namespaces = subprocess.run(["ip", "netns"], check=True, capture_output=True, text=True).stdout

@@ -22,12 +22,11 @@ PATIENCE = 120
 
 
 def until(condition, what):
-    """Looks until there is an answer, and returns it; fails with what was looked for."""
+    """Looks until a condition holds; fails with what was looked for."""
     deadline = time.monotonic() + PATIENCE
-    while not (answer := condition()):
+    while not condition():
         assert time.monotonic() < deadline, f"not within {PATIENCE} s: {what}"
         time.sleep(0.2)
-    return answer
 
 
 def start(host, script):
@@ -180,7 +179,7 @@ print(json.dumps({r.info.run_name: [(m.step, m.value) for m in client.get_metric
 
 
 def test_ray_down_leaves_no_process(hosts, cluster_file, searched):
-    hosts["laptop"].run(f"ray exec {cluster_file} 'cd ~/cifarray && make stop-mlflow'", **LAPTOP)
+    hosts["laptop"].run(f"ray exec {cluster_file} 'cd ~/cifarray && make stop-machines'", **LAPTOP)
     hosts["laptop"].run(f"ray down --yes {cluster_file}", timeout=120, **LAPTOP)
 
     def left():

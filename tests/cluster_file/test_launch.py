@@ -48,9 +48,9 @@ def test_workers_are_of_the_g_family_and_the_head_is_not(nodes):
     assert not nodes["head"].instance_type.startswith(("g", "p"))
 
 
-def test_only_the_heads_volume_outlives_its_node(nodes):
+def test_no_volume_outlives_its_node_and_goes_on_costing(nodes):
     kept = {name: [volume.outlives_node for volume in node.volumes] for name, node in nodes.items()}
-    assert kept == {"head": [True], "gpu_on_demand": [False], "gpu_spot": [False]}
+    assert kept == {"head": [False], "gpu_on_demand": [False], "gpu_spot": [False]}
 
 
 def test_the_world_reaches_ssh_and_nothing_else(launched):
@@ -97,5 +97,5 @@ def test_the_tables_say_what_is_launched_and_what_is_let_in(launched, monkeypatc
         [cell.strip() for cell in line.split("│")[1:-1]] for line in console.export_text().splitlines() if "│" in line
     ]
     assert ["gpu_spot", "g6.2xlarge", "spot", "0 to 8", "150 GiB gp3", "cifarray-worker"] in rows
-    assert ["head", "m7i.xlarge", "on-demand", "1", "100 GiB gp3, outlives the node", "cifarray-head"] in rows
+    assert ["head", "m7i.xlarge", "on-demand", "1", "100 GiB gp3", "cifarray-head"] in rows
     assert ["cifarray", "tcp", "22", "0.0.0.0/0"] in rows
