@@ -27,8 +27,8 @@ FORWARDED = ("CIFARRAY_HOME",)
 def connected(num_cpus: int | None = None) -> Iterator[Any]:
     """Ray, joined where RAY_ADDRESS says or a cluster runs on this machine, else started here; shut down after.
 
-    num_cpus: start one here in any case, with so many. Raises ConnectionError from Ray if RAY_ADDRESS leads nowhere,
-    StudyError if the cluster runs another Ray or Python.
+    num_cpus: start one here in any case, with so many. Raises ConnectionError if RAY_ADDRESS leads nowhere, StudyError
+    if the cluster runs another Ray or Python or does not take the token.
     """
     import ray
 
@@ -48,6 +48,12 @@ def connected(num_cpus: int | None = None) -> Iterator[Any]:
         else:
             try:
                 ray.init(address=None if _head_answers() else "local", **options)
+            except ray.exceptions.AuthenticationError as error:
+                reason = str(error).partition(". ")[0].removeprefix("RPC error: ")
+                raise StudyError(
+                    f"Ray does not let this driver in ({reason}): the token must be the cluster's own, in "
+                    "~/.ray/auth_token, or where RAY_AUTH_TOKEN_PATH says, or in RAY_AUTH_TOKEN"
+                ) from None
             except RuntimeError as error:
                 if "Version mismatch" not in str(error):
                     raise
@@ -66,19 +72,32 @@ def connected(num_cpus: int | None = None) -> Iterator[Any]:
 def _head_answers() -> bool:
     """Whether the cluster that Ray would join is there.
 
-    A head that was killed leaves its address behind, and Ray looks for it for minutes.
+    A head that was killed leaves its address behind, and Ray looks for it for minutes; to one that does not take the
+    token it goes on trying too, and then does not say why. Raises ConnectionError if there is none where RAY_ADDRESS
+    says, AuthenticationError from Ray.
     """
+    import ray
+    from ray._private.authentication.authentication_token_setup import ensure_token_if_auth_enabled
     from ray._private.utils import read_ray_address
 
-    address = None if "RAY_ADDRESS" in os.environ else read_ray_address()
-    if not address:
-        return True
+    named = os.environ.get("RAY_ADDRESS")
+    address = named or read_ray_address() or ""
     host, _, port = address.rpartition(":")
+    if "/" in host or not port.isdigit():
+        return True
     try:
-        with socket.create_connection((host, int(port)), timeout=2.0):
-            return True
-    except OSError:
+        with socket.create_connection((host, int(port)), timeout=10.0 if named else 2.0):
+            pass
+    except OSError as error:
+        if named:
+            raise ConnectionError(
+                f"RAY_ADDRESS is {named} and no head of Ray answers there ({error}): start it, open its port, or unset "
+                "RAY_ADDRESS"
+            ) from None
         return False
+    ensure_token_if_auth_enabled(None, create_token_if_missing=False)
+    ray._raylet.GcsClient(address=address)
+    return True
 
 
 def _quiet() -> None:
