@@ -73,11 +73,17 @@ def test_dashboard_and_mlflow_are_reached_by_tunnel_alone(hosts, cluster):
         assert answers(hosts["laptop"], f"head:{port}") == "000"
 
 
+def listening(host, port):
+    """Ids of the processes that listen on a port of a host."""
+    return set(re.findall(r"pid=(\d+)", host.run(f"ss --no-header --listening --tcp --processes 'sport = :{port}'")))
+
+
 def test_mlflow_is_started_again_when_it_is_killed(hosts, cluster):
     head = hosts["head"]
     until(lambda: answers(head, "127.0.0.1:5000/health") == "200", "MLflow")
-    head.run("pkill -KILL -f 'mlflow server'")
-    until(lambda: answers(head, "127.0.0.1:5000/health") == "200", "MLflow once more")
+    killed = listening(head, 5000)
+    head.run(f"kill -KILL {' '.join(killed)}")
+    until(lambda: listening(head, 5000) - killed and answers(head, "127.0.0.1:5000/health") == "200", "another MLflow")
 
 
 def test_a_wrong_token_is_refused(hosts, cluster):
@@ -179,7 +185,10 @@ print(json.dumps({r.info.run_name: [(m.step, m.value) for m in client.get_metric
 
 
 def test_ray_down_leaves_no_process(hosts, cluster_file, searched):
-    hosts["laptop"].run(f"ray exec {cluster_file} 'cd ~/cifarray && make stop-machines'", **LAPTOP)
+    stopped = f"ray exec {cluster_file} 'cd ~/cifarray && make stop-machines'"
+    text = hosts["laptop"].run(stopped, timeout=120, check=False, **LAPTOP)
+    unreached = [host.address for host in hosts.values() if host.process.poll() is not None]
+    assert re.findall(r"Ray may still run on (\S+)", text) == unreached
     hosts["laptop"].run(f"ray down --yes {cluster_file}", timeout=120, **LAPTOP)
 
     def left():
