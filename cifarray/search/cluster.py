@@ -1,4 +1,4 @@
-"""Reaching Ray: joining the cluster or starting one on this machine, quietly, and asking what it knows.
+"""Reaching Ray: joining the cluster or starting one on this machine, quietly; asking what it knows; tidying up there.
 
 Not here: how much of it a study uses (`plan`).
 """
@@ -191,7 +191,10 @@ def _monitor(gcs_address: str) -> list[str]:
 
 
 def _read_cluster_file(file: str) -> tuple[int, tuple[Node, ...] | None]:
-    """The maximum of workers, and all that may be added; None if a type's resources are only known when it runs."""
+    """The maximum of workers, and all that may be added; None if a type's resources are only known when it runs.
+
+    On own machines that is so: one type for all of them, the head's too, without resources.
+    """
     from ray.autoscaler.v2.instance_manager.config import FileConfigReader
 
     config = FileConfigReader(os.path.expanduser(file)).get_cached_autoscaling_config()
@@ -202,7 +205,7 @@ def _read_cluster_file(file: str) -> tuple[int, tuple[Node, ...] | None]:
         if name != head and kind.max_worker_nodes > 0
     ]
     max_workers = config.get_max_num_worker_nodes() or 0
-    if not all(resources for _, resources in types):
+    if not types or not all(resources for _, resources in types):
         return max_workers, None
     return max_workers, tuple(_node(resources) for most, resources in types for _ in range(min(most, max_workers)))
 

@@ -46,6 +46,7 @@ class StudyDriver:
     def next_trial(self, tune_id: str) -> dict[str, Any] | str | None:
         """Tune's config of the trial to start now; None if none can start; FINISHED when all is over."""
         self.raise_error()
+        self.pool.tend()
         if self.state.is_over():
             return str(Searcher.FINISHED)
         number = self.state.next_number(running for running, _, _ in self.running.values())

@@ -5,6 +5,7 @@ teachers. Nodes that join later are looked at by their workers when those begin 
 here: how much fits on the nodes (`plan`).
 """
 
+import contextlib
 import os
 import time
 import uuid
@@ -15,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import cifarray
 from cifarray import storage
-from cifarray.search.plan import StudyError
+from cifarray.search import cluster
+from cifarray.search.plan import Cluster, StudyError
 from cifarray.search.space import RECIPE
 from cifarray.search.versions import difference, versions
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 PATIENCE_SECONDS = 120.0
 """For a node's first worker process; a busy one takes half a minute."""
+STORE_SECONDS = 60.0
+"""How long a worker looks for a store that does not answer: it may be away for a moment, or the node's role new."""
 
 
 @dataclass(frozen=True)
@@ -46,22 +50,30 @@ def worker_needs(study: "Study") -> Needs:
     return Needs(versions(), study.marker, _local_paths(study), _code(), storage.environment())
 
 
-def missing(needs: Needs) -> str | None:
-    """What follows "node X …" where this node lacks something; None if it has it all."""
+def missing(needs: Needs, patience: float = 0.0) -> str | None:
+    """What follows "node X …" where this node lacks something; None if it has it all.
+
+    The environment must have the variables of `needs` already. patience: seconds that the store may be away.
+    """
     # Who runs from the driver's own folder runs its code, though somebody may have edited a file since it began.
     code = {"cifarray": needs.versions["cifarray"]} if _code() == needs.code else {}
     told = difference(needs.versions, {**versions(), **code})
     if told is not None:
         return told
-    os.environ.update(needs.environment)
     try:
-        seen = storage.exists(needs.marker)
+        seen = _exists(needs.marker, patience)
     except storage.StorageError as error:
         return f"cannot use the storage: {error}"
+    folder = needs.marker.rpartition("/")[0]
+    if not seen and storage.is_remote(folder):
+        return (
+            f"does not find the driver's files in {folder}: it reaches another store of that name; "
+            "give all nodes the same AWS_ENDPOINT_URL and account"
+        )
     if not seen:
         return (
-            f"does not see the driver's files in {needs.marker.rpartition('/')[0]}: give a --storage that all nodes "
-            "share (a network folder mounted on each, or an s3:// or gs:// address)"
+            f"does not see the driver's files in {folder}: give a --storage that all nodes share "
+            "(a network folder mounted on each, or an s3:// or gs:// address)"
         )
     for path in needs.paths:
         if not Path(path).exists():
@@ -69,11 +81,38 @@ def missing(needs: Needs) -> str | None:
     return None
 
 
+def _exists(address: str, patience: float) -> bool:
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            return storage.exists(address)
+        except storage.StorageError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(1.0)
+
+
+def refuse_what_new_nodes_lack(study: "Study", now: Cluster) -> None:
+    """Raises StudyError if a cloud will add nodes and results would be on the driver's own disk, which those never see.
+
+    A folder on another file system than the machine's own may be one that all nodes mount.
+    """
+    if study.is_remote or not now.can_grow or now.addable is None:
+        return
+    study.folder.mkdir(parents=True, exist_ok=True)
+    if study.folder.stat().st_dev == Path("/").stat().st_dev:
+        raise StudyError(
+            f"--storage {study.storage} is on this machine's own disk, and nodes that the cluster adds do not see it: "
+            "give a --storage that all nodes share (an s3:// or gs:// address, or a network folder mounted on each)"
+        )
+
+
 def refuse_what_nodes_lack(study: "Study") -> None:
     """Raises StudyError for the first node of a cluster of several that lacks something; nothing is left in storage."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+    refuse_what_new_nodes_lack(study, cluster.look())
     nodes = {node["NodeID"]: node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
     if len(nodes) < 2:
         return
@@ -101,11 +140,13 @@ def refuse_what_nodes_lack(study: "Study") -> None:
             if told is not None and any(known["NodeID"] == node and known["Alive"] for known in ray.nodes()):
                 raise StudyError(f"node {nodes[node]} {told}")
     finally:
-        storage.delete(probe)
+        with contextlib.suppress(storage.StorageError):
+            storage.delete(probe)
 
 
 def _look(needs: Needs) -> str | None:
     """On a node: what it lacks. Its storage must be one that can be written to from there, too."""
+    os.environ.update(needs.environment)
     told = missing(needs)
     if told is not None:
         return told

@@ -52,13 +52,17 @@ class Cluster:
     """At most so many of `addable` live at once."""
 
     def at_most(self, needs: "WorkerNeeds") -> tuple[Node, ...] | None:
-        """The nodes when those that hold most such workers have been added; None where that is not known."""
+        """The nodes when those that hold most such workers have been added; None where that is not known.
+
+        What lives now counts as it is if it holds more: nodes may have joined that the cluster file does not know.
+        """
         if not self.can_grow:
             return self.nodes
         if self.addable is None:
             return None
         best = sorted(self.addable, key=lambda node: (needs.fit_on(node), node.gpus, node.cpus), reverse=True)
-        return (*self.fixed, *best[: self.max_workers])
+        grown = (*self.fixed, *best[: self.max_workers])
+        return max(grown, self.nodes, key=lambda nodes: sum(map(needs.fit_on, nodes)))
 
 
 def groups_that_fit(nodes: Sequence[Node], needs: WorkerNeeds, workers: int) -> int:
@@ -110,8 +114,18 @@ def refuse_what_never_fits(cluster: Cluster, needs: WorkerNeeds, workers: int) -
 
 
 def default_gpus_per_worker(cluster: Cluster) -> float:
-    """GPUs of one worker where the user names none: one where there are, or can be, nodes with GPUs."""
-    return 1.0 if any(node.gpus for node in (*cluster.nodes, *(cluster.addable or ()))) else 0.0
+    """GPUs of one worker where the user names none: one where there are, or can be, nodes with GPUs.
+
+    Raises StudyError where no worker node lives yet and nothing tells what they will be.
+    """
+    if any(node.gpus for node in (*cluster.nodes, *(cluster.addable or ()))):
+        return 1.0
+    if cluster.can_grow and cluster.addable is None and len(cluster.nodes) <= len(cluster.fixed):
+        raise StudyError(
+            "no worker node lives yet and the head does not know whether those that come have GPUs: "
+            "give --gpus-per-worker 1, or 0 to train on CPUs"
+        )
+    return 0.0
 
 
 def default_cpus_per_worker(cluster: Cluster, workers: int, trials: int, gpus_per_worker: float) -> float:

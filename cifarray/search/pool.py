@@ -44,7 +44,7 @@ class Group:
     ready: Any
     """The pending answer of the host's `ready`; None once it has come."""
     nodes: frozenset[str]
-    """Ids of the nodes that lived when it was opened."""
+    """Ids of the nodes that have lived since it was opened, while it was not ready."""
     lease: int | None = None
     opened: float = field(default_factory=time.monotonic)
 
@@ -77,14 +77,31 @@ class Pool:
         self._to_open = 0
         self._looked = float("-inf")
 
+    def tend(self) -> None:
+        """From time to time: count the nodes again, and take back what groups that were closed had asked for.
+
+        To be called even when no trial waits for a group: what was asked for in vain keeps nodes.
+        """
+        if time.monotonic() - self._looked <= LOOK_SECONDS:
+            return
+        try:
+            needs = WorkerNeeds(self.settings.cpus_per_worker, self.settings.gpus_per_worker)
+            self._to_open = groups_to_open(self._look(), needs, self.settings.workers)
+            living = cluster.living_nodes()
+            for group in self.groups:
+                if group.ready is not None:
+                    group.nodes |= living
+            cluster.remove_orphaned_placement_groups()
+        except Exception as error:  # What Ray's status raises is not documented; trials that run need no answer.
+            if self._to_open == 0:
+                raise
+            log.warning("the nodes could not be counted, as many as before are taken: %s", error)
+        self._looked = time.monotonic()
+
     @property
     def capacity(self) -> int:
         """Groups to have open: as many as `plan.groups_to_open` says; at most `limit`."""
-        if time.monotonic() - self._looked > LOOK_SECONDS:
-            needs = WorkerNeeds(self.settings.cpus_per_worker, self.settings.gpus_per_worker)
-            self._to_open = groups_to_open(self._look(), needs, self.settings.workers)
-            self._looked = time.monotonic()
-            cluster.remove_orphaned_placement_groups()
+        self.tend()
         return self._to_open if self.limit is None else min(self._to_open, self.limit)
 
     @property
@@ -193,18 +210,32 @@ class Pool:
         done, _ = ray.wait(list(pending), timeout=timeout)
         for ref in done:
             group = pending[ref]
+            if group not in self.groups:
+                continue
             try:
                 ray.get(ref)
             except ray.exceptions.RayError as error:
                 cause = str(getattr(error, "cause", None) or error).strip()
                 self._discard(group, "replaced", cause)
                 if isinstance(error, RefusedError) or self._fails_on_living_nodes(group):
-                    raise GroupStartError(cause) from None
+                    self._make_do(cause)
             else:
                 group.ready = None
                 self._failed_starts.clear()
                 seconds = f"{time.monotonic() - group.opened:.1f} s"
                 self._journal([{"kind": "group", "group": group.name, "event": "ready", "reason": seconds}])
+
+    def _make_do(self, cause: str) -> None:
+        """A group cannot start: the study goes on with those that it has, so that a node that comes late ends nothing.
+
+        Raises GroupStartError if it has none.
+        """
+        usable = sum(group.ready is None for group in self.groups)
+        if usable == 0:
+            raise GroupStartError(cause)
+        log.warning("%s; the study goes on with the %d worker groups that it has", cause, usable)
+        self.limit = usable
+        self.release(usable)
 
     def _fails_on_living_nodes(self, group: Group) -> bool:
         """Whether groups have failed to start too often for a reason that is the study's own.

@@ -40,6 +40,8 @@ def difference(driver: Mapping[str, str], node: Mapping[str, str]) -> str | None
         return None
     here, there = (" and ".join(f"{name} {known.get(name, 'none')}" for name in others) for known in (node, driver))
     remedy = "bring it up to date (ray up again)"
-    if others == ["cifarray"]:
+    if "python" in others:
+        remedy = "install the driver's Python there, delete ~/cifarray/.venv and ray up again"
+    elif others == ["cifarray"]:
         remedy += ", or submit the job with --working-dir, so that every node runs that code"
     return f"runs {here}, the driver {there}: {remedy}"

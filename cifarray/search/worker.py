@@ -16,7 +16,7 @@ import torch
 
 from cifarray import storage
 from cifarray.config import TrainConfig
-from cifarray.search.nodes import missing
+from cifarray.search.nodes import STORE_SECONDS, missing
 from cifarray.search.orders import Failure, Order
 from cifarray.training import Diverged, Training
 from cifarray.training.checkpoint import load_checkpoint, save_checkpoint
@@ -26,7 +26,8 @@ def serve(settings: dict[str, Any]) -> None:
     """A Train worker's function: `host` (actor handle), `threads`, `needs` (what its node must have)."""
     host = settings["host"]
     rank = ray.train.get_context().get_world_rank()
-    told = missing(settings["needs"])
+    os.environ.update(settings["needs"].environment)
+    told = missing(settings["needs"], patience=STORE_SECONDS)
     if told is not None:
         ray.get(host.refuse.remote(f"node {ray.util.get_node_ip_address()} {told}"))
         return

@@ -12,8 +12,10 @@ import pytest
 from many_nodes import growing_head, wait_until
 
 import cifarray
-from cifarray.search.nodes import Needs, missing, worker_needs
+from cifarray.search.nodes import Needs, missing, refuse_what_new_nodes_lack, worker_needs
+from cifarray.search.plan import Cluster, Node, StudyError
 from cifarray.search.versions import versions
+from cifarray.storage import StorageError
 
 RAY = str(Path(sys.executable).parent / "ray")
 
@@ -38,9 +40,48 @@ def test_storage_that_is_not_shared_is_told_with_what_to_use_instead(needs, tmp_
     )
 
 
-def test_a_store_that_this_node_cannot_use_is_told(needs, object_store):
+def test_a_bucket_in_which_the_drivers_files_are_not_is_told(needs, object_store):
     told = missing(replace(needs, marker="s3://nobody-made-this/wrn/probe"))
-    assert told.startswith("does not see the driver's files in s3://nobody-made-this/wrn")
+    assert told == (
+        "does not find the driver's files in s3://nobody-made-this/wrn: it reaches another store of that name; "
+        "give all nodes the same AWS_ENDPOINT_URL and account"
+    )
+
+
+def test_a_store_that_is_away_for_a_moment_is_waited_for(needs, monkeypatch):
+    asked = []
+
+    def exists(address):
+        asked.append(address)
+        if len(asked) < 2:
+            raise StorageError("s3://b/wrn/probe cannot be reached")
+        return True
+
+    monkeypatch.setattr("cifarray.storage.exists", exists)
+    assert missing(needs) == "cannot use the storage: s3://b/wrn/probe cannot be reached"
+    asked.clear()
+    assert missing(needs, patience=60) is None
+
+
+@pytest.mark.parametrize(
+    ("now", "refused"),
+    [
+        (Cluster((Node(0),), True, (Node(0),), (Node(8, 1),), 1), True),
+        (Cluster((Node(0),), True, (Node(0),), None, 1), False),
+        (Cluster((Node(8, 1),)), False),
+    ],
+    ids=["a cloud adds nodes", "own machines are to come", "one machine"],
+)
+def test_results_on_the_heads_own_disk_are_refused_where_nodes_will_be_added(make_study, monkeypatch, now, refused):
+    study = replace(make_study(), storage=str(Path("/var/tmp/cifarray-never")))
+    monkeypatch.setattr(Path, "mkdir", lambda *args, **kwargs: None)
+    monkeypatch.setattr(Path, "stat", lambda path, **kwargs: os.stat("/"))
+    with (
+        pytest.raises(StudyError, match="own disk, and nodes that the cluster adds do not see it")
+        if refused
+        else (contextlib.nullcontext())
+    ):
+        refuse_what_new_nodes_lack(study, now)
 
 
 def test_local_data_that_is_not_there_is_told(needs):

@@ -121,3 +121,18 @@ def test_gpus_count_that_are_not_there_yet():
 def test_cores_are_shared_out_among_trials(nodes, workers, trials, gpus, cpus):
     assert default_cpus_per_worker(fixed(*nodes), workers, trials, gpus) == cpus
     assert default_cpus_per_worker(growing(most=nodes), workers, trials, gpus) == cpus
+
+
+def test_nodes_that_the_cluster_file_does_not_know_count_as_they_are():
+    """Two machines were joined by hand to a cluster that may add one small node."""
+    joined = Cluster((Node(0), Node(8, 1), Node(8, 1)), True, (Node(0),), (Node(2),), 3)
+    refuse_what_never_fits(joined, WorkerNeeds(1, 1), workers=2)
+    assert groups_to_open(joined, WorkerNeeds(1, 1), workers=2) == 1
+
+
+def test_gpus_of_nodes_that_nobody_knows_have_to_be_said():
+    with pytest.raises(StudyError, match="give --gpus-per-worker 1, or 0"):
+        default_gpus_per_worker(growing(most=None))
+    assert default_gpus_per_worker(growing(Node(8), most=None)) == 0
+    assert default_gpus_per_worker(growing(Node(8, 1), most=None)) == 1
+    assert default_gpus_per_worker(growing(most=[Node(8, 1)])) == 1

@@ -141,6 +141,51 @@ def test_what_the_user_has_to_mend_ends_the_study_at_once(make_pool, events):
     assert names(events, "started") == ["0"]
 
 
+def test_a_late_node_that_lacks_something_does_not_end_a_study_that_has_a_group(make_pool, events, caplog):
+    most = [WORKER]
+    pool, _ = make_pool("late", nodes=[WORKER], most=most)
+    group = pool.acquire(remaining=9, wait=True)
+    move_in(pool, group)
+    pool._host = RefusedGroup
+    most.append(WORKER)
+    while pool.limit is None:
+        assert pool.acquire(remaining=9, wait=False) is None
+    assert pool.limit == 1
+    assert "give a --storage that all nodes share; the study goes on with the 1 worker groups" in caplog.text
+    assert pool.acquire(remaining=9, wait=False) is None
+    assert pool.groups == [group]
+
+
+def test_a_start_that_fails_on_a_node_that_came_and_died_does_not_count(make_pool, monkeypatch):
+    """The node that a group waited for lived only in between: neither when it was opened nor when it failed."""
+    living = iter([{"head"}, {"head", "new"}] + [{"head"}] * 99)
+    monkeypatch.setattr(cluster, "living_nodes", lambda: frozenset(next(living)))
+    monkeypatch.setattr(pool_module, "LOOK_SECONDS", 1e9)
+    pool, _ = make_pool("brief", host=FailingGroup, nodes=[WORKER])
+    pool._to_open = 1
+    pool._looked = float("inf")
+    pool._open()
+    pool._looked = float("-inf")
+    pool.tend()
+    pool._welcome(timeout=30)
+    assert pool._failed_starts == []
+
+
+def test_nodes_that_cannot_be_counted_for_once_end_nothing(make_pool, caplog):
+    def away():
+        raise RuntimeError("the head is busy")
+
+    pool, _ = make_pool("uncounted", nodes=[WORKER])
+    assert pool.capacity == 1
+    pool._look = away
+    assert pool.capacity == 1
+    assert "the head is busy" in caplog.text
+    fresh, _ = make_pool("never counted")
+    fresh._look = away
+    with pytest.raises(RuntimeError, match="busy"):
+        assert fresh.capacity
+
+
 @pytest.mark.parametrize(
     ("most", "sentence"),
     [
