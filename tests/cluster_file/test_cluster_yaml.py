@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import socket
 import subprocess
 
@@ -58,9 +59,8 @@ def test_every_block_is_preceded_by_one_comment_and_has_no_other():
     assert not re.search(r"\S +# ", TEXT)
 
 
-def test_spot_nodes_come_first_and_nothing_runs_that_nobody_asked_for():
+def test_nothing_runs_that_nobody_asked_for():
     types = CONFIG["available_node_types"]
-    assert types["gpu_spot"].get("priority", 0) > types["gpu_on_demand"].get("priority", 0)
     assert [types[name]["min_workers"] for name in ("gpu_spot", "gpu_on_demand")] == [0, 0]
     assert types["head"]["resources"] == {"CPU": 0}
     assert CONFIG["idle_timeout_minutes"] > 0
@@ -147,6 +147,22 @@ def test_an_installation_that_fails_fails_the_set_up(node):
     (node.home / "cifarray/Makefile").write_text("install:\n\tfalse\n")
     (node.home / "cifarray/.venv/.installed").touch()
     assert node(CONFIG["setup_commands"][1]).returncode != 0
+
+
+@pytest.mark.parametrize("missing", ["make", "cc", "python3", None])
+def test_system_packages_are_installed_where_any_of_them_is_missing(node, missing):
+    """A python3 that fails has no ensurepip, or no Python.h."""
+    programs = node.home / "bin"
+    programs.mkdir()
+    (programs / "bash").symlink_to(shutil.which("bash"))
+    for name, script in (("sudo", 'echo "$*"'), ("make", ":"), ("cc", ":"), ("python3", ":")):
+        if name != missing:
+            (programs / name).write_text(f"#!/bin/bash\n{script}\n")
+            (programs / name).chmod(0o755)
+    fake(node, "python", ":")
+    done = node(CONFIG["setup_commands"][1], PATH=str(programs))
+    assert done.returncode == 0 or missing == "make", done.stderr
+    assert ("install --quiet --yes make gcc" in done.stdout) == (missing is not None)
 
 
 def test_ray_starts_in_the_project_with_the_variables_and_all_cores(node):
