@@ -19,7 +19,7 @@ from pathlib import Path
 PROJECT = Path(__file__).parents[2]
 NETWORK = "198.51.100"
 """The first three bytes of all addresses; the range is set aside for documentation (RFC 5737), so it leads nowhere."""
-TOOLS = ("ip", "unshare", "nsenter", "sshd", "rsync", "curl")
+TOOLS = ("ip", "ss", "unshare", "nsenter", "sshd", "ssh", "ssh-keygen", "rsync", "curl", "ps", "pkill")
 
 
 def why_not() -> str | None:
@@ -29,8 +29,15 @@ def why_not() -> str | None:
     if os.geteuid() != 0:
         return "hosts in network namespaces need root"
     if missing:
-        return f"{', '.join(missing)} not found: apt-get install iproute2 openssh-server rsync curl util-linux"
-    return None
+        packages = "iproute2 openssh-server rsync curl util-linux procps"
+        return f"{', '.join(missing)} not found: apt-get install {packages}"
+    attempt = subprocess.run(
+        ["unshare", "--mount", "--net", "--pid", "--fork", "mount", "-t", "tmpfs", "tmpfs", "/mnt"],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    return f"no namespaces can be made here: {attempt.stderr.strip()}" if attempt.returncode else None
 
 
 @dataclass

@@ -86,12 +86,17 @@ def test_mlflow_is_started_again_when_it_is_killed(hosts, cluster):
     until(lambda: listening(head, 5000) - killed and answers(head, "127.0.0.1:5000/health") == "200", "another MLflow")
 
 
-def test_a_wrong_token_is_refused(hosts, cluster):
+def test_a_wrong_token_is_refused_in_a_sentence(hosts, cluster):
     until(lambda: answers(hosts["laptop"], "127.0.0.1:8265") == "200", "the dashboard")
-    for host, command in (("laptop", SEARCH), ("head", "python jobs/tune_wrn.py --smoke")):
-        text = hosts[host].run(f"{command}; echo exit code $?", **{**LAPTOP, "RAY_AUTH_TOKEN": "0" * 64})
-        assert "token" in text.lower()
-        assert "exit code 0" not in text
+    wrong = {**LAPTOP, "RAY_AUTH_TOKEN": "0" * 64}
+    *_, last, code = hosts["laptop"].run(f"{SEARCH}; echo exit code $?", **wrong).strip().splitlines()
+    assert "authentication token is invalid or incorrect" in last
+    assert code == "exit code 1"
+    script = "python jobs/tune_wrn.py --smoke 2>&1 | grep -v gcs_client; echo exit code ${PIPESTATUS[0]}"
+    *_, sentence, code = hosts["head"].run(script, **wrong).strip().splitlines()
+    assert sentence.startswith("error: Ray does not let this driver in (InvalidAuthToken: ")
+    assert "the token must be the cluster's own, in ~/.ray/auth_token, or where RAY_AUTH_TOKEN_PATH says" in sentence
+    assert code == "exit code 2"
 
 
 @pytest.fixture(scope="module")
