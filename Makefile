@@ -35,8 +35,8 @@ $(VENV)/.installed-check: $(VENV)/.installed
 	@touch $@
 
 # What a cluster's head has beside the others: MLflow's keeper, and what Ray asks the CLOUD for nodes with.
-install-head: $(VENV)/.installed-head
-$(VENV)/.installed-head: $(VENV)/.installed
+install-head: $(VENV)/.installed-head-$(CLOUD)
+$(VENV)/.installed-head-$(CLOUD): $(VENV)/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[head,$(CLOUD)]'
 	@touch $@
 
@@ -54,7 +54,7 @@ test: $(VENV)/.installed-test
 test-slow: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m "slow and not cluster"
 
-test-cluster: $(VENV)/.installed-test $(VENV)/.installed-head
+test-cluster: $(VENV)/.installed-test install-head
 	$(BIN)/python -m pytest -m cluster -rs tests/cluster
 
 check: $(VENV)/.installed-check
@@ -87,8 +87,10 @@ constraints: install
 		--editable '.[head,aws,gcp]'
 	$(BIN)/python -m cifarray.cluster_file pins $(VENV)/report.json > $(VENV)/pins.txt && mv $(VENV)/pins.txt constraints.txt
 
-# Ended first if it runs, so that it has the variables of now.
+# Ended first if it runs, so that it has the variables of now. On a new head, what the head before it had copied to the
+# storage comes first; a storage that cannot be used ends it here, since supervisord would try for ever.
 start-mlflow: stop-mlflow
+	@$(BIN)/python -m cifarray.cluster_file restore
 	@$(BIN)/supervisord --configuration $(SUPERVISOR)
 
 # The last thing that supervisord does is to remove its pid.

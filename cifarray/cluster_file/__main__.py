@@ -1,7 +1,9 @@
-"""The cluster file's commands; `make cluster-check` and MLflow's keeper on the head call them.
+"""The cluster file's commands; `make cluster-check`, MLflow's keeper and the nodes call all but `variant`.
 
 python -m cifarray.cluster_file check cluster.yaml [head=0.20 gpu_spot=0.40 …]
+python -m cifarray.cluster_file variant on-premises   # cluster.yaml for another place than AWS
 python -m cifarray.cluster_file restore | copy        # MLflow's database, from and to $CIFARRAY_STORAGE
+python -m cifarray.cluster_file spot HOST:PORT        # on a worker: tells Ray's head when AWS takes this node back
 python -m cifarray.cluster_file stop                  # on the head of own machines: Ray on all of them
 python -m cifarray.cluster_file pins REPORT           # pip's installation report as constraints
 """
@@ -18,11 +20,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from cifarray.cluster_file import checks, cost, database_copy, own_machines, spot
+from cifarray.cluster_file import checks, cost, database_copy, own_machines, spot, variants
 from cifarray.cluster_file.launch import launch
 from cifarray.cluster_file.rehearsal import Launched
 from cifarray.places import results
 
+PROJECT = Path(__file__).parents[2]
 DATABASE = Path("~/mlflow.db")
 
 
@@ -35,7 +38,7 @@ def check(path: Path, prices: list[str]) -> None:
     launched = launch(path) if config["provider"]["type"] == "aws" else None
     console.print(f"{path}: Ray takes it; its files are here")
     for word in checks.placeholders(path.read_text()):
-        console.print(f"{path}: {word} stands for a name of yours")
+        console.print(f"{path}: fill in {word} before ray up: it stands for a name of yours")
     if launched:
         show(launched, prepared, console)
     if hourly:
@@ -69,6 +72,12 @@ def show(launched: Launched, prepared: dict[str, Any], console: Console) -> None
     for rule in launched.rules:
         rules.add_row(rule.group, "all" if rule.protocol == "-1" else rule.protocol, rule.ports, rule.source)
     console.print(rules)
+    if launched.left_out:
+        console.print(
+            f"tried without your own {' and '.join(launched.left_out)}, which only your AWS knows: the groups above "
+            "are what Ray would make without them",
+            soft_wrap=True,
+        )
     for image in dict.fromkeys(node.image for node in launched.nodes):
         users = ", ".join(node.node_type for node in launched.nodes if node.image == image)
         console.print(f"{users}: {image}", soft_wrap=True)
@@ -94,6 +103,7 @@ def main() -> int:
     checking = commands.add_parser("check", help="is it right, what would be launched, what does that cost")
     checking.add_argument("file", type=Path)
     checking.add_argument("prices", nargs="*", metavar="NAME=PRICE", help="per hour, of a node type or instance type")
+    commands.add_parser("variant", help="cluster.yaml for another place than AWS").add_argument("name")
     commands.add_parser("restore", help="begin with the copy of MLflow's database if there is none here")
     commands.add_parser("copy", help="copy MLflow's database whenever it has changed")
     commands.add_parser("spot", help="tell Ray when AWS takes this node back").add_argument("head", metavar="HOST:PORT")
@@ -105,6 +115,8 @@ def main() -> int:
         match arguments.command:
             case "check":
                 check(arguments.file, arguments.prices)
+            case "variant":
+                print(variants.text(PROJECT / "cluster.yaml", PROJECT / "README.md", arguments.name), end="")
             case "restore":
                 database_copy.restore(DATABASE.expanduser(), database_copy.address(results()))
             case "copy":

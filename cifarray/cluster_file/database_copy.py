@@ -36,7 +36,8 @@ def snapshot(database: Path) -> bytes:
 
 
 def restore(database: Path, copy: str) -> bool:
-    """Put the copy where no database is yet; whether it did. Raises StorageError if the storage cannot be asked."""
+    """Put the copy where no database is yet; whether it did. Raises StorageError if the storage cannot be used."""
+    storage.refuse_unusable(copy)
     if database.exists() or not storage.exists(copy):
         return False
     storage.write_bytes(str(database), storage.read_bytes(copy))

@@ -6,9 +6,6 @@ set -euo pipefail
 if [ -f ~/mlflow.group ]; then pkill -KILL -g "$(cat ~/mlflow.group)" -f mlflow || true; fi
 echo $$ > ~/mlflow.group
 
-# On a new head, what the head before it had copied to the storage comes first.
-python -m cifarray.cluster_file restore
-
 # Nothing here asks MLflow to run jobs of its own, for which it would keep a dozen processes.
 export MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false
 exec mlflow server --host 127.0.0.1 --port 5000 --workers 1 --backend-store-uri "sqlite:///$HOME/mlflow.db" \

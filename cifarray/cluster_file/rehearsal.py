@@ -57,18 +57,41 @@ class Rule(BaseModel, frozen=True):
 class Launched(BaseModel, frozen=True):
     nodes: tuple[Node, ...]
     rules: tuple[Rule, ...]
+    left_out: tuple[str, ...]
+    """Of `OWN`, what the file has."""
+
+
+OWN = ("SubnetIds", "SecurityGroupIds", "NetworkInterfaces")
+"""Fields of nodes with ids of things that only their user's AWS has; the loopback's own network takes their place."""
 
 
 def main(path: Path, answer: Path) -> None:
     import boto3
 
     config = checks.read(path)
+    left_out = _leave_out(config)
+    if "ssh_private_key" in config["auth"]:
+        # Ray hashes what is in it, and nobody logs in; this home has no keys.
+        config["auth"]["ssh_private_key"] = os.devnull
     region = config["provider"]["region"]
     with _loopback_aws() as endpoint:
         os.environ["AWS_ENDPOINT_URL"] = endpoint
         _make_profiles(boto3.client("iam", region), config)
         _launch(config)
-        answer.write_text(_describe(boto3.client("ec2", region)).model_dump_json())
+        answer.write_text(_describe(boto3.client("ec2", region), left_out).model_dump_json())
+
+
+def _leave_out(config: dict[str, Any]) -> tuple[str, ...]:
+    """Takes `OWN` out of the node types, and calls profiles by their name; returns the fields that were there."""
+    nodes = [node_type["node_config"] for node_type in config["available_node_types"].values()]
+    for node in nodes:
+        if "Arn" in node.get("IamInstanceProfile", {}):
+            node["IamInstanceProfile"] = {"Name": node["IamInstanceProfile"]["Arn"].rpartition("/")[2]}
+    left_out = tuple(field for field in OWN if any(field in node for node in nodes))
+    for node in nodes:
+        for field in left_out:
+            node.pop(field, None)
+    return left_out
 
 
 @contextlib.contextmanager
@@ -122,7 +145,7 @@ def _make_profiles(iam: Any, config: dict[str, Any]) -> None:
         iam.add_role_to_instance_profile(InstanceProfileName=profile, RoleName=profile)
 
 
-def _describe(ec2: Any) -> Launched:
+def _describe(ec2: Any, left_out: tuple[str, ...]) -> Launched:
     volumes = {volume["VolumeId"]: volume for volume in ec2.describe_volumes()["Volumes"]}
     instances = [each for group in ec2.describe_instances()["Reservations"] for each in group["Instances"]]
     used = {group["GroupId"] for instance in instances for group in _groups(instance)}
@@ -132,6 +155,7 @@ def _describe(ec2: Any) -> Launched:
     return Launched(
         nodes=tuple(_node(instance, volumes) for instance in instances),
         rules=tuple(rule for group in groups.values() for rule in _rules(group, groups)),
+        left_out=left_out,
     )
 
 

@@ -81,6 +81,15 @@ def test_a_file_that_is_no_cluster_file_is_one_sentence(tmp_path, text, words):
     assert words in str(error.value)
 
 
+def test_what_stands_for_a_name_of_ones_own_is_found_once_and_nothing_else():
+    assert checks.placeholders((ROOT / "cluster.yaml").read_text()) == ["YOUR-BUCKET"]
+    assert checks.placeholders("user: YOU\na: gs://YOUR-BUCKET/x YOUR-PROJECT YOUR-PROJECT\n# YOURS, your-bucket") == [
+        "YOU",
+        "YOUR-BUCKET",
+        "YOUR-PROJECT",
+    ]
+
+
 @pytest.mark.parametrize("change", [{"max_worker": 3}, {"auth": {"ssh_user": "u", "ssh_private_key": "/nowhere.pem"}}])
 def test_the_command_ends_with_2_and_one_line(home, tmp_path, monkeypatch, capsys, change):
     file = tmp_path / "changed.yaml"

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from cifarray.cluster_file import checks, variants
+from cifarray.cluster_file.__main__ import main
 from tests.cluster_file.conftest import ROOT
 
 FILE = ROOT / "cluster.yaml"
@@ -46,6 +47,27 @@ def test_null_in_a_variant_takes_the_key_out():
 def test_a_variant_that_readme_does_not_have_is_named():
     with pytest.raises(ValueError, match=r"^variant 'moon' is not in .*choose one of google-cloud, on-premises$"):
         variant("moon")
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_variant_is_printed_with_the_comments_of_what_it_keeps(name, monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["cluster_file", "variant", name])
+    assert main() == 0
+    printed = capsys.readouterr().out
+    assert yaml.safe_load(printed) == variant(name)
+    assert "# Worker groups stay warm between trials" in printed
+    assert "Stopped nodes would go on costing" not in printed
+
+
+def test_a_variant_is_made_of_a_file_that_somebody_has_edited(tmp_path):
+    file, readme = tmp_path / "cluster.yaml", tmp_path / "README.md"
+    file.write_text("# name\nname: a\nold:\n\n  # inside\n# and at the margin\n  one: 1\nlist:\n- x\n# last\nlast: no")
+    readme.write_text("```yaml moon\nold: {two: 2}\nlist: null\nadded: 3\n```\n")
+    text = variants.text(file, readme, "moon")
+    assert yaml.safe_load(text) == {"name": "a", "old": {"two": 2}, "last": False, "added": 3}
+    assert "# name" in text
+    assert "inside" not in text
 
 
 def test_every_block_is_preceded_by_one_comment_and_has_no_other():
@@ -132,7 +154,7 @@ def test_nothing_is_installed_where_the_stamp_is_newer_than_project_and_pins(nod
     project = node.home / "cifarray"
     for name in ("Makefile", "pyproject.toml", "constraints.txt"):
         (project / name).write_bytes((ROOT / name).read_bytes())
-    for stamp in (".installed", ".installed-head"):
+    for stamp in (".installed", ".installed-head-aws"):
         (project / ".venv" / stamp).touch()
     fake(node, "python", 'echo "python $*"')
     done = node(CONFIG["setup_commands"][1], CONFIG["head_setup_commands"][0])

@@ -7,6 +7,7 @@ import pytest
 
 from cifarray import storage
 from cifarray.cluster_file import database_copy
+from cifarray.cluster_file.__main__ import main
 
 
 @pytest.fixture
@@ -48,6 +49,16 @@ def test_a_database_that_is_there_is_never_overwritten(database, copy):
 def test_the_first_head_of_all_begins_without(tmp_path, copy):
     assert not database_copy.restore(tmp_path / "new.db", copy)
     assert not (tmp_path / "new.db").exists()
+
+
+@pytest.mark.parametrize("place", ["s3://YOUR-BUCKET/results", "s3://nobody-made-this/results"])
+def test_a_bucket_that_is_none_is_one_sentence_and_nothing_is_started(object_store, place, monkeypatch, capsys):
+    monkeypatch.setenv("CIFARRAY_STORAGE", place)
+    monkeypatch.setattr("sys.argv", ["cluster_file", "restore"])
+    assert main() == 2
+    (sentence,) = capsys.readouterr().err.splitlines()
+    assert place in sentence
+    assert "create" in sentence
 
 
 def test_what_was_logged_last_is_copied_at_the_end(database, copy, tmp_path):

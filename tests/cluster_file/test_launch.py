@@ -5,6 +5,7 @@ import os
 import socket
 
 import pytest
+import yaml
 from rich.console import Console
 
 from cifarray.cluster_file import checks, launch
@@ -84,6 +85,34 @@ def test_a_field_that_ec2_does_not_know_is_one_sentence(tmp_path):
     file.write_text((ROOT / "cluster.yaml").read_text().replace("MarketType: spot", "MarketKind: spot"))
     with pytest.raises(checks.ClusterFileError, match=r"^[^\n]+ is refused at launch \([^\n]*MarketKind[^\n]*$"):
         launch.launch(file)
+
+
+def test_what_only_its_users_aws_knows_is_left_out_and_told(tmp_path, home, capsys):
+    config = checks.read(ROOT / "cluster.yaml")
+    own = {
+        "IamInstanceProfile": {"Arn": "arn:aws:iam::111122223333:instance-profile/ours/nodes"},
+        "SubnetIds": ["subnet-0a1b2c3d"],
+        "SecurityGroupIds": ["sg-0a1b2c3d"],
+    }
+    for node_type in config["available_node_types"].values():
+        node_type["node_config"] |= own
+    file = tmp_path / "own.yaml"
+    file.write_text(yaml.safe_dump(config))
+    found = launch.launch(file)
+    assert {node.profile for node in found.nodes} == {"nodes"}
+    assert found.left_out == ("SubnetIds", "SecurityGroupIds")
+    show(found, checks.check(config, "own.yaml"), Console(width=120))
+    assert "tried without your own SubnetIds and SecurityGroupIds" in capsys.readouterr().out
+
+
+def test_a_key_pair_and_an_image_of_ones_own_are_taken_as_they_are(tmp_path, home):
+    config = checks.read(ROOT / "cluster.yaml")
+    config["auth"]["ssh_private_key"] = "~/.ssh/id_ed25519"
+    for node_type in config["available_node_types"].values():
+        node_type["node_config"] |= {"KeyName": "ours", "ImageId": "ami-0123456789abcdef0"}
+    file = tmp_path / "own.yaml"
+    file.write_text(yaml.safe_dump(config))
+    assert {(node.key, node.image) for node in launch.launch(file).nodes} == {("ours", "ami-0123456789abcdef0")}
 
 
 def test_the_tables_say_what_is_launched_and_what_is_let_in(launched, monkeypatch, tmp_path):
