@@ -8,7 +8,7 @@ import json
 import logging
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any
 
@@ -132,6 +132,13 @@ def living_nodes() -> frozenset[str]:
     import ray
 
     return frozenset(node["NodeID"] for node in ray.nodes() if node["Alive"])
+
+
+def addresses(nodes: Iterable[str]) -> list[str]:
+    """Where the nodes with these ids are, or were."""
+    import ray
+
+    return sorted(node["NodeManagerAddress"] for node in ray.nodes() if node["NodeID"] in set(nodes))
 
 
 def remove_orphaned_placement_groups() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from cifarray.data import open_store
 from cifarray.search import targets
-from cifarray.search.journal import Journal
+from cifarray.search.postscript import open_ended
 from cifarray.search.space import RECIPE
 from cifarray.search.study_state import StudyState
 from cifarray.search.trial_record import TrialRecord
@@ -22,10 +22,11 @@ def run_final_test(target: str, where: str, tracking_uri: str, only_new: bool = 
     """Evaluate what `target` names on the test split; yields lines for the user.
 
     target: a study's name, `<study>-<number>`, or an MLflow run id. only_new: trials that were tested already are left
-    alone. Raises StudyError if it names nothing that was trained to its end and kept its checkpoint.
+    alone. Raises StudyError if it names nothing that was trained to its end and kept its checkpoint, StudyRunningError
+    if a driver works on the study.
     """
     folder, number = targets.find(target, where)
-    journal = Journal(folder)
+    journal = open_ended(folder)
     try:
         state = StudyState.from_events(journal.events)
         trials = targets.choose(state, number, folder.name)
@@ -37,6 +38,8 @@ def run_final_test(target: str, where: str, tracking_uri: str, only_new: bool = 
             metrics, num_images = _evaluate(trial)
             opening = trial.test_openings + 1
             event = {"kind": "test", "trial": trial.number, "opening": opening, "metrics": metrics}
+            # A driver on another head may have begun meanwhile.
+            journal.keep()
             journal.append([event])
             tracking.wake()
             yield (

@@ -78,6 +78,11 @@ class Journal:
         if self._copy is not None:
             self._copy.start()
 
+    @property
+    def is_copied(self) -> bool:
+        """Whether a driver of another machine could go on with it."""
+        return self._copy is not None
+
     def listen(self, listener: Callable[[Mapping[str, Any]], None]) -> None:
         """Call `listener(event)` after each event is on disk."""
         self._listeners.append(listener)
@@ -85,7 +90,7 @@ class Journal:
     def append(self, events: Iterable[Mapping[str, Any]]) -> None:
         """Write events in one go and return when they are on disk; then tell the listeners.
 
-        Raises StudyRunningError, once, when another head is found to drive the study.
+        Raises StudyRunningError, once, when another head was found to drive the study or to have set it aside.
         """
         stamped = [{"kind": event["kind"], "time": time.time(), **event} for event in events]
         if not stamped:

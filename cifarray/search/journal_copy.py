@@ -5,9 +5,10 @@ A thread writes what is new at once and then every `SEGMENT_SECONDS`, so a slow 
 that is gone with its disk takes at most so much with it. What is deleted because of an event goes when the event is in
 the copy (`when_kept`), so that the copy never names a checkpoint that is no longer there.
 
-An object store has no locks. Two heads that drive one study never write over each other's segments; the one that finds
-another's segment where its next should be stops, at the latest `SEGMENT_SECONDS` after the other began. Where both
-wrote at the same moment the lesser name counts for everybody. Not here: the journal itself (`journal`).
+An object store has no locks. Two heads that drive one study never write over each other's segments: each looks at least
+every `SEGMENT_SECONDS`, and the one that finds another's segment where its next should be writes no more. Its driver
+hears of that with the next event that it has to tell, in long epochs well after. Where both wrote at the same moment
+the lesser name counts for everybody. Not here: the journal itself (`journal`).
 """
 
 import logging
@@ -66,7 +67,7 @@ class JournalCopy:
     def __init__(self, path: Path, address: str) -> None:
         self.path, self.address = path, address
         self.fork: str | None = None
-        """Why this driver may not go on, once another is found to drive the study."""
+        """Why this driver may not go on, once another is found to drive the study or to have set it aside."""
         self._writer = uuid.uuid4().hex[:8]
         storage.refuse_unusable(address)
         self._chain = chain(storage.names(address))
@@ -83,6 +84,7 @@ class JournalCopy:
                 )
             storage.write_bytes(str(path), copied)
         self._bytes = len(copied)
+        self._tried: tuple[Segment, int] | None = None
         self._kept: list[tuple[int, Callable[[], object]]] = []
         self._writing = threading.Lock()
         self._news, self._closed = threading.Event(), threading.Event()
@@ -101,14 +103,19 @@ class JournalCopy:
         self._kept.append((self.path.stat().st_size, action))
         self._news.set()
 
-    def update(self) -> None:
-        """Write one more segment with what is new. A store that is away is only logged: the next segment has it all."""
+    def update(self) -> bool:
+        """Write one more segment with what is new; False if there was nothing.
+
+        What goes wrong is only logged: the next segment has it all.
+        """
         with self._writing:
             try:
-                self._update()
+                return self._update()
             except storage.StorageError as error:
                 log.warning("the journal's copy waits: %s", error)
-                self._news.set()
+            except Exception:
+                log.exception("the journal's copy waits")
+        return True
 
     def close(self) -> None:
         """Write what is new, a last time."""
@@ -118,37 +125,63 @@ class JournalCopy:
         self.update()
 
     def _follow(self) -> None:
+        written = False
         while self.fork is None:
-            self._news.wait()
+            # News go at once, but not one by one.
+            (self._closed if written else self._news).wait(SEGMENT_SECONDS)
             if self._closed.is_set():
                 return
             self._news.clear()
-            self.update()
-            self._closed.wait(SEGMENT_SECONDS)
+            written = self.update()
 
-    def _update(self) -> None:
+    def _update(self) -> bool:
+        if self.fork is None:
+            self._compare()
+        if self.fork is not None:
+            return False
         with open(self.path, "rb") as file:
             file.seek(self._bytes)
             new = file.read()
         # The driver may be in the middle of a line.
         new = new[: new.rfind(b"\n") + 1]
-        if new and self.fork is None:
-            present = chain(storage.names(self.address))
-            if present != self._chain:
-                names = {segment.name for segment in self._chain}
-                other = next((segment.name for segment in present if segment.name not in names), "fewer segments")
-                self.fork = (
-                    f"the study is driven by another head too ({other} in {self.address} is not of this one): "
-                    "stop one of the two, or choose another --name"
-                )
-                return
+        if new:
             first = self._chain[-1].end if self._chain else 0
             segment = Segment(first, first + new.count(b"\n"), self._writer)
+            self._tried = segment, len(new)
             storage.write_bytes(storage.join(self.address, segment.name), new)
-            self._chain.append(segment)
-            self._bytes += len(new)
-        while self.fork is None and self._kept and self._kept[0][0] <= self._bytes:
+            self._add_tried()
+        while self._kept and self._kept[0][0] <= self._bytes:
             self._kept.pop(0)[1]()
+        return bool(new)
+
+    def _compare(self) -> None:
+        """Sets `fork` where the store's chain is not this driver's own."""
+        listed = storage.names(self.address)
+        present = chain(listed)
+        if self._tried is not None and present == [*self._chain, self._tried[0]]:
+            # The store has it, though it was away before it said so.
+            self._add_tried()
+        if present == self._chain:
+            return
+        mine = {segment.name for segment in self._chain}
+        if mine.issubset(listed):
+            other = next(segment.name for segment in present if segment.name not in mine)
+            self.fork = (
+                f"the study is driven by another head too ({other} in {self.address} is not of this one): "
+                "stop one of the two, or choose another --name"
+            )
+        else:
+            self.fork = (
+                f"the study was set aside by another head with --fresh ({self.address} no longer has what this one "
+                "wrote): leave the name to that head, or choose another --name"
+            )
+
+    def _add_tried(self) -> None:
+        assert self._tried is not None
+        segment, size = self._tried
+        self._tried = None
+        self._chain.append(segment)
+        self._bytes += size
 
 
 def _first_difference(one: bytes, other: bytes) -> int:

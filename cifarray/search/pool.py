@@ -74,6 +74,7 @@ class Pool:
         self._failed_starts: list[frozenset[str]] = []
         """Of each, the nodes that lived when it was opened."""
         self._look = look
+        self._living: frozenset[str] = frozenset()
         self._to_open = 0
         self._looked = float("-inf")
 
@@ -88,6 +89,13 @@ class Pool:
             needs = WorkerNeeds(self.settings.cpus_per_worker, self.settings.gpus_per_worker)
             self._to_open = groups_to_open(self._look(), needs, self.settings.workers)
             living = cluster.living_nodes()
+            if self.leased and self._living - living:
+                log.warning(
+                    "node %s has left the cluster; trials that it took part in go on from their checkpoints when there "
+                    "is room",
+                    ", ".join(cluster.addresses(self._living - living)),
+                )
+            self._living = living
             for group in self.groups:
                 if group.ready is not None:
                     group.nodes |= living

@@ -6,6 +6,7 @@ Not here: what is in a journal (`journal`), running a study (`study`).
 import contextlib
 import json
 import time
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cifarray import storage
@@ -72,10 +73,16 @@ def _with_more_seeds(known: dict[str, Any], identity: dict[str, Any], trials: li
 def is_finished(study: "Study") -> bool:
     """Whether the study of this name came to its end."""
     path = study.folder / FILE_NAME
-    events = read_events(path) if path.exists() else []
-    # A final test or a lesion study may have come after.
-    last = [event for event in events if event["kind"] in ("driver", "ended")][-1:]
-    return bool(last) and last[0]["kind"] == "ended" and last[0]["reason"] == "finished"
+    last = last_of_driver(read_events(path) if path.exists() else [])
+    return last is not None and last["kind"] == "ended" and last["reason"] == "finished"
+
+
+def last_of_driver(events: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The last `driver` or `ended` event: what the last driver began with if it runs or was killed, else its last word.
+
+    A final test or a lesion study may have come after.
+    """
+    return next((event for event in reversed(events) if event["kind"] in ("driver", "ended")), None)
 
 
 def set_aside(study: "Study") -> str | None:

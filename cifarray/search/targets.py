@@ -3,13 +3,13 @@
 Not here: what is done with it (`final_test`, `lesion`, a teacher in `cifarray.cli.teachers`).
 """
 
+import contextlib
 import json
 import re
 from pathlib import Path
 
-from cifarray import storage
-from cifarray.places import studies
-from cifarray.search.journal import FILE_NAME, Journal, read_events
+from cifarray import places, storage
+from cifarray.search.journal import FILE_NAME, Journal, StudyRunningError, read_events
 from cifarray.search.plan import StudyError
 from cifarray.search.study_state import StudyState
 from cifarray.search.trial_record import Outcome, TrialRecord
@@ -60,12 +60,10 @@ def load(address: str) -> Classifier:
 
 def find(target: str, where: str) -> tuple[Path, int | None]:
     """The study's folder and the trial's number, None for the whole study. Raises StudyError if it names nothing."""
-    base = studies(where)
-    if storage.is_remote(where):
-        for name in {target, target.rpartition("-")[0]}:
-            # Of a study that ran on another head, the journal is in the storage alone.
-            if name and not _has_journal(base / name) and storage.exists(storage.join(where, name, "study.json")):
-                Journal(base / name).close()
+    base = places.studies(where)
+    for name in {target, target.rpartition("-")[0]}:
+        if name:
+            _bring_up_to_date(base / name)
     if _has_journal(base / target):
         return base / target, None
     study, _, number = target.rpartition("-")
@@ -75,14 +73,25 @@ def find(target: str, where: str) -> tuple[Path, int | None]:
         known = json.loads(state.read_text())
         for trial, run in known.get("runs", {}).items():
             if run == target:
+                _bring_up_to_date(state.parent)
                 return state.parent, int(trial)
         if known.get("parent_run_id") == target:
+            _bring_up_to_date(state.parent)
             return state.parent, None
     names = sorted(path.parent.name for path in base.glob(f"*/{FILE_NAME}") if _has_journal(path.parent))
     raise StudyError(
         f"{target!r} is no study, trial or MLflow run in {where}: "
         + (f"choose one of {', '.join(names)}" if names else "train something first, or name its --storage")
     )
+
+
+def _bring_up_to_date(folder: Path) -> None:
+    """Of a study in an object store that ran on another head too, the journal there tells more than this disk's."""
+    address = places.address(folder)
+    if address is not None and storage.exists(storage.join(address, "study.json")):
+        # Where its driver runs on this machine, nothing is newer than this disk.
+        with contextlib.suppress(StudyRunningError):
+            Journal(folder).close()
 
 
 def _has_journal(folder: Path) -> bool:

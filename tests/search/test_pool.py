@@ -171,6 +171,18 @@ def test_a_start_that_fails_on_a_node_that_came_and_died_does_not_count(make_poo
     assert pool._failed_starts == []
 
 
+def test_a_node_that_leaves_while_trials_run_is_told(make_pool, monkeypatch, caplog):
+    living = {"head", "worker"}
+    monkeypatch.setattr(cluster, "living_nodes", lambda: frozenset(living))
+    monkeypatch.setattr(cluster, "addresses", lambda ids: [f"address of {name}" for name in ids])
+    pool, _ = make_pool("left", nodes=[WORKER], limit=1)
+    move_in(pool, pool.acquire(remaining=1, wait=True))
+    living.remove("worker")
+    pool.tend()
+    pool.tend()
+    assert caplog.text.count("node address of worker has left the cluster; trials that it took part in go on") == 1
+
+
 def test_nodes_that_cannot_be_counted_for_once_end_nothing(make_pool, caplog):
     def away():
         raise RuntimeError("the head is busy")
