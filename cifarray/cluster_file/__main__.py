@@ -37,8 +37,6 @@ def check(path: Path, prices: list[str]) -> None:
     hourly = cost.hourly(prepared, cost.parse_prices(prices)) if prices else None
     launched = launch(path) if config["provider"]["type"] == "aws" else None
     console.print(f"{path}: Ray takes it; its files are here")
-    for word in checks.placeholders(path.read_text()):
-        console.print(f"{path}: fill in {word} before ray up: it stands for a name of yours")
     if launched:
         show(launched, prepared, console)
     if hourly:
@@ -46,6 +44,8 @@ def check(path: Path, prices: list[str]) -> None:
             f"per hour: {hourly.head:.2f} the head alone, {hourly.least:.2f} with all workers that always run, "
             f"{hourly.most:.2f} with all that may run"
         )
+    for word in checks.placeholders(path.read_text()):
+        console.print(f"before ray up: {word} in {path} stands for a name of yours, fill it in")
 
 
 def show(launched: Launched, prepared: dict[str, Any], console: Console) -> None:
