@@ -9,6 +9,8 @@ from pathlib import Path
 import platformdirs
 
 DEFAULT_STORAGE = "~/cifarray-results"
+REMOTE_SCHEMES = ("s3://", "gs://", "gcs://")
+"""What the addresses of object stores begin with."""
 
 
 def home() -> Path:
@@ -28,8 +30,10 @@ def studies(storage: str) -> Path:
     In the storage itself; for an object store in `home`, in a folder named after its address, since studies of two
     buckets may have one name.
     """
-    scheme, remote, path = storage.partition("://")
-    return home() / "studies" / scheme / path if remote else Path(storage).expanduser().absolute()
+    if not storage.startswith(REMOTE_SCHEMES):
+        return Path(storage).expanduser().absolute()
+    scheme, _, path = storage.partition("://")
+    return home() / "studies" / scheme / path
 
 
 def address(folder: Path) -> str | None:
@@ -38,10 +42,12 @@ def address(folder: Path) -> str | None:
         scheme, *path = folder.relative_to(home() / "studies").parts
     except ValueError:
         return None
-    return f"{scheme}://{'/'.join(path)}"
+    found = f"{scheme}://{'/'.join(path)}"
+    # Somebody may have local results there.
+    return found if path and found.startswith(REMOTE_SCHEMES) else None
 
 
 def default_tracking_uri(storage: str) -> str:
     """SQLite beside the results; for results in an object store, in `home`."""
-    folder = home() if "://" in storage else Path(storage).expanduser().absolute()
+    folder = home() if storage.startswith(REMOTE_SCHEMES) else Path(storage).expanduser().absolute()
     return f"sqlite:///{folder / 'mlflow.db'}"

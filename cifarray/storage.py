@@ -8,6 +8,7 @@ Not here: what is stored (checkpoints, journal segments, data stores).
 
 import contextlib
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,8 @@ from pathlib import Path
 import pyarrow
 from pyarrow import fs
 
-REMOTE_SCHEMES = ("s3://", "gs://", "gcs://")
+from cifarray.places import REMOTE_SCHEMES
+
 VARIABLES = (
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
@@ -45,17 +47,22 @@ def environment() -> dict[str, str]:
 
 
 def absolute(address: str) -> str:
-    """Local paths made absolute (workers change directory); remote addresses without a slash at the end.
+    """Local paths made absolute (workers change directory); remote addresses without superfluous slashes.
 
-    Raises ValueError for a scheme that is not known and for options in the address.
+    Raises ValueError for a scheme that is not known, for options in the address and for one without a bucket.
     """
+    scheme, _, path = address.partition("://")
     if is_remote(address):
         if "?" in address:
             raise ValueError(
                 f"storage {address!r} has options after the question mark: leave them out and set the environment "
                 "instead (AWS_ENDPOINT_URL, AWS_REGION)"
             )
-        return address.rstrip("/")
+        # Folders on the driver's disk are named after addresses, and no folder is called nothing or a dot.
+        parts = [part for part in path.split("/") if part not in ("", ".")]
+        if not parts:
+            raise ValueError(f"storage {address!r} names no bucket: give {scheme}://BUCKET or {scheme}://BUCKET/FOLDER")
+        return f"{scheme}://{'/'.join(parts)}"
     if "://" in address:
         raise ValueError(f"storage {address!r} has an unknown scheme: give a folder, or an s3:// or gs:// address")
     return str(Path(address).expanduser().absolute())
@@ -81,9 +88,25 @@ def refuse_unusable(address: str) -> None:
     with _in_a_sentence(address, "reached"):
         filesystem, path = resolve(address)
         bucket = path.split("/")[0]
-        found = bool(bucket) and filesystem.get_file_info(bucket).type != fs.FileType.NotFound
+        if address.startswith("s3://"):
+            found = bool(bucket) and filesystem.get_file_info(bucket).type != fs.FileType.NotFound
+        else:
+            found = _is_in_a_bucket_of_google(filesystem, path)
     if not found:
         raise StorageError(f"the bucket {bucket!r} of {address} does not exist: create it, or give another address")
+
+
+def _is_in_a_bucket_of_google(filesystem: fs.FileSystem, prefix: str) -> bool:
+    """Who may read, write and list objects may not look at the bucket itself (storage.buckets.get)."""
+    if filesystem.get_file_info(prefix).type == fs.FileType.NotFound:
+        try:
+            filesystem.get_file_info(fs.FileSelector(prefix))
+        except FileNotFoundError:
+            return False
+        except OSError:
+            # So Arrow says that the bucket has nothing there yet. Whatever else is wrong was raised above.
+            pass
+    return True
 
 
 def write_bytes(address: str, data: bytes | memoryview) -> None:
@@ -168,8 +191,8 @@ def _in_a_sentence(address: str, done: str) -> Iterator[None]:
     except (pyarrow.ArrowException, OSError) as error:
         # Those of object stores go on about requests and hosts over several lines.
         reason = " ".join(str(error).split())
-        reason = reason if len(reason) <= _REASON_LENGTH else f"{reason[:_REASON_LENGTH]}…"
-        raise StorageError(f"{address} cannot be {done} ({reason}): {_remedy(address, reason, done)}") from error
+        told = reason if len(reason) <= _REASON_LENGTH else f"{reason[:_REASON_LENGTH]}…"
+        raise StorageError(f"{address} cannot be {done} ({told}): {_remedy(address, reason, done)}") from error
 
 
 def _remedy(address: str, reason: str, done: str) -> str:
@@ -183,6 +206,10 @@ def _remedy(address: str, reason: str, done: str) -> str:
         return f"set {variables} to an account that may use the bucket, or give the nodes a role that may"
     if any(word in reason for word in ("NETWORK_CONNECTION", "UNAVAILABLE", "resolve host", "DEADLINE_EXCEEDED")):
         return f"check the network{' and AWS_ENDPOINT_URL' if amazon else ''}"
-    if "NO_SUCH_BUCKET" in reason or "Bucket" in reason:
+    # Many other errors name the bucket too.
+    if re.search(r"NO_SUCH_BUCKET|bucket does not exist|Bucket '[^']*' not found", reason):
         return "create the bucket, or give another address"
+    if amazon:
+        # An expired session and a bucket of another region are often no more than a status to its client.
+        return "check the address, AWS_REGION and the credentials (those with AWS_SESSION_TOKEN expire)"
     return "check the address and its credentials"

@@ -1,10 +1,12 @@
 """Addresses: what is said of those that cannot be used, and that an object store is used like a folder."""
 
+import json
 import socket
 import time
 
 import boto3
 import pytest
+from bucket_server import answering
 from moto.core import set_initial_no_auth_action_count
 
 from cifarray import storage
@@ -85,6 +87,57 @@ def test_without_a_key_that_the_store_knows_a_bucket_is_of_no_use(bucket):
         one_sentence(error)
 
 
+@pytest.mark.parametrize("status", [400, 301], ids=["the session has expired", "the bucket is of another region"])
+def test_a_bucket_that_says_no_more_than_a_status_is_not_said_to_be_missing(object_store, monkeypatch, status):
+    with answering(lambda path: (status, "")) as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        with pytest.raises(
+            StorageError,
+            match=r"s3://there/results cannot be reached \(.*\): check the address, AWS_REGION and the credentials",
+        ) as error:
+            storage.refuse_unusable("s3://there/results")
+    assert "create" not in one_sentence(error)
+
+
+def test_a_bucket_that_amazon_does_not_find_is_to_be_created(monkeypatch):
+    def resolve(address):
+        # apache/arrow, cpp/src/arrow/filesystem/s3fs.cc, GetBucketRegionFromError
+        raise OSError("Bucket 'none' not found")
+
+    monkeypatch.setattr(storage, "resolve", resolve)
+    with pytest.raises(StorageError, match="create the bucket, or give another address"):
+        storage.refuse_unusable("s3://none/results")
+
+
+def test_a_long_name_does_not_hide_that_the_bucket_is_missing(object_store):
+    with pytest.raises(StorageError, match="….*: create the bucket, or give another address"):
+        storage.write_bytes(f"s3://nobody-made-this/{'x' * 250}", b"x")
+
+
+def google(path):
+    """What Google's JSON API answers an account with the role Storage Object Admin, and nothing in the bucket."""
+    path = path.partition("?")[0]
+    if "/b/missing" in path:
+        return 404, json.dumps({"error": {"code": 404, "message": "The specified bucket does not exist."}})
+    if path.endswith("/b/there/o"):
+        return 200, json.dumps({"kind": "storage#objects"})
+    if "/b/there/o/" in path:
+        return 404, json.dumps({"error": {"code": 404, "message": "No such object"}})
+    message = "x does not have storage.buckets.get access to the Google Cloud Storage bucket."
+    return 403, json.dumps({"error": {"code": 403, "message": message}})
+
+
+def test_whoever_may_use_a_bucket_of_google_need_not_be_allowed_to_look_at_it(monkeypatch):
+    with answering(google) as url:
+        monkeypatch.setenv("CLOUD_STORAGE_EMULATOR_ENDPOINT", url)
+        storage.refuse_unusable("gs://anonymous@there/results/wrn/journal")
+        assert storage.names("gs://anonymous@there/results/wrn/journal") == []
+        with pytest.raises(StorageError, match="the bucket 'missing' of gs://.* does not exist: create it"):
+            storage.refuse_unusable("gs://anonymous@missing/results/wrn/journal")
+        with pytest.raises(StorageError, match="set GOOGLE_APPLICATION_CREDENTIALS to an account that may"):
+            storage.refuse_unusable("gs://anonymous@of-others/results/wrn/journal")
+
+
 @pytest.fixture
 def closed_port():
     """A port of this machine where nobody listens."""
@@ -113,10 +166,17 @@ def test_googles_store_without_an_account_is_told_within_half_a_minute(monkeypat
     one_sentence(error)
 
 
+def test_an_address_is_one_however_many_slashes_it_is_written_with():
+    # A folder on the driver's disk has its name and cannot tell them apart; keys in a bucket do.
+    assert storage.absolute("s3://bucket//results/./wrn//") == "s3://bucket/results/wrn"
+    assert storage.absolute("gs://bucket/") == "gs://bucket"
+
+
 @pytest.mark.parametrize(
     ("address", "sentence"),
     [
         ("ftp://host/x", "storage 'ftp://host/x' has an unknown scheme: give a folder, or an s3:// or gs:// address"),
+        ("s3://", "storage 's3://' names no bucket: give s3://BUCKET or s3://BUCKET/FOLDER"),
         ("s3://b/x?scheme=http", r"has options after the question mark: .*\(AWS_ENDPOINT_URL, AWS_REGION\)"),
     ],
 )
