@@ -104,7 +104,7 @@ class JournalCopy:
         self._news.set()
 
     def update(self) -> bool:
-        """Write one more segment with what is new; False if there was nothing.
+        """Write one more segment with what is new; False if there was nothing to write.
 
         What goes wrong is only logged: the next segment has it all.
         """
@@ -173,7 +173,7 @@ class JournalCopy:
         else:
             self.fork = (
                 f"the study was set aside by another head with --fresh ({self.address} no longer has what this one "
-                "wrote): leave the name to that head, or choose another --name"
+                "wrote): leave the name to it, or choose another --name"
             )
 
     def _add_tried(self) -> None:

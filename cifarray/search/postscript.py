@@ -32,8 +32,11 @@ def append_to_ended(folder: Path, event: Mapping[str, Any], tracking_uri: str) -
     """Appends to the journal in `folder` and waits for MLflow; returns what tracking has to say, mostly nothing."""
     try:
         journal = open_ended(folder)
-    except StudyRunningError as error:
-        return f"{error}; MLflow hears of this only if the same is asked again then"
+    except StudyRunningError:
+        return (
+            "the study is running, or was killed and is to be run again first, "
+            "so MLflow hears of this only if the same is asked again when it has ended"
+        )
     try:
         tracking = Tracking(journal.path, tracking_uri)
         journal.append([event])

@@ -107,6 +107,53 @@ def test_a_head_whose_study_another_takes_over_stops_and_spoils_nothing(opened, 
     assert [event["kind"] for event in copied(tmp_path)] == ["epoch", "epoch", "driver", "ended"]
 
 
+def test_a_head_that_has_nothing_to_tell_finds_out_too_that_another_took_over(opened, monkeypatch):
+    monkeypatch.setattr(journal_copy, "SEGMENT_SECONDS", 0.01)
+    here = opened("here")
+    here.append(make_events(2))
+    here.keep()
+    there = opened("there")
+    there.append([{"kind": "driver"}])
+    there.keep()
+    here._copy._thread.join(60)
+    assert not here._copy._thread.is_alive()
+    with pytest.raises(StudyRunningError, match="driven by another head too"):
+        here.append(make_events(3, start=2))
+
+
+@pytest.mark.parametrize("begun", [True, False], ids=["and begun anew", "alone"])
+def test_a_head_whose_study_another_sets_aside_is_told_so(opened, tmp_path, begun):
+    here = opened("here")
+    here.append(make_events(2))
+    here.keep()
+    storage.move_folder(str(tmp_path / "bucket"), str(tmp_path / "aside"))
+    if begun:
+        there = opened("there")
+        there.append([{"kind": "study"}])
+        there.keep()
+    here.keep()
+    with pytest.raises(StudyRunningError, match="was set aside by another head with --fresh .*: leave the name to it"):
+        here.append(make_events(3, start=2))
+    assert [event["kind"] for event in copied(tmp_path)] == ["study"] * begun
+
+
+def test_a_segment_that_the_store_took_without_saying_so_is_this_heads_own(opened, tmp_path, monkeypatch):
+    write = storage.write_bytes
+
+    def lose_the_answer(address, data):
+        write(address, data)
+        raise StorageError("the store is away")
+
+    here = opened("here")
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "write_bytes", lose_the_answer)
+        here.append(make_events(2))
+        here.keep()
+    here.append(make_events(3, start=2))
+    here.close()
+    assert [event["epoch"] for event in copied(tmp_path)] == [0, 1, 2]
+
+
 def test_of_two_segments_for_one_place_all_choose_the_same():
     first, mine, theirs, after = Segment(0, 4, "aa"), Segment(4, 9, "aa"), Segment(4, 6, "bb"), Segment(6, 7, "bb")
     names = [segment.name for segment in (after, mine, first, theirs)]
@@ -196,6 +243,25 @@ def test_news_are_copied_at_once_and_then_by_and_by(opened, tmp_path, monkeypatc
         assert kept.wait(60)
         kept.clear()
     assert [(segment.first, segment.end) for segment in segments(tmp_path)] == [(0, 1), (1, 2), (2, 3)]
+
+
+def test_an_error_that_nobody_expects_does_not_end_the_copying(opened, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(journal_copy, "SEGMENT_SECONDS", 0.01)
+    write, failed, kept = storage.write_bytes, threading.Event(), threading.Event()
+
+    def fail_once(address, data):
+        if not failed.is_set():
+            failed.set()
+            raise RuntimeError("nobody expects this")
+        write(address, data)
+
+    monkeypatch.setattr(storage, "write_bytes", fail_once)
+    journal = opened("here")
+    journal.append(make_events(1))
+    journal.when_kept(kept.set)
+    assert kept.wait(60)
+    assert len(copied(tmp_path)) == 1
+    assert "nobody expects this" in caplog.text
 
 
 def test_a_torn_line_is_never_copied(opened, tmp_path):

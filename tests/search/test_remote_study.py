@@ -1,5 +1,6 @@
 """A study whose storage is a bucket: real worker groups, a head that is lost, another that goes on."""
 
+import json
 from dataclasses import replace
 
 import boto3
@@ -7,9 +8,11 @@ import pytest
 
 from cifarray import cli, places, storage
 from cifarray.search import targets
-from cifarray.search.journal import Journal
+from cifarray.search.final_test import run_final_test
+from cifarray.search.journal import Journal, StudyRunningError, read_events
 from cifarray.search.journal_copy import chain
 from cifarray.search.plan import StudyError
+from cifarray.search.postscript import append_to_ended, open_ended
 from cifarray.search.study import run_study
 from cifarray.search.study_folder import set_aside
 from cifarray.search.trial_record import Outcome
@@ -98,6 +101,82 @@ def test_a_folder_is_told_from_its_address_and_back(make_study, cifarray_home):
     study = replace(make_study("wrn"), storage="s3://mine/results")
     assert places.address(study.folder) == study.address == "s3://mine/results/wrn"
     assert places.address(make_study("wrn").folder) is None
+
+
+def test_local_results_where_the_studies_of_buckets_are_kept_are_local(make_study, tmp_path, monkeypatch):
+    monkeypatch.setenv("CIFARRAY_HOME", str(tmp_path))
+    study = replace(make_study("wrn"), storage=str(tmp_path / "studies"))
+    assert places.address(study.folder) is None
+    assert not Journal(study.folder).is_copied
+
+
+def move_to(monkeypatch, tmp_path, head):
+    """From here on this is the machine of that name."""
+    monkeypatch.setenv("CIFARRAY_HOME", str(tmp_path / head))
+
+
+def test_nothing_is_added_from_elsewhere_to_a_study_that_runs(bucket, make_study, tmp_path, monkeypatch):
+    study = replace(make_study("wrn"), storage=bucket)
+    move_to(monkeypatch, tmp_path, "head")
+    storage.write_bytes(study.marker, b"{}")
+    running = Journal(study.folder)
+    running.append([{"kind": "study"}, {"kind": "ended"}, {"kind": "driver"}, {"kind": "trial", "trial": 0}])
+    running.keep()
+
+    move_to(monkeypatch, tmp_path, "laptop")
+    with pytest.raises(
+        StudyRunningError,
+        match="study 'wrn' runs on another machine, or was killed: wait for its end, or run it again first",
+    ):
+        next(run_final_test("wrn", bucket, study.tracking_uri))
+    told = append_to_ended(study.folder, {"kind": "lesion", "trial": 0}, study.tracking_uri)
+    assert told.startswith("the study is running, or was killed and is to be run again first, so MLflow hears of this")
+
+    running.keep()
+    running.append([{"kind": "ended"}])
+    running.close()
+    afterwards = open_ended(study.folder)
+    assert [event["kind"] for event in afterwards.events] == ["study", "ended", "driver", "trial", "ended"]
+    afterwards.append([{"kind": "test", "trial": 0}])
+    afterwards.close()
+    # What is found out does not make it a study that runs.
+    open_ended(study.folder).close()
+
+
+def test_on_one_disk_a_study_that_was_killed_is_added_to(tmp_path):
+    journal = Journal(tmp_path / "wrn")
+    journal.append([{"kind": "driver"}])
+    with pytest.raises(StudyRunningError, match="has a driver that lives"):
+        open_ended(tmp_path / "wrn")
+    journal.close()
+    open_ended(tmp_path / "wrn").close()
+
+
+@pytest.mark.parametrize("target", ["wrn", "wrn-0", "0123456789abcdef"])
+def test_what_a_name_means_is_what_the_head_made_of_it_since(bucket, make_study, tmp_path, monkeypatch, target):
+    study = replace(make_study("wrn"), storage=bucket)
+    storage.write_bytes(study.marker, b"{}")
+    for head, number in (("head", 1), ("laptop", 1), ("head", 2)):
+        move_to(monkeypatch, tmp_path, head)
+        journal = Journal(study.folder)
+        if head == "head":
+            journal.append([{"kind": "driver", "number": number}, {"kind": "ended", "number": number}])
+        else:
+            (study.folder / "tracking.json").write_text(json.dumps({"runs": {"0": "0123456789abcdef"}}))
+        journal.close()
+    move_to(monkeypatch, tmp_path, "laptop")
+    folder, _ = targets.find(target, bucket)
+    assert read_events(folder / "journal.jsonl")[-1]["number"] == 2
+
+
+def test_what_runs_on_this_machine_is_found_as_it_is_here(bucket, make_study, tmp_path, monkeypatch):
+    move_to(monkeypatch, tmp_path, "head")
+    study = replace(make_study("wrn"), storage=bucket)
+    storage.write_bytes(study.marker, b"{}")
+    journal = Journal(study.folder)
+    journal.append([{"kind": "driver"}])
+    assert targets.find("wrn", bucket) == (study.folder, None)
+    journal.close()
 
 
 def test_what_was_trained_on_another_head_is_found_and_what_is_found_out_is_kept_there(
