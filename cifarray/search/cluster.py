@@ -169,11 +169,28 @@ def failed_launches() -> str:
 
     try:
         status = get_cluster_status(ray.get_runtime_context().gcs_address)
-    except Exception as error:  # What it raises is not documented, and nothing depends on the answer.
+        refusals = _refusals(_report_of_version_1())
+    except Exception as error:  # What they raise is not documented, and nothing depends on the answer.
         log.debug("no cluster status: %s", error)
         return ""
     launches = [f"{launch.ray_node_type_name}: {launch.details}" for launch in status.failed_launches]
-    return "; ".join(dict.fromkeys(launches))
+    return "; ".join(dict.fromkeys((*launches, *refusals)))
+
+
+def _report_of_version_1() -> dict[str, Any]:
+    """What version 1 of the autoscaler leaves in Ray's store; version 2 and no autoscaler leave little or nothing."""
+    import ray
+    from ray._private.ray_constants import DEBUG_AUTOSCALING_STATUS
+
+    status = json.loads(ray.experimental.internal_kv._internal_kv_get(DEBUG_AUTOSCALING_STATUS) or b"{}")
+    return status.get("autoscaler_report") or {}
+
+
+def _refusals(report: dict[str, Any]) -> list[str]:
+    """The node types that version 1 could not launch in the last half hour, and why."""
+    known = (report.get("node_availability_summary") or {}).get("node_availabilities") or {}
+    reasons = {name: record["unavailable_node_information"] for name, record in known.items()}
+    return [f"{name}: {why['category']}, {why['description']}" for name, why in reasons.items() if why]
 
 
 def _node(resources: dict[str, float]) -> Node:
@@ -223,11 +240,9 @@ def _names_node_types() -> bool:
     Without one, Ray names each node's type after the node's id.
     """
     import ray
-    from ray._private.ray_constants import DEBUG_AUTOSCALING_STATUS
     from ray.autoscaler.v2.sdk import get_cluster_status
 
-    status = json.loads(ray.experimental.internal_kv._internal_kv_get(DEBUG_AUTOSCALING_STATUS) or b"{}")
-    report = status.get("autoscaler_report") or {}
+    report = _report_of_version_1()
     types = {*(report.get("active_nodes") or {}), *(report.get("idle_nodes") or {})}
     status = get_cluster_status(ray.get_runtime_context().gcs_address)
     types.update(node.ray_node_type_name for node in (*status.active_nodes, *status.idle_nodes))
