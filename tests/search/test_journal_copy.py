@@ -123,17 +123,21 @@ def test_a_head_that_has_nothing_to_tell_finds_out_too_that_another_took_over(op
 
 @pytest.mark.parametrize("begun", [True, False], ids=["and begun anew", "alone"])
 def test_a_head_whose_study_another_sets_aside_is_told_so(opened, tmp_path, begun):
-    here = opened("here")
-    here.append(make_events(2))
-    here.keep()
+    path = tmp_path / "journal.jsonl"
+    path.write_text('{"epoch": 0}\n')
+    here = JournalCopy(path, str(tmp_path / "bucket"))
+    here.update()
     storage.move_folder(str(tmp_path / "bucket"), str(tmp_path / "aside"))
     if begun:
         there = opened("there")
         there.append([{"kind": "study"}])
         there.keep()
-    here.keep()
-    with pytest.raises(StudyRunningError, match="was set aside by another head with --fresh .*: leave the name to it"):
-        here.append(make_events(3, start=2))
+    path.write_text('{"epoch": 0}\n{"epoch": 1}\n')
+    here.update()
+    assert here.fork == (
+        f"the study was set aside by another head with --fresh ({tmp_path}/bucket no longer has what this one wrote): "
+        "leave the name to it, or choose another --name"
+    )
     assert [event["kind"] for event in copied(tmp_path)] == ["study"] * begun
 
 
