@@ -194,13 +194,13 @@ def test_tricks_are_ablated_with_a_teacher_and_the_parent_run_has_the_picture(tm
     assert [event for event in events(tmp_path, study) if event["kind"] == "epoch"] == trained
 
 
-@pytest.mark.parametrize("concurrent", [1, 2])
-def test_a_driver_killed_five_times_decides_as_if_undisturbed(tmp_path, concurrent):
+@pytest.mark.parametrize(("concurrent", "kills"), [(1, 2), (2, 5)])
+def test_a_driver_killed_again_and_again_decides_as_if_undisturbed(tmp_path, concurrent, kills):
     epochs, trials = 3, 5
     arguments = ("--data", "synthetic:2000", "--trials", str(trials), "--epochs", str(epochs), "--searcher", "random")
     arguments += ("--concurrent", str(concurrent), "--cpus-per-worker", "1", *TINY)
     moments = random.Random(concurrent)
-    for _ in range(5):
+    for _ in range(kills):
         process = start(tmp_path, "tune_wrn", "--name", "killed", *arguments)
         # After some epochs, and then somewhere within the next.
         for _ in range(moments.randrange(1, 3)):
