@@ -162,6 +162,15 @@ def remove_orphaned_placement_groups() -> None:
             remove_placement_group(PlacementGroup(ray.PlacementGroupID(known.placement_group_id)))
 
 
+def cancel_request(requester_id: str) -> None:
+    """Of a Train run that was killed: the autoscaler would keep nodes for it, or add some, for three minutes more."""
+    import ray
+
+    with contextlib.suppress(ValueError, ray.exceptions.RayError):
+        coordinator = ray.get_actor("AutoscalingCoordinator", namespace="AutoscalingCoordinator")
+        ray.get(coordinator.cancel_request.remote(requester_id=requester_id), timeout=5)
+
+
 def failed_launches() -> str:
     """Why nodes could not be started of late, in the cloud's words; empty if none failed or nobody tells."""
     import ray

@@ -113,6 +113,19 @@ def refuse_what_never_fits(cluster: Cluster, needs: WorkerNeeds, workers: int) -
         )
 
 
+def what_is_missing(cluster: Cluster, needs: WorkerNeeds, workers: int, seconds: float, failed: str) -> str:
+    """One sentence for a user whose trials wait. failed: why nodes could not be started, if they could not."""
+    has = f"the {len(cluster.nodes)} living nodes have no room for them"
+    remedy = "`ray status` shows who uses them; end other work, add nodes, or lower --workers"
+    if cluster.can_grow:
+        has += f", and nodes failed to start ({failed})" if failed else " and new ones are not there yet"
+        remedy = "`ray status` and `ray monitor cluster.yaml` show what the autoscaler does"
+    return (
+        f"no worker group could start for {seconds:.0f} s: {workers} workers with {needs} each wait, {has}; "
+        f"the study goes on as soon as there is room: {remedy}"
+    )
+
+
 def default_gpus_per_worker(cluster: Cluster) -> float:
     """GPUs of one worker where the user names none: one where there are, or can be, nodes with GPUs.
 

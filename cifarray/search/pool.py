@@ -18,7 +18,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from cifarray.search import cluster
 from cifarray.search.orders import GroupSettings, Order, RefusedError
-from cifarray.search.plan import Cluster, WorkerNeeds, groups_to_open
+from cifarray.search.plan import Cluster, WorkerNeeds, groups_to_open, what_is_missing
 from cifarray.search.study_state import Assignment, Event
 from cifarray.search.worker_group import WorkerGroup
 
@@ -26,6 +26,8 @@ MAX_FAILED_STARTS = 3
 """Groups that could not start, without a node's death that explains it; so many end the study."""
 LOOK_SECONDS = 5.0
 """How often the nodes are counted again: some come, some die."""
+LEAVE_SECONDS = 10.0
+"""How long the workers of a group that nobody needs may take to go home; they may just be restarted."""
 PATIENCE_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
@@ -43,6 +45,8 @@ class Group:
     host: Any
     ready: Any
     """The pending answer of the host's `ready`; None once it has come."""
+    requester: Any
+    """The answer of the host's `requester`."""
     nodes: frozenset[str]
     """Ids of the nodes that have lived since it was opened, while it was not ready."""
     lease: int | None = None
@@ -68,11 +72,16 @@ class Pool:
         self.study, self.settings, self.limit = study, settings, limit
         self.groups: list[Group] = []
         self.started = 0
+        self._needs = WorkerNeeds(settings.cpus_per_worker, settings.gpus_per_worker)
         self._journal = journal
         self._host = host
         self._leases = 0
         self._failed_starts: list[frozenset[str]] = []
         """Of each, the nodes that lived when it was opened."""
+        self._leaving: list[tuple[Group, Any, float]] = []
+        """Groups that were sent home, the pending answer, and when they are ended in any case."""
+        self._killed: list[str] = []
+        """What Train calls the runs of groups that were killed of late."""
         self._look = look
         self._living: frozenset[str] = frozenset()
         self._to_open = 0
@@ -85,9 +94,9 @@ class Pool:
         """
         if time.monotonic() - self._looked <= LOOK_SECONDS:
             return
+        self._see_off(time.monotonic())
         try:
-            needs = WorkerNeeds(self.settings.cpus_per_worker, self.settings.gpus_per_worker)
-            self._to_open = groups_to_open(self._look(), needs, self.settings.workers)
+            self._to_open = groups_to_open(self._look(), self._needs, self.settings.workers)
             living = cluster.living_nodes()
             if self.leased and self._living - living:
                 log.warning(
@@ -133,7 +142,9 @@ class Pool:
             while len(self.groups) < min(self.capacity, remaining):
                 self._open()
             if not told and time.monotonic() - begin > PATIENCE_SECONDS:
-                log.warning(self._what_is_missing())
+                now = self._look()
+                failed = cluster.failed_launches() if now.can_grow else ""
+                log.warning(what_is_missing(now, self._needs, self.settings.workers, PATIENCE_SECONDS, failed))
                 told = True
 
     def release(self, remaining: int) -> None:
@@ -144,8 +155,15 @@ class Pool:
         unused = sorted(
             (group for group in self.groups if group.lease is None), key=lambda group: (group.ready is None, group.name)
         )
+        reason = "no trial needs it any more"
         for group in unused[: max(0, len(self.groups) - remaining)]:
-            self._discard(group, "closed", "no trial needs it any more")
+            if group.ready is not None:
+                self._discard(group, "closed", reason)
+                continue
+            # Its Train run ends in order, and takes back what it asked of the autoscaler.
+            self.groups.remove(group)
+            self._leaving.append((group, group.host.leave.remote(), time.monotonic() + LEAVE_SECONDS))
+            self._journal([{"kind": "group", "group": group.name, "event": "closed", "reason": reason}])
 
     def move_in(self, group: Group, assignment: Assignment, config: dict[str, Any], folder: str, limit: int) -> int:
         """Lease `group` to a trial. Returns the lease, which all that concerns this stay carries.
@@ -181,11 +199,13 @@ class Pool:
     def close(self, timeout: float = 5.0) -> None:
         """Send all workers home; those that have not left after `timeout` seconds are killed."""
         refs = [group.host.leave.remote() for group in self.groups if group.ready is None and group.lease is None]
+        refs.extend(ref for _, ref, _ in self._leaving)
         if refs and timeout > 0:
             with contextlib.suppress(ray.exceptions.RayError):
                 ray.wait(refs, num_returns=len(refs), timeout=timeout)
         for group in list(self.groups):
             self._discard(group, "closed", "the driver is done")
+        self._see_off(float("inf"))
 
     def _free(self) -> list[Group]:
         return [group for group in self.groups if group.lease is None and group.ready is None]
@@ -207,7 +227,7 @@ class Pool:
             .remote(self.settings)
         )
         host.open.remote()
-        self.groups.append(Group(name, host, host.ready.remote(), cluster.living_nodes()))
+        self.groups.append(Group(name, host, host.ready.remote(), host.requester.remote(), cluster.living_nodes()))
         self._journal([{"kind": "group", "group": name, "event": "started", "reason": ""}])
 
     def _welcome(self, timeout: float) -> None:
@@ -254,24 +274,27 @@ class Pool:
         self._failed_starts = [nodes for nodes in (*self._failed_starts, group.nodes) if nodes <= living]
         return len(self._failed_starts) >= MAX_FAILED_STARTS
 
-    def _what_is_missing(self) -> str:
-        """One sentence for a user who waits."""
-        settings = self.settings
-        needs = WorkerNeeds(settings.cpus_per_worker, settings.gpus_per_worker)
-        now = self._look()
-        has = f"the {len(now.nodes)} living nodes have no room for them"
-        remedy = "`ray status` shows who uses them; end other work, add nodes, or lower --workers"
-        if now.can_grow:
-            failed = cluster.failed_launches()
-            has += f", and nodes failed to start ({failed})" if failed else " and new ones are not there yet"
-            remedy = "`ray status` and `ray monitor cluster.yaml` show what the autoscaler does"
-        return (
-            f"no worker group could start for {PATIENCE_SECONDS:.0f} s: {settings.workers} workers with {needs} each "
-            f"wait, {has}; the study goes on as soon as there is room: {remedy}"
-        )
+    def _see_off(self, now: float) -> None:
+        """End the hosts of groups that have left, or had the time to."""
+        for requester_id in self._killed:
+            # Train's controller may have asked once more before it heard of its host's end.
+            cluster.cancel_request(requester_id)
+        self._killed.clear()
+        for leaving in list(self._leaving):
+            group, ref, deadline = leaving
+            if now >= deadline or ray.wait([ref], timeout=0)[0]:
+                self._leaving.remove(leaving)
+                self._kill(group)
+
+    def _kill(self, group: Group) -> None:
+        told, _ = ray.wait([group.requester], timeout=0)
+        with contextlib.suppress(ray.exceptions.RayError):
+            ray.kill(group.host)
+            for requester_id in ray.get(told):
+                cluster.cancel_request(requester_id)
+                self._killed.append(requester_id)
 
     def _discard(self, group: Group, event: str, reason: str) -> None:
         self.groups.remove(group)
-        with contextlib.suppress(ray.exceptions.RayError):
-            ray.kill(group.host)
+        self._kill(group)
         self._journal([{"kind": "group", "group": group.name, "event": event, "reason": reason}])

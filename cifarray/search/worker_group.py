@@ -59,6 +59,7 @@ class WorkerGroup:
         self.error: str | None = None
         self.refused = False
         self.ended = False
+        self.requester_id = ""
 
     # The Train run.
 
@@ -74,7 +75,7 @@ class WorkerGroup:
             from ray.train import FailureConfig, RunConfig, ScalingConfig
             from ray.train.torch import TorchConfig, TorchTrainer
 
-            TorchTrainer(
+            trainer = TorchTrainer(
                 _serve,
                 train_loop_config={
                     "host": host,
@@ -94,11 +95,18 @@ class WorkerGroup:
                     # A counter for the life of the run; trials count their restarts themselves.
                     failure_config=FailureConfig(max_failures=-1),
                 ),
-            ).fit()
+            )
+            asyncio.run_coroutine_threadsafe(self._asks_as(f"train-{trainer.train_run_context.run_id}"), loop)
+            trainer.fit()
             message = None
         except BaseException:
             message = traceback.format_exc()
         asyncio.run_coroutine_threadsafe(self._fit_ended(message), loop)
+
+    async def _asks_as(self, requester_id: str) -> None:
+        async with self.changed:
+            self.requester_id = requester_id
+            self.changed.notify_all()
 
     async def _fit_ended(self, message: str | None) -> None:
         async with self.changed:
@@ -205,6 +213,11 @@ class WorkerGroup:
     async def ready(self) -> None:
         """Returns when all workers wait for orders. Raises RuntimeError if the Train run ended instead."""
         await self._until(self._all_idle)
+
+    async def requester(self) -> str:
+        """The name under which Train asks the autoscaler for the nodes of this group."""
+        await self._until(lambda: bool(self.requester_id))
+        return self.requester_id
 
     async def move_in(self, order: Order, epoch: int, restarts_left: int) -> None:
         """A new stay: its trial goes on after `epoch`."""

@@ -32,6 +32,9 @@ class ScriptedGroup:
 
     async def ready(self) -> None: ...
 
+    async def requester(self) -> str:
+        return "nobody"
+
     async def worker_pids(self) -> dict[int, int]:
         return {}
 

@@ -5,7 +5,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -71,6 +73,22 @@ def test_both_autoscalers_are_understood(joined, v2):
 
         wait_until(taken_back, 30)
         assert sum(group["state"] == "CREATED" for group in ray.util.placement_group_table().values()) == 1
+        ray.shutdown()
+
+
+def test_a_study_makes_its_cluster_grow_and_lets_it_shrink(joined, make_study, make_recorder):
+    """From a head alone to the two workers that the cluster file allows, and back to the head."""
+    types = {"worker": {"resources": {"CPU": 1}, "max_workers": 2}}
+    with growing_head(types, max_workers=2, v2=False) as address, tempfile.TemporaryDirectory(dir="/dev/shm") as mount:
+        ray = joined(address)
+        fixed = {"epochs": 3, "data.source": "synthetic:2000"}
+        study = make_study("grows", 4, fixed=fixed, workers=1, cpus_per_worker=1.0, gpus_per_worker=0.0)
+        view = make_recorder()
+        result = run_study(replace(study, storage=mount), view)
+        assert {trial.outcome for trial in result.state.trials.values()} == {Outcome.COMPLETED}
+        assert view.count("group", event="ready") == 2
+        assert len({event["group"] for event in view.events if event["kind"] == "start"}) == 2
+        wait_until(lambda: len(cluster.look().nodes) == 1, 120)
         ray.shutdown()
 
 
