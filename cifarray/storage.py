@@ -9,15 +9,18 @@ Not here: what is stored (checkpoints, journal segments, data stores).
 import contextlib
 import os
 import re
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pyarrow
 from pyarrow import fs
 
 from cifarray.places import REMOTE_SCHEMES
 
+T = TypeVar("T")
 VARIABLES = (
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
@@ -28,6 +31,8 @@ VARIABLES = (
     "AWS_DEFAULT_REGION",
 )
 """What the environment says of object stores, where a node's own role does not. Some of it is secret."""
+AWAY_SECONDS = 60.0
+"""How long `patiently` asks a store that does not answer."""
 _PATIENCE_SECONDS = 15
 """How long Google's client asks again; by itself it would for a quarter of an hour. Amazon's gives up after 6 s."""
 _REASON_LENGTH = 200
@@ -107,6 +112,21 @@ def _is_in_a_bucket_of_google(filesystem: fs.FileSystem, prefix: str) -> bool:
             # So Arrow says that the bucket has nothing there yet. Whatever else is wrong was raised above.
             pass
     return True
+
+
+def patiently(address: str, action: Callable[[], T], seconds: float = AWAY_SECONDS) -> T:
+    """What `action` gives; where `address` is in an object store, it is asked again for so long if that is away.
+
+    Training for hours is not to be lost because a network is gone for a moment. Raises StorageError when time is up.
+    """
+    deadline = time.monotonic() + (seconds if is_remote(address) else 0.0)
+    while True:
+        try:
+            return action()
+        except StorageError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(1.0)
 
 
 def write_bytes(address: str, data: bytes | memoryview) -> None:

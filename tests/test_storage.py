@@ -190,3 +190,30 @@ def test_a_full_folder_is_told_and_nothing_half_written_stays(tmp_path):
     with pytest.raises(StorageError, match=r"cannot be written \(.*\): free space or choose another --storage"):
         storage.write_bytes(str(tmp_path / "file" / "x"), b"x")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def away_once(answer):
+    """An action whose store is away when it is first asked, and what it was asked."""
+    asked = []
+
+    def action():
+        asked.append(answer)
+        if len(asked) == 1:
+            raise StorageError("away")
+        return answer
+
+    return action, asked
+
+
+def test_a_store_that_is_away_for_a_moment_is_asked_again():
+    action, asked = away_once("there")
+    assert storage.patiently("s3://b/trial-0001/epoch-0001.pt", action) == "there"
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize(("address", "seconds"), [("/results/epoch-0001.pt", 60.0), ("s3://b/epoch-0001.pt", 0.0)])
+def test_a_full_disk_and_a_store_that_stays_away_are_told(address, seconds):
+    action, asked = away_once("there")
+    with pytest.raises(StorageError, match="away"):
+        storage.patiently(address, action, seconds)
+    assert len(asked) == 1

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 PATIENCE_SECONDS = 120.0
 """For a node's first worker process; a busy one takes half a minute."""
-STORE_SECONDS = 60.0
-"""How long a worker looks for a store that does not answer: it may be away for a moment, or the node's role new."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ def missing(needs: Needs, patience: float = 0.0) -> str | None:
     if told is not None:
         return told
     try:
-        seen = _exists(needs.marker, patience)
+        seen = storage.patiently(needs.marker, lambda: storage.exists(needs.marker), patience)
     except storage.StorageError as error:
         return f"cannot use the storage: {error}"
     folder = needs.marker.rpartition("/")[0]
@@ -81,17 +79,6 @@ def missing(needs: Needs, patience: float = 0.0) -> str | None:
     return None
 
 
-def _exists(address: str, patience: float) -> bool:
-    deadline = time.monotonic() + patience
-    while True:
-        try:
-            return storage.exists(address)
-        except storage.StorageError:
-            if time.monotonic() >= deadline:
-                raise
-            time.sleep(1.0)
-
-
 def refuse_what_new_nodes_lack(study: "Study", now: Cluster) -> None:
     """Raises StudyError if a cloud will add nodes and results would be on the driver's own disk, which those never see.
 
@@ -99,7 +86,6 @@ def refuse_what_new_nodes_lack(study: "Study", now: Cluster) -> None:
     """
     if study.is_remote or not now.can_grow or now.addable is None:
         return
-    study.folder.mkdir(parents=True, exist_ok=True)
     if study.folder.stat().st_dev == Path("/").stat().st_dev:
         raise StudyError(
             f"--storage {study.storage} is on this machine's own disk, and nodes that the cluster adds do not see it: "

@@ -7,6 +7,7 @@ it. Not here: how one epoch is trained (`cifarray.training`).
 
 import os
 import traceback
+from functools import partial
 from typing import Any
 
 import ray
@@ -16,7 +17,7 @@ import torch
 
 from cifarray import storage
 from cifarray.config import TrainConfig
-from cifarray.search.nodes import STORE_SECONDS, missing
+from cifarray.search.nodes import missing
 from cifarray.search.orders import Failure, Order
 from cifarray.training import Diverged, Training
 from cifarray.training.checkpoint import load_checkpoint, save_checkpoint
@@ -27,7 +28,7 @@ def serve(settings: dict[str, Any]) -> None:
     host = settings["host"]
     rank = ray.train.get_context().get_world_rank()
     os.environ.update(settings["needs"].environment)
-    told = missing(settings["needs"], patience=STORE_SECONDS)
+    told = missing(settings["needs"], patience=storage.AWAY_SECONDS)
     if told is not None:
         ray.get(host.refuse.remote(f"node {ray.util.get_node_ip_address()} {told}"))
         return
@@ -66,7 +67,9 @@ def serve(settings: dict[str, Any]) -> None:
 
 def _move_in(order: Order, rank: int, threads: int) -> Training:
     torch.set_num_threads(threads)
-    checkpoint = load_checkpoint(order.checkpoint) if order.checkpoint else None
+    checkpoint = None
+    if order.checkpoint:
+        checkpoint = storage.patiently(order.checkpoint, partial(load_checkpoint, order.checkpoint))
     return Training(
         TrainConfig.from_dict(order.config),
         ray.train.torch.get_device(),
@@ -86,7 +89,7 @@ def _run_epoch(training: Training, order: Order, rank: int, host: Any) -> None:
     address = None
     if due:
         address = storage.join(order.folder, f"epoch-{training.epoch:04d}.pt")
-        save_checkpoint(address, training.state())
+        storage.patiently(address, partial(save_checkpoint, address, training.state()))
     ray.get(host.answer.remote(order.lease, training.epoch, metrics, address))
 
 

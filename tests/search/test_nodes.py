@@ -58,6 +58,7 @@ def test_a_store_that_is_away_for_a_moment_is_waited_for(needs, monkeypatch):
         return True
 
     monkeypatch.setattr("cifarray.storage.exists", exists)
+    needs = replace(needs, marker="s3://b/wrn/probe")
     assert missing(needs) == "cannot use the storage: s3://b/wrn/probe cannot be reached"
     asked.clear()
     assert missing(needs, patience=60) is None
@@ -73,8 +74,7 @@ def test_a_store_that_is_away_for_a_moment_is_waited_for(needs, monkeypatch):
     ids=["a cloud adds nodes", "own machines are to come", "one machine"],
 )
 def test_results_on_the_heads_own_disk_are_refused_where_nodes_will_be_added(make_study, monkeypatch, now, refused):
-    study = replace(make_study(), storage=str(Path("/var/tmp/cifarray-never")))
-    monkeypatch.setattr(Path, "mkdir", lambda *args, **kwargs: None)
+    study = make_study()
     monkeypatch.setattr(Path, "stat", lambda path, **kwargs: os.stat("/"))
     with (
         pytest.raises(StudyError, match="own disk, and nodes that the cluster adds do not see it")
