@@ -88,13 +88,19 @@ def test_what_was_not_copied_is_lost_and_is_never_mixed_with_what_came_after(ope
     assert opened("here").path.read_bytes() == there.path.read_bytes()
 
 
-def test_a_head_whose_study_another_takes_over_stops_and_spoils_nothing(opened, tmp_path):
+def taken_over(opened):
+    """A head with two events, and another that has gone on with its study."""
     here = opened("here")
     here.append(make_events(2))
     here.keep()
     there = opened("there")
     there.append([{"kind": "driver"}])
     there.keep()
+    return here, there
+
+
+def test_a_head_whose_study_another_takes_over_stops_and_spoils_nothing(opened, tmp_path):
+    here, there = taken_over(opened)
     here.append(make_events(3, start=2))
     here.keep()
     with pytest.raises(StudyRunningError, match="driven by another head too .*: stop one of the two"):
@@ -109,12 +115,7 @@ def test_a_head_whose_study_another_takes_over_stops_and_spoils_nothing(opened, 
 
 def test_a_head_that_has_nothing_to_tell_finds_out_too_that_another_took_over(opened, monkeypatch):
     monkeypatch.setattr(journal_copy, "SEGMENT_SECONDS", 0.01)
-    here = opened("here")
-    here.append(make_events(2))
-    here.keep()
-    there = opened("there")
-    there.append([{"kind": "driver"}])
-    there.keep()
+    here, _ = taken_over(opened)
     here._copy._thread.join(60)
     assert not here._copy._thread.is_alive()
     with pytest.raises(StudyRunningError, match="driven by another head too"):
