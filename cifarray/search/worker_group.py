@@ -5,7 +5,7 @@ nothing about trials. Orders form one sequence that every rank follows to the le
 …, move into the next. When Train restarts the workers, a new generation of them begins a new sequence with the current
 trial's newest checkpoint and the epochs that are still wanted.
 
-Not here: who gets the group (`pool`), what workers do with an order (`worker`).
+Not here: who gets the group (`pool`), what the Train run is (`train_run`), what workers do with an order (`worker`).
 """
 
 import asyncio
@@ -13,7 +13,6 @@ import contextlib
 import os
 import threading
 import traceback
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,10 +21,10 @@ import ray
 
 from cifarray.search import cluster
 from cifarray.search.orders import Failure, GroupSettings, Order, RefusedError
+from cifarray.search.train_run import make_trainer
 
 SETTLE_SECONDS = 10.0
 """How long the other ranks may take to come back to the mailbox after one rank failed; then the group is replaced."""
-COLLECTIVE_TIMEOUT_SECONDS = 600
 
 
 @dataclass
@@ -69,33 +68,8 @@ class WorkerGroup:
         threading.Thread(target=self._fit, args=(host, loop), daemon=True).start()
 
     def _fit(self, host: Any, loop: asyncio.AbstractEventLoop) -> None:
-        # Off by default: a collective of Train's own would wait for ever for a worker that is gone.
-        os.environ.setdefault("RAY_TRAIN_COLLECTIVE_TIMEOUT_S", str(COLLECTIVE_TIMEOUT_SECONDS))
         try:
-            from ray.train import FailureConfig, RunConfig, ScalingConfig
-            from ray.train.torch import TorchConfig, TorchTrainer
-
-            trainer = TorchTrainer(
-                _serve,
-                train_loop_config={
-                    "host": host,
-                    "threads": self.settings.threads,
-                    "needs": self.settings.needs,
-                },
-                torch_config=TorchConfig(timeout_s=COLLECTIVE_TIMEOUT_SECONDS),
-                scaling_config=ScalingConfig(
-                    num_workers=self.settings.workers,
-                    use_gpu=self.settings.gpus_per_worker > 0,
-                    resources_per_worker=self.settings.resources_per_worker,
-                ),
-                run_config=RunConfig(
-                    # An existing name would restore that run.
-                    name=uuid.uuid4().hex,
-                    storage_path=self.settings.scratch,
-                    # A counter for the life of the run; trials count their restarts themselves.
-                    failure_config=FailureConfig(max_failures=-1),
-                ),
-            )
+            trainer = make_trainer(self.settings, host)
             asyncio.run_coroutine_threadsafe(self._asks_as(f"train-{trainer.train_run_context.run_id}"), loop)
             trainer.fit()
             message = None
@@ -293,13 +267,6 @@ class WorkerGroup:
         first = stay.order
         self.orders.append(Order("move_in", first.lease, first.config, stay.checkpoint, first.folder))
         self.orders.extend(Order("epoch", first.lease, folder=first.folder) for _ in range(stay.epoch, stay.wanted))
-
-
-def _serve(settings: dict[str, Any]) -> None:
-    """What Train runs on every worker. Host and controller handle it too, and need none of what it brings."""
-    from cifarray.search.worker import serve
-
-    serve(settings)
 
 
 _DONE = Order("epoch")

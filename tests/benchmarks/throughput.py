@@ -42,7 +42,7 @@ from cifarray import storage
 from cifarray.config import TrainConfig, override
 from cifarray.data import open_store
 from cifarray.models import build
-from cifarray.search import worker, worker_group
+from cifarray.search import train_run, worker
 from cifarray.search.cluster import connected
 from cifarray.search.space import SearchSpace
 from cifarray.search.study import Study, run_study
@@ -118,7 +118,7 @@ class BesideBareLoopGroup(WorkerGroup):
     """A worker group whose workers train with `BesideBareLoop`."""
 
     def _fit(self, *arguments: Any) -> None:
-        worker_group._serve = serve_beside_bare_loop
+        train_run._serve = serve_beside_bare_loop
         super()._fit(*arguments)
 
 

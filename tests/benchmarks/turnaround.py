@@ -34,7 +34,7 @@ from ray import tune
 from ray.tune.integration.ray_train import TuneReportCallback
 
 from cifarray.config import TrainConfig, override
-from cifarray.search import worker, worker_group
+from cifarray.search import train_run, worker
 from cifarray.search.cluster import connected
 from cifarray.search.domains import choice
 from cifarray.search.space import SearchSpace
@@ -116,7 +116,7 @@ class TimedGroup(WorkerGroup):
     """A worker group whose workers train with `TimedTraining`."""
 
     def _fit(self, *arguments: Any) -> None:
-        worker_group._serve = serve_timed
+        train_run._serve = serve_timed
         super()._fit(*arguments)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from cifarray.search import worker, worker_group
+from cifarray.search import train_run, worker
 from cifarray.search.worker_group import WorkerGroup
 from cifarray.training import Training
 
@@ -30,7 +30,7 @@ class ShortOfMemory(Training):
 
 class ShortOfMemoryGroup(WorkerGroup):
     def _fit(self, *arguments: Any) -> None:
-        worker_group._serve = serve_short_of_memory
+        train_run._serve = serve_short_of_memory
         super()._fit(*arguments)
 
 
