@@ -2,7 +2,7 @@
 
 Here: the typed parts, `override` by dotted path, and the way to and from a plain dict (checkpoints, journal, MLflow).
 Not here: which networks exist and which of their options are possible (`cifarray.models`), named configs
-(`cifarray.recipes`), what a search varies (`cifarray.search.space`).
+(`cifarray.recipes`), what a search varies (`cifarray.space.space`).
 
 Every duration is a fraction of `epochs` and `batch_size` is always the global one, so a config means the same training
 run whatever its length and whatever the number of workers.

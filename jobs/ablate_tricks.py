@@ -15,7 +15,7 @@ are tweaks C and D, which contain B. All rows have the same seeds (5, --seeds), 
 verdict is a paired t-test, Holm-corrected for the whole table. Cost: 14 rows × seeds trainings.
 """
 
-from cifarray.cli import ablate
+from cifarray.cli.ablate import ablate
 
 if __name__ == "__main__":
     ablate(default="imagenet_resnet_fast")

@@ -5,7 +5,7 @@ python jobs/compare.py resnet_110 pyramidnet_110_48 --seeds 5
 python jobs/compare.py wide_resnet_28_10 --final         # on all training images, then the test split once a trial
 """
 
-from cifarray.cli import compare
+from cifarray.cli.compare import compare
 
 FAST = (
     "alexnet_fast",

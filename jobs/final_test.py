@@ -4,7 +4,7 @@ python jobs/final_test.py STUDY             # the best trial of a study; every s
 python jobs/final_test.py STUDY-NUMBER      # one trial; an MLflow run id works too
 """
 
-from cifarray.cli import final_test
+from cifarray.cli.final_test import final_test
 
 if __name__ == "__main__":
     final_test()

@@ -3,7 +3,7 @@
 python jobs/lesion.py STUDY-NUMBER             # or a study (its best trial), an MLflow run id, a checkpoint's path
 """
 
-from cifarray.cli import lesion
+from cifarray.cli.lesion import lesion
 
 if __name__ == "__main__":
     lesion()

@@ -4,7 +4,7 @@ python jobs/train.py                                     # wide_resnet_fast: WRN
 python jobs/train.py wide_resnet_28_10 --seeds 3         # the paper's network, mean ± deviation of 3 seeds
 """
 
-from cifarray.cli import train
+from cifarray.cli.train import train
 
 if __name__ == "__main__":
     train()

@@ -7,7 +7,7 @@ Without bottlenecks a network needs much memory for its size; `--set model.memor
 would keep. Expect BC with a large growth rate to win (paper: DenseNet-BC, L = 190, k = 40, 3.46 % test error).
 """
 
-from cifarray.cli import tune
+from cifarray.cli.tune import tune
 from search_spaces import densenet
 
 if __name__ == "__main__":

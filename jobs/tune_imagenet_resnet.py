@@ -6,7 +6,7 @@
 The grid has 16 points. Expect the stem to decide on 32 × 32 images: ImageNet's leaves a map of one pixel.
 """
 
-from cifarray.cli import tune
+from cifarray.cli.tune import tune
 from search_spaces import imagenet_resnet
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@
 All trials run to their end: after few epochs a low rate looks better than it is, so ASHA is off if not asked for.
 """
 
-from cifarray.cli import tune_recipe
+from cifarray.cli.tune import tune_recipe
 from search_spaces import lr_schedules
 
 if __name__ == "__main__":

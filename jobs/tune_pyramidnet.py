@@ -7,7 +7,7 @@ A trial of 300 epochs costs between 2 hours (PyramidNet-56, α = 48) and 2 days 
 large α with bottlenecks to win (paper: PyramidNet-272, α = 200, 3.31 % test error).
 """
 
-from cifarray.cli import tune
+from cifarray.cli.tune import tune
 from search_spaces import pyramidnet
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ Which one of them helps is another question: jobs/ablate_tricks.py. All trials r
 regularisation looks better than it is, so ASHA is off if not asked for.
 """
 
-from cifarray.cli import tune_recipe
+from cifarray.cli.tune import tune_recipe
 from search_spaces import tricks
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ A trial of 200 epochs costs between 20 minutes (WRN-16-1) and 15 hours (WRN-40-1
 of them at each rung. Expect a widening factor of 8 or more to win on CIFAR-10 (paper: WRN-28-10, 4.00 % test error).
 """
 
-from cifarray.cli import tune
+from cifarray.cli.tune import tune
 from search_spaces import wrn
 
 if __name__ == "__main__":

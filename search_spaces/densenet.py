@@ -5,8 +5,8 @@ Huang et al. 2017, "Densely Connected Convolutional Networks", arXiv:1608.06993,
 """
 
 from cifarray import recipes
-from cifarray.search.domains import choice, log_uniform
-from cifarray.search.space import SearchSpace
+from cifarray.space.domains import choice, log_uniform
+from cifarray.space.space import SearchSpace
 
 space = SearchSpace(
     name="densenet",

@@ -5,8 +5,8 @@ in the paper.
 """
 
 from cifarray import recipes
-from cifarray.search.domains import choice
-from cifarray.search.space import SearchSpace
+from cifarray.space.domains import choice
+from cifarray.space.space import SearchSpace
 
 space = SearchSpace(
     name="imagenet-resnet",

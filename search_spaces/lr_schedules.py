@@ -6,8 +6,8 @@ Topin 2017, arXiv:1708.07120.
 """
 
 from cifarray.config import TrainConfig, override
-from cifarray.search.domains import choice, log_uniform, uniform
-from cifarray.search.space import SearchSpace
+from cifarray.space.domains import choice, log_uniform, uniform
+from cifarray.space.space import SearchSpace
 
 
 def space(recipe: str, base: TrainConfig) -> SearchSpace:

@@ -5,8 +5,8 @@ what the channels are multiplied by in all, so each way has values of its own. A
 """
 
 from cifarray import recipes
-from cifarray.search.domains import cases, choice
-from cifarray.search.space import SearchSpace
+from cifarray.space.domains import cases, choice
+from cifarray.space.space import SearchSpace
 
 space = SearchSpace(
     name="pyramidnet",

@@ -9,8 +9,8 @@ side (CIFAR-10) and a quarter (CIFAR-100), DeVries & Taylor 2017, arXiv:1708.045
 """
 
 from cifarray.config import TrainConfig, override
-from cifarray.search.domains import AnyDomain, choice, log_uniform, uniform
-from cifarray.search.space import SearchSpace
+from cifarray.space.domains import AnyDomain, choice, log_uniform, uniform
+from cifarray.space.space import SearchSpace
 
 SINGLE_IMAGES: dict[str, AnyDomain] = {
     "mixup": choice(0.0, 0.2, 1.0),

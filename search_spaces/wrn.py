@@ -5,8 +5,8 @@ Zagoruyko & Komodakis 2016, "Wide Residual Networks", arXiv:1605.07146: k and de
 """
 
 from cifarray import recipes
-from cifarray.search.domains import choice, log_uniform
-from cifarray.search.space import SearchSpace
+from cifarray.space.domains import choice, log_uniform
+from cifarray.space.space import SearchSpace
 
 space = SearchSpace(
     name="wrn",

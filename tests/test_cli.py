@@ -1,10 +1,13 @@
 """What a user types and reads: plans, errors in a sentence, exit codes. Nothing here starts Ray."""
 
+import importlib
 import re
 
 import pytest
 
-from cifarray import cli, recipes
+from cifarray import recipes
+from cifarray.cli.compare import compare as compare_job
+from cifarray.cli.tune import tune, tune_recipe
 from search_spaces import wrn
 
 pytestmark = pytest.mark.usefixtures("storage")
@@ -14,9 +17,9 @@ def run(command, *arguments):
     """Exit code of a job called in this process."""
     with pytest.raises(SystemExit) as exit_:
         if command == "tune":
-            cli.tune(wrn.space, wrn.smoke, arguments)
+            tune(wrn.space, wrn.smoke, arguments)
         else:
-            getattr(cli, command)(arguments)
+            getattr(importlib.import_module(f"cifarray.cli.{command}"), command)(arguments)
     return exit_.value.code
 
 
@@ -125,7 +128,7 @@ def test_schedules_are_searched_around_the_recipe_that_is_named(capsys):
     from search_spaces import lr_schedules
 
     with pytest.raises(SystemExit):
-        cli.tune_recipe(lr_schedules.space, "wide_resnet_16_8", "wide_resnet_fast", ["densenet_bc_100_12", "--dry-run"])
+        tune_recipe(lr_schedules.space, "wide_resnet_16_8", "wide_resnet_fast", ["densenet_bc_100_12", "--dry-run"])
     text = capsys.readouterr().out
     assert "study lr-schedules-densenet-bc-100-12" in text
     assert "  schedule.gamma in {0.1, 0.2} where schedule.name is multistep" in text
@@ -134,7 +137,7 @@ def test_schedules_are_searched_around_the_recipe_that_is_named(capsys):
 
 def compare(*arguments):
     with pytest.raises(SystemExit) as exit_:
-        cli.compare(["resnet_fast", "linear"], ["resnet_fast"], arguments)
+        compare_job(["resnet_fast", "linear"], ["resnet_fast"], arguments)
     return exit_.value.code
 
 
@@ -148,7 +151,7 @@ def test_compare_is_recipes_times_seeds_beside_a_linear_classifier(capsys):
 
 
 def test_what_is_pinned_in_a_comparison_reaches_the_recipes_and_leaves_the_baseline_its_own(capsys):
-    from cifarray.cli.comparing import beside_baseline, comparison_space
+    from cifarray.cli.compare import beside_baseline, comparison_space
 
     space = comparison_space(["resnet_fast", "densenet_fast"], final=False, seeds=1, first_seed=0)
     space = beside_baseline(space.pin({"optimizer.lr": 0.7, "data.limit": 500}))
@@ -159,7 +162,7 @@ def test_what_is_pinned_in_a_comparison_reaches_the_recipes_and_leaves_the_basel
 
 def test_recipes_are_compared_on_one_split():
     """The post's recipe holds 10,000 images out, the paper's a tenth."""
-    from cifarray.cli.comparing import comparison_space
+    from cifarray.cli.compare import comparison_space
 
     space = comparison_space(["resnet_32_adam", "resnet_32"], final=False, seeds=1, first_seed=0)
     assert {config.data.validation for config in space.recipes.values()} == {0.1}
@@ -167,7 +170,7 @@ def test_recipes_are_compared_on_one_split():
 
 def test_a_final_comparison_trains_on_as_many_images_as_the_published_figure():
     """arXiv:1605.07146 trains on 50,000 images, arXiv:1512.03385 on 45,000."""
-    from cifarray.cli.comparing import comparison_space
+    from cifarray.cli.compare import comparison_space
 
     space = comparison_space(["wide_resnet_28_10", "resnet_110"], final=True, seeds=1, first_seed=0)
     assert [config.data.validation for config in space.recipes.values()] == [0, 0.1]
@@ -189,7 +192,7 @@ def test_tricks_are_searched_around_the_recipe_that_is_named(capsys):
     from search_spaces import tricks
 
     with pytest.raises(SystemExit):
-        cli.tune_recipe(tricks.space, "wide_resnet_16_8", "wide_resnet_fast", ["resnet_110", "--dry-run"])
+        tune_recipe(tricks.space, "wide_resnet_16_8", "wide_resnet_fast", ["resnet_110", "--dry-run"])
     text = capsys.readouterr().out
     assert "study tricks-resnet-110" in text
     assert "  schedule.warmup in {0.0, 0.05, 0.1} where schedule.name is multistep or cosine" in text

@@ -2,14 +2,14 @@
 
 import pytest
 
-from cifarray import cli
+from cifarray.cli.ablate import ablate as ablate_job
 
 pytestmark = pytest.mark.usefixtures("storage")
 
 
 def ablate(*arguments):
     with pytest.raises(SystemExit) as exit_:
-        cli.ablate("imagenet_resnet_fast", arguments)
+        ablate_job("imagenet_resnet_fast", arguments)
     return exit_.value.code
 
 

@@ -6,16 +6,17 @@ import os
 import pytest
 import torch
 
-from cifarray import cli
 from cifarray.cli import teachers
+from cifarray.cli.ablate import ablate
 from cifarray.cli.flags import apply, study_parser
+from cifarray.cli.train import train
 from cifarray.config import TrainConfig, override
 from cifarray.data import open_store
-from cifarray.search import targets
-from cifarray.search.journal import Journal
-from cifarray.search.space import SearchSpace
-from cifarray.training import Training
+from cifarray.examine import networks
+from cifarray.journal.journal import Journal
+from cifarray.space.space import SearchSpace
 from cifarray.training.checkpoint import save_checkpoint
+from cifarray.training.loop import Training
 
 DATA = "synthetic:300"
 BASE = override(TrainConfig(), {"model.depth": 10, "data.source": DATA, "batch_size": 30})
@@ -76,11 +77,11 @@ def test_a_run_of_another_storage_is_asked_for_at_the_tracking_server(results, m
     save_checkpoint(address, untrained)
     asked = []
 
-    def answer(run, uri):
-        asked.append((run, uri))
+    def answer(run, tracking_uri):
+        asked.append((run, tracking_uri))
         return address
 
-    monkeypatch.setattr(targets, "checkpoint_of_run", answer)
+    monkeypatch.setattr(networks, "checkpoint_of_run", answer)
     space = applied("--teacher", "ef" * 16, "--tracking-uri", "http://host:5000")
     assert space.base.distillation.teacher == address
     assert asked == [("ef" * 16, "http://host:5000")]
@@ -103,14 +104,14 @@ def test_where_nobody_names_a_teacher_nothing_is_read(monkeypatch, tmp_path):
         raise AssertionError("read")
 
     monkeypatch.setattr(teachers, "open_store", read)
-    monkeypatch.setattr(targets, "find_checkpoint", read)
+    monkeypatch.setattr(networks, "find_checkpoint", read)
     assert applied("--set", "distillation.temperature=4").base.distillation.teacher is None
 
 
 def said(capsys, *arguments):
     """Standard error of a job that is refused."""
     with pytest.raises(SystemExit) as exit_:
-        cli.train(["wide_resnet_fast", "--data", DATA, "--set", "batch_size=30", *arguments, "--dry-run"])
+        train(["wide_resnet_fast", "--data", DATA, "--set", "batch_size=30", *arguments, "--dry-run"])
     assert exit_.value.code == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ")
@@ -144,7 +145,7 @@ def test_a_teacher_of_other_classes_is_refused(results, capsys, untrained):
 
 def test_a_teacher_is_in_the_plan_by_its_address(results, capsys):
     with pytest.raises(SystemExit) as exit_:
-        cli.ablate("imagenet_resnet_fast", ["--data", DATA, "--teacher", "good", "--dry-run", "--large-batch", "2"])
+        ablate("imagenet_resnet_fast", ["--data", DATA, "--teacher", "good", "--dry-run", "--large-batch", "2"])
     text = capsys.readouterr().out
     assert exit_.value.code == 0
     address = results / "good" / "trial-0001" / "epoch-0001.pt"

@@ -9,15 +9,15 @@ from pathlib import Path
 
 from cifarray import storage
 from cifarray.cli.teachers import with_teachers
+from cifarray.errors import StudyError
 from cifarray.places import DEFAULT_STORAGE, default_tracking_uri, results
-from cifarray.search.asha import Asha
-from cifarray.search.domains import parse_assignment, parse_domain, parse_value
-from cifarray.search.plan import StudyError
-from cifarray.search.samplers import SEARCHERS
-from cifarray.search.space import SearchSpace
-from cifarray.search.study import Study
-from cifarray.search.trial_record import Metric
-from cifarray.training import METRICS
+from cifarray.space.domains import parse_assignment, parse_domain, parse_value
+from cifarray.space.space import SearchSpace
+from cifarray.study.samplers import SEARCHERS
+from cifarray.study.schedulers.asha import Asha
+from cifarray.study.study import Study
+from cifarray.study.trial_record import Metric
+from cifarray.training.task import METRICS
 
 SMOKE_DATA, SMOKE_LIMIT, SMOKE_TRIALS, SMOKE_EPOCHS = "synthetic:2000", 2000, 4, 2
 DEFAULT_TRIALS = 20
@@ -154,3 +154,10 @@ def make_study(space: SearchSpace, flags: argparse.Namespace, scheduler: str) ->
         # Where nothing is selected, each trial's network is wanted afterwards.
         keep_checkpoints=num_trials if space.is_comparison else BEST_KEPT,
     )
+
+
+def checked_seeds(flags: argparse.Namespace) -> int:
+    """How many seeds each config is trained with. Raises StudyError for none."""
+    if flags.seeds < 1:
+        raise StudyError(f"seeds {flags.seeds} is too few: choose 1 or more")
+    return int(flags.seeds)

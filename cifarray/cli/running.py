@@ -1,6 +1,6 @@
 """What is printed before and after a study, its exit code, and errors in one sentence.
 
-Not here: how a study runs (`cifarray.search.study`), what is shown meanwhile (`cifarray.report.live`).
+Not here: how a study runs (`cifarray.engine.run`), what is shown meanwhile (`cifarray.report.live`).
 """
 
 import argparse
@@ -13,14 +13,15 @@ from rich.console import Console
 from cifarray import storage
 from cifarray.config import TrainConfig, flatten
 from cifarray.data import DataError, open_store
+from cifarray.engine.pool import GroupStartError
+from cifarray.engine.run import StudyResult, run_study
+from cifarray.errors import StudyError
+from cifarray.journal.folder import is_finished, set_aside
 from cifarray.models import build
 from cifarray.report.leaderboard import seeds_summary, short_value, table
 from cifarray.report.live import LineView, TableView
-from cifarray.search.plan import StudyError
-from cifarray.search.pool import GroupStartError
-from cifarray.search.study import Study, StudyResult, run_study
-from cifarray.search.study_folder import is_finished, set_aside
-from cifarray.search.trial_record import Outcome
+from cifarray.study.study import Study
+from cifarray.study.trial_record import Outcome
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as a shell gives it."""

@@ -1,7 +1,7 @@
 """A teacher by name: what a user calls it becomes the address of a checkpoint, once, on the driver.
 
 So workers need nothing but the checkpoint, and a study is the same study for as long as the name means the same. Not
-here: what a name may be (`cifarray.search.targets`), which teachers fit (`cifarray.training.distillation`).
+here: what a name may be (`cifarray.journal.targets`), which teachers fit (`cifarray.training.distillation`).
 """
 
 from dataclasses import replace
@@ -9,9 +9,9 @@ from typing import Any
 
 from cifarray.config import TrainConfig, override
 from cifarray.data import open_store
-from cifarray.search import targets
-from cifarray.search.domains import AnyDomain, Cases, Choice
-from cifarray.search.space import SearchSpace
+from cifarray.examine import networks
+from cifarray.space.domains import AnyDomain, Cases, Choice
+from cifarray.space.space import SearchSpace
 from cifarray.training.distillation import check_teacher
 
 TEACHER = "distillation.teacher"
@@ -29,9 +29,9 @@ def with_teachers(space: SearchSpace, where: str, tracking_uri: str) -> SearchSp
     names = varied.union(*({config.distillation.teacher} for config in configs)) - {None}
     if not names:
         return space
-    addresses = {None: None, **{name: targets.find_checkpoint(str(name), where, tracking_uri)[2] for name in names}}
+    addresses = {None: None, **{name: networks.find_checkpoint(str(name), where, tracking_uri)[2] for name in names}}
     for name in sorted(names, key=str):
-        teacher = targets.load(str(addresses[name]))
+        teacher = networks.load(str(addresses[name]))
         for config in configs:
             if name in varied or name == config.distillation.teacher:
                 data = config.data

@@ -1,6 +1,6 @@
 """The table of a comparison: one row per recipe, mean and deviation over its seeds, the published figure beside it.
 
-Not here: which trials there are (`cifarray.search.study_state`), a search's leaderboard (`leaderboard`), rows that are
+Not here: which trials there are (`cifarray.study.state`), a search's leaderboard (`leaderboard`), rows that are
 compared pair by pair (`ablation`).
 """
 
@@ -13,15 +13,15 @@ from cifarray.config import DataConfig, TrainConfig, flatten
 from cifarray.recipes import RECIPES, Recipe
 from cifarray.report.leaderboard import mean_and_deviation, short_count
 from cifarray.report.recipe_table import published_error
-from cifarray.search.space import RECIPE
-from cifarray.search.study_state import StudyState
-from cifarray.search.trial_record import Metric, Outcome, TrialRecord
+from cifarray.space.space import RECIPE
+from cifarray.study.state import StudyState
+from cifarray.study.trial_record import Metric, Outcome, TrialRecord
 
 CIFAR_IMAGES = 50_000
 
 
 @dataclass(frozen=True)
-class Row:
+class RecipeResult:
     """One recipe: its completed trials, the value of each seed, and why others are missing."""
 
     name: str
@@ -59,13 +59,13 @@ class Row:
         return ", ".join(f"{count} {outcome}" for outcome, count in self.others.items())
 
 
-def rows(state: StudyState, metric: Metric) -> list[Row]:
+def rows(state: StudyState, metric: Metric) -> list[RecipeResult]:
     """Best mean first; a recipe none of whose trials completed comes last."""
     found = rows_in_order(state, metric)
     return sorted(found, key=lambda row: -metric.score(row.mean) if row.mean is not None else float("inf"))
 
 
-def rows_in_order(state: StudyState, metric: Metric) -> list[Row]:
+def rows_in_order(state: StudyState, metric: Metric) -> list[RecipeResult]:
     """As the study's space has the recipes.
 
     metric: of the last validation, or `test_…` of the final test.
@@ -80,7 +80,7 @@ def rows_in_order(state: StudyState, metric: Metric) -> list[Row]:
             if trial.outcome is not Outcome.COMPLETED:
                 key = str(trial.outcome or "unfinished")
                 others[key] = others.get(key, 0) + 1
-        found.append(Row(name, done, values, others))
+        found.append(RecipeResult(name, done, values, others))
     return found
 
 
@@ -110,7 +110,7 @@ def comparison(state: StudyState, metric: Metric) -> Table:
     return drawn
 
 
-def gap(recipe: Recipe, row: Row, metric: Metric) -> str:
+def gap(recipe: Recipe, row: RecipeResult, metric: Metric) -> str:
     """`+0.31`: our mean test error less the published one, in points; a dash where the two say different things."""
     published = recipe.published
     if published.error is None or published.train_images is None or row.mean is None or metric.name != "test_accuracy":

@@ -1,7 +1,7 @@
 """The leaderboard of a study: rows of plain values, as a table on the terminal, as CSV and as Markdown.
 
 Trials rank by the study's metric after their last epoch, which is also the epoch of the checkpoint that is kept; the
-best epoch of a noisy curve is never picked. Not here: which trials there are (`cifarray.search.study_state`).
+best epoch of a noisy curve is never picked. Not here: which trials there are (`cifarray.study.state`).
 """
 
 import csv
@@ -14,8 +14,8 @@ from typing import Any
 
 from rich.table import Table
 
-from cifarray.search.study_state import StudyState
-from cifarray.search.trial_record import Metric, Outcome, TrialRecord
+from cifarray.study.state import StudyState
+from cifarray.study.trial_record import Metric, Outcome, TrialRecord
 
 SIZES = ("num_params", "macs", "images_per_second", "minutes")
 

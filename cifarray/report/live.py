@@ -6,7 +6,7 @@ Both hear the journal's events and read the study's state; neither decides anyth
 import threading
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -14,12 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from cifarray.report.leaderboard import describe_params
-from cifarray.search.study_state import StudyState
-from cifarray.search.trial_record import Metric, Outcome, TrialRecord
-
-if TYPE_CHECKING:
-    from cifarray.search.orders import GroupSettings
-    from cifarray.search.study import Study
+from cifarray.study.state import StudyState
+from cifarray.study.study import Study
+from cifarray.study.trial_record import Metric, Outcome, TrialRecord
 
 SHOWN_ENDED = 8
 
@@ -35,14 +32,13 @@ class Progress:
         self.groups_ready = 0
         self.began = time.monotonic()
 
-    def start(self, study: "Study", state: StudyState, groups: "GroupSettings") -> None:
+    def start(self, study: Study, state: StudyState, worker: str) -> None:
+        """worker: what one takes, `1 CPU + 1 GPU`."""
         self.state, self.began = state, time.monotonic()
-        gpus = f" + {groups.gpus_per_worker:g} GPU" if groups.gpus_per_worker else ""
         workers = f"{study.workers} DDP worker{'s' if study.workers > 1 else ''}"
         ended = sum(trial.outcome is not None for trial in state.trials.values())
         self.console.print(
-            f"study {study.name}: {state.budget} trials, {workers} × ({groups.cpus_per_worker:g} CPU{gpus}) each; "
-            f"results in {study.address}",
+            f"study {study.name}: {state.budget} trials, {workers} × ({worker}) each; results in {study.address}",
             highlight=False,
             soft_wrap=True,
         )
@@ -136,8 +132,8 @@ class TableView(Progress):
         self._live: Live | None = None
         self._lock = threading.Lock()
 
-    def start(self, study: "Study", state: StudyState, groups: "GroupSettings") -> None:
-        super().start(study, state, groups)
+    def start(self, study: Study, state: StudyState, worker: str) -> None:
+        super().start(study, state, worker)
         self._live = Live(
             console=self.console, get_renderable=self._draw, refresh_per_second=4, transient=True, redirect_stderr=False
         )

@@ -5,7 +5,10 @@ take that in equal micro-batches, one after the other.
 Not here: the epoch's order (`cifarray.data.splits`).
 """
 
-from torch import Tensor
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def check_batch(batch_size: int, num_workers: int, accumulate: int = 1) -> None:
@@ -38,7 +41,7 @@ def count_steps(num_images: int, batch_size: int) -> int:
     return num_images // batch_size
 
 
-def batch_rows(order: Tensor, step: int, batch_size: int) -> Tensor:
+def batch_rows(order: "Tensor", step: int, batch_size: int) -> "Tensor":
     """The rows (batch_size,) of batch `step` (from 0) of the epoch's order (N,), on all ranks together."""
     return order[step * batch_size : (step + 1) * batch_size]
 

@@ -20,7 +20,7 @@ import torch
 
 from cifarray import storage
 from cifarray.config import TrainConfig, override
-from cifarray.training import Training
+from cifarray.training.loop import Training
 from tests.benchmarks.setting import compared, data_in, print_table
 
 LEFT = 0.9

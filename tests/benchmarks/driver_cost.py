@@ -1,7 +1,7 @@
 """What a trial costs beside its training: a study of 1,000 trials that do nothing, tracked in MLflow.
 
 Claim: at most 40 ms of wall time per trial, from the first trial's start to the last one's outcome, with tracking on.
-The worker groups are scripted (`tests.search.scripted`): an epoch is answered at once. All else is real: Ray, Tune,
+The worker groups are scripted (`tests.engine.scripted`): an epoch is answered at once. All else is real: Ray, Tune,
 the journal with its fsync, the decisions, the MLflow mirror with its SQLite database. The second line adds what the
 mirror still has to send once the last trial is over. CPU times, which other processes on the machine disturb less, say
 where it goes: the driver's own, and the mirror's with its start and the making of its database.
@@ -20,13 +20,14 @@ from pathlib import Path
 from typing import Any
 
 from cifarray.config import TrainConfig, override
-from cifarray.search.cluster import connected
-from cifarray.search.domains import log_uniform
-from cifarray.search.samplers import SEARCHERS, SearcherName
-from cifarray.search.space import SearchSpace
-from cifarray.search.study import Study, run_study
+from cifarray.engine.cluster import connected
+from cifarray.engine.run import run_study
+from cifarray.space.domains import log_uniform
+from cifarray.space.space import SearchSpace
+from cifarray.study.samplers import SEARCHERS, SearcherName
+from cifarray.study.study import Study
 from tests.benchmarks.setting import Quiet, data_in, print_table
-from tests.search.scripted import ScriptedGroup
+from tests.engine.scripted import ScriptedGroup
 
 TARGET_MS = 40.0
 

@@ -17,7 +17,7 @@ class Quiet:
     def __init__(self) -> None:
         self.events: list[Mapping[str, Any]] = []
 
-    def start(self, study: Any, state: Any, groups: Any) -> None: ...
+    def start(self, study: Any, state: Any, worker: Any) -> None: ...
 
     def event(self, event: Mapping[str, Any]) -> None:
         self.events.append(event)

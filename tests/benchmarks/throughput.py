@@ -41,13 +41,14 @@ from torch.utils.data import DataLoader, Dataset
 from cifarray import storage
 from cifarray.config import TrainConfig, override
 from cifarray.data import open_store
+from cifarray.engine import train_run, worker
+from cifarray.engine.cluster import connected
+from cifarray.engine.run import run_study
+from cifarray.engine.worker_group import WorkerGroup
 from cifarray.models import build
-from cifarray.search import train_run, worker
-from cifarray.search.cluster import connected
-from cifarray.search.space import SearchSpace
-from cifarray.search.study import Study, run_study
-from cifarray.search.worker_group import WorkerGroup
-from cifarray.training import Training
+from cifarray.space.space import SearchSpace
+from cifarray.study.study import Study
+from cifarray.training.loop import Training
 from cifarray.training.precision import autocast
 from tests.benchmarks import augmentations
 from tests.benchmarks.augmentations import CUTOUT

@@ -25,7 +25,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import cifarray.search  # noqa: F401 (before Ray: it sets what Ray reads when it is imported)
+import cifarray.engine  # noqa: F401 (before Ray: it sets what Ray reads when it is imported)
 
 # isort: split
 import ray.train
@@ -34,14 +34,15 @@ from ray import tune
 from ray.tune.integration.ray_train import TuneReportCallback
 
 from cifarray.config import TrainConfig, override
-from cifarray.search import train_run, worker
-from cifarray.search.cluster import connected
-from cifarray.search.domains import choice
-from cifarray.search.space import SearchSpace
-from cifarray.search.study import Study, run_study
-from cifarray.search.worker_group import WorkerGroup
-from cifarray.training import Training
+from cifarray.engine import train_run, worker
+from cifarray.engine.cluster import connected
+from cifarray.engine.run import run_study
+from cifarray.engine.worker_group import WorkerGroup
+from cifarray.space.domains import choice
+from cifarray.space.space import SearchSpace
+from cifarray.study.study import Study
 from cifarray.training.checkpoint import save_checkpoint
+from cifarray.training.loop import Training
 from tests.benchmarks.setting import Quiet, data_in, print_table
 
 WORKERS = 2

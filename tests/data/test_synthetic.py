@@ -8,7 +8,7 @@ from torch import nn
 from cifarray.config import DataConfig, ModelConfig, OptimizerConfig, ScheduleConfig, TrainConfig
 from cifarray.data import epoch_order, normalise, open_store
 from cifarray.data.synthetic import generate
-from cifarray.training import Training
+from cifarray.training.loop import Training
 
 
 def test_a_smaller_set_is_the_beginning_of_a_larger_one() -> None:

@@ -1,50 +1,14 @@
 """The comparison's rows, and when a gap to a published figure may be shown."""
 
 import pytest
+from comparisons import cells, state_of
 
-from cifarray import recipes
-from cifarray.config import TrainConfig, override
+from cifarray.config import TrainConfig
 from cifarray.recipes import RECIPES
 from cifarray.report.comparison import comparison, gap, rows
-from cifarray.search.domains import choice
-from cifarray.search.space import SearchSpace
-from cifarray.search.study_state import StudyState
-from cifarray.search.trial_record import Metric
+from cifarray.study.trial_record import Metric
 
 WHOLE = {"data.source": "cifar10", "data.validation": 0}
-
-
-def state_of(values, configs=None, outcome="completed", test=False, **pinned):
-    """A finished study: `values[name]` are the accuracies of a recipe's seeds."""
-    configs = {name: override(recipes.get(name), pinned) for name in values} if configs is None else configs
-    domains = {"seed": choice(0, 1, 2), "recipe": choice(*values)}
-    space = SearchSpace("compare", next(iter(configs.values())), domains, configs)
-    state = StudyState(space, 100, "grid", None, 0)
-    number = 0
-    for name, accuracies in values.items():
-        for seed, accuracy in enumerate(accuracies):
-            params = {"seed": seed, "recipe": name}
-            config = space.config(params).to_dict()
-            trial = {"kind": "trial", "trial": number, "params": params, "config": config}
-            metrics = {"val_accuracy": accuracy, "images_per_second": 100.0, "epoch_seconds": 60.0}
-            events = [
-                {**trial, "num_params": 1000, "macs": 2000},
-                {
-                    "kind": "epoch",
-                    "trial": number,
-                    "epoch": 1,
-                    "metrics": metrics,
-                    "decision": "continue",
-                    "checkpoint": None,
-                },
-                {"kind": "outcome", "trial": number, "outcome": outcome, "message": ""},
-            ]
-            if test:
-                event = {"kind": "test", "trial": number, "opening": 1, "metrics": {"test_accuracy": accuracy}}
-                events.append(event)
-            state.replay(events)
-            number += 1
-    return state
 
 
 def test_recipes_rank_by_the_mean_over_their_seeds():
@@ -52,11 +16,6 @@ def test_recipes_rank_by_the_mean_over_their_seeds():
     found = rows(state, Metric())
     assert [row.name for row in found] == ["densenet_fast", "resnet_fast", "linear"]
     assert found[0].mean == pytest.approx(0.6)
-
-
-def cells(table, heading):
-    column = next(column for column in table.columns if column.header == heading)
-    return list(column.cells)
 
 
 def test_a_row_has_mean_and_deviation_of_a_sample():

@@ -3,7 +3,7 @@
 import pytest
 
 from cifarray.report.leaderboard import mean_and_deviation, short_name
-from cifarray.search.trial_record import Metric
+from cifarray.study.trial_record import Metric
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ from torch import Tensor
 import cifarray
 from cifarray.config import override
 from cifarray.models import FAMILIES
-from cifarray.training import Training, evaluate
 from cifarray.training.average import MovingAverage
 from cifarray.training.checkpoint import save_checkpoint
+from cifarray.training.evaluate import evaluate
+from cifarray.training.loop import Training
 
 DECAY = 0.8
 

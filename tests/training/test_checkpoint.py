@@ -10,8 +10,9 @@ from tiny import CPU, TINY, assert_same_weights, tiny, train
 import cifarray
 from cifarray.data import open_store
 from cifarray.storage import StorageError
-from cifarray.training import Training, evaluate_split
 from cifarray.training.checkpoint import load_checkpoint, save_checkpoint
+from cifarray.training.evaluate import evaluate_split
+from cifarray.training.loop import Training
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ import torch
 from tiny import CPU, tiny, train
 
 from cifarray.config import TrainConfig, override
-from cifarray.training import Training
 from cifarray.training.checkpoint import load_checkpoint, save_checkpoint
 from cifarray.training.distillation import distillation_loss, load_teacher
+from cifarray.training.loop import Training
 
 
 @pytest.fixture(scope="module")

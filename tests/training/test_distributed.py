@@ -16,9 +16,10 @@ from torchmetrics.functional.classification import multiclass_accuracy
 from cifarray import models
 from cifarray.config import TrainConfig, override
 from cifarray.data import epoch_order, open_store
-from cifarray.training import Classifier, Diverged, Training
 from cifarray.training.batches import batch_rows
+from cifarray.training.classifier import Classifier
 from cifarray.training.evaluate import evaluate
+from cifarray.training.loop import Diverged, Training
 
 
 def train_on(rank: int, world_size: int, config: TrainConfig, checkpoint: Any = None) -> list[dict[str, Any]]:

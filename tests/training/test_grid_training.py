@@ -9,8 +9,9 @@ from ranks import Ranks
 from tiny import CPU, assert_same_weights, tiny, train
 
 from cifarray.data import open_store
-from cifarray.training import METRICS, Training, evaluate
-from cifarray.training.evaluate import multi_label_metrics
+from cifarray.training.evaluate import evaluate, multi_label_metrics
+from cifarray.training.loop import Training
+from cifarray.training.task import METRICS
 
 GRID = {"data__grid": 2}
 

@@ -6,7 +6,7 @@ from tiny import CPU, tiny
 from torchvision.transforms.v2 import functional as reference
 
 from cifarray.data import normalise, open_store
-from cifarray.training import Training
+from cifarray.training.loop import Training
 
 SMALLER = {"data__image_size": 32, "data__crop_size": 16, "precision": "fp32"}
 

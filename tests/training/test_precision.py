@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny import CPU, tiny
 
-from cifarray.training import Training
+from cifarray.training.loop import Training
 from cifarray.training.precision import Precision, autocast, resolve
 
 

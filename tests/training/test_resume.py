@@ -9,8 +9,8 @@ from ranks import Ranks
 from tiny import CPU, TINY, tiny, train
 
 from cifarray.config import TrainConfig, override
-from cifarray.training import Training
 from cifarray.training.checkpoint import load_checkpoint, save_checkpoint
+from cifarray.training.loop import Training
 
 RESNET = {"name": "resnet", "depth": 8}
 WARM = {"schedule.warmup": 0.2}

@@ -19,7 +19,7 @@ from torch import Tensor
 from cifarray import models
 from cifarray.config import TrainConfig
 from cifarray.data import Augmentation, DataError, epoch_order, open_store, split_indices
-from cifarray.training import Diverged, Training
+from cifarray.training.loop import Diverged, Training
 
 METRICS = {
     "epoch",

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from cifarray.config import TrainConfig, override
-from cifarray.training import Training
+from cifarray.training.loop import Training
 
 CPU = torch.device("cpu")
 

@@ -1,0 +1,276 @@
+"""What an ablation found: one row per trick, its paired difference to the row that it is compared with, and a verdict.
+
+Here: verdicts, the table on the terminal, as CSV and Markdown, what may be concluded. Not here: which rows there are
+(`cifarray.ablation.rows`), the statistics (`paired`), the picture (`ablation_picture`).
+"""
+
+import itertools
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from cifarray.ablation.rows import BASELINE, Row
+from cifarray.report import comparison
+from cifarray.report.leaderboard import as_csv, as_markdown, mean_and_deviation
+from cifarray.study.state import StudyState
+from cifarray.study.stats import Paired, holm, needed, paired
+from cifarray.study.trial_record import Metric
+
+RISK = 0.05
+"""Of finding anything where there is nothing, for the whole table."""
+BETTER, WORSE, UNCLEAR, UNTESTED = "better", "worse", "not distinguishable", "not tested"
+PLOT_WIDTH = 17
+WIDEST = 4.0
+"""An interval of more than so many times the usual length is cut, or the others could not be read."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One row and what its trials say.
+
+    step: the difference to the row that it is compared with; total: to the baseline. p: of `step`, Holm-corrected.
+    """
+
+    row: Row
+    measured: comparison.RecipeResult | None = None
+    step: Paired | None = None
+    total: Paired | None = None
+    p: float | None = None
+    verdict: str = ""
+
+
+def results(rows: Sequence[Row], state: StudyState, metric: Metric) -> list[Result]:
+    """In the order of `rows`. Pairs are trials of one seed; a trial that did not complete leaves its pair out."""
+    measured = {row.name: row for row in comparison.rows_in_order(state, metric)}
+
+    def difference(name: str, against: str) -> Paired | None:
+        return paired(measured[name].by_seed, measured[against].by_seed)
+
+    steps = {row.name: difference(row.name, row.against) for row in rows if row.against}
+    p_values = {name: step.p for name, step in steps.items() if step is not None and step.p is not None}
+    adjusted = dict(zip(p_values, holm(list(p_values.values())), strict=True))
+    return [
+        Result(
+            row,
+            measured.get(row.name),
+            steps.get(row.name),
+            difference(row.name, BASELINE) if row.against else None,
+            adjusted.get(row.name),
+            _verdict(steps.get(row.name), adjusted.get(row.name), metric),
+        )
+        for row in rows
+    ]
+
+
+def _verdict(step: Paired | None, p: float | None, metric: Metric) -> str:
+    if step is None:
+        return ""
+    if p is None:
+        return UNTESTED
+    if p >= RISK:
+        return UNCLEAR
+    return BETTER if metric.score(step.mean) > 0 else WORSE
+
+
+def table(found: Sequence[Result], metric: Metric) -> Table:
+    """For the terminal, at most 120 columns wide."""
+    limit = axis_limit(found)
+    left, right = (_difference(sign * limit, metric, digits=1) for sign in (-1, 1))
+    half = PLOT_WIDTH // 2
+    drawn = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
+    for heading in HEADINGS:
+        if heading == "verdict":
+            drawn.add_column(f"{left:<{half}}0{right:>{half}}", no_wrap=True)
+        drawn.add_column(
+            metric.label if heading == "metric" else heading,
+            justify="left" if heading in ("row", "verdict") else "right",
+            no_wrap=True,
+        )
+    colors = {BETTER: "green", WORSE: "red"}
+    for result in found:
+        *cells, verdict = _cells(result, metric)
+        style = colors.get(result.verdict, "dim" if result.row.config is None else "")
+        drawn.add_row(*cells, interval_line(result.step, limit), verdict, style=style)
+    return drawn
+
+
+HEADINGS = ("row", "metric", "n", "difference", "to baseline", "images/s", "min/epoch", "verdict")
+
+
+def _cells(result: Result, metric: Metric) -> list[str]:
+    measured = result.measured
+    if result.row.config is None or measured is None:
+        return [result.row.name, "n/a", *[""] * (len(HEADINGS) - 2)]
+    minutes, speed = measured.minutes_per_epoch, measured.images_per_second
+    return [
+        result.row.name,
+        mean_and_deviation(measured.values, metric) if measured.values else (measured.missing or "not run"),
+        str(len(measured.values)),
+        _spread(result.step, metric),
+        "" if result.total is None else _difference(result.total.mean, metric),
+        "–" if speed is None else f"{speed:,.0f}",
+        "–" if minutes is None else f"{minutes:#.3g}",
+        result.verdict,
+    ]
+
+
+def axis_limit(found: Sequence[Result]) -> float:
+    """The axis that all intervals share reaches from -limit to it; every mean is within."""
+    steps = [result.step for result in found if result.step is not None]
+    reaches = [abs(step.mean) + (step.half_width or 0.0) for step in steps]
+    if not any(reaches):
+        return 0.01
+    usual = WIDEST * statistics.median(reach for reach in reaches if reach)
+    return max(min(max(reaches), usual), *(abs(step.mean) for step in steps))
+
+
+def interval_line(step: Paired | None, limit: float, width: int = PLOT_WIDTH) -> str:
+    """`  ──●─┼──   ` from -limit to limit, zero in the middle; an arrow where the interval goes on."""
+    middle = width // 2
+    cells = [" "] * width
+    if step is not None:
+
+        def column(value: float) -> int:
+            return middle + round(max(-1.0, min(1.0, value / limit)) * middle)
+
+        low, high = (step.mean if end is None else end for end in (step.low, step.high))
+        cells[column(low) : column(high) + 1] = "─" * (column(high) - column(low) + 1)
+        if low < -limit:
+            cells[0] = "◂"
+        if high > limit:
+            cells[-1] = "▸"
+        cells[middle] = "┼" if cells[middle] == "─" else "│"
+        cells[column(step.mean)] = "○" if step.half_width is None else "●"
+    return "".join(cells)
+
+
+def remarks(found: Sequence[Result], metric: Metric) -> list[str]:
+    """What the table does not say by itself: what was compared, how much may be concluded, what is missing and why."""
+    lines = [_compared(found)]
+    tested = [result.step for result in found if result.p is not None and result.step is not None]
+    if tested:
+        clear = sum(result.verdict in (BETTER, WORSE) for result in found)
+        widths = sorted(step.half_width for step in tested if step.half_width is not None)
+        seeds = sorted({step.n for step in tested})
+        lines.append(
+            f"{clear} of {len(tested)} differences can be told from zero: paired t-tests over seeds at "
+            f"{100 * RISK:g} %, Holm-corrected for all of them, so that an interval may miss zero and be no finding"
+        )
+        least = statistics.median(size for step in tested if (size := needed(step, len(tested), 1 - RISK)) is not None)
+        few, many, must = (_difference(width, metric).lstrip("+") for width in (widths[0], widths[-1], least))
+        unit = "" if metric.lower_is_better else " points"
+        lines.append(
+            f"with {' to '.join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))} seeds the 95 % intervals reach "
+            f"{few} to {many}{unit} to each side; to be found alone among {len(tested)}, a difference must exceed "
+            f"{must}{unit} in the median row, so smaller ones are not shown to be nothing; all of it is over seeds on "
+            "one validation split and says nothing of other images; differences to the baseline are not tested"
+        )
+        if len({trial.group for result in found if result.measured for trial in result.measured.trials}) > 1:
+            lines.append(
+                "images/s and minutes per epoch (medians without each trial's first epoch) are of trials that ran side "
+                "by side and shared the machine: --concurrent 1 measures them alone"
+            )
+    untested = [r.row.name for r in found if r.step is not None and r.p is None]
+    if untested:
+        lines.append(
+            f"no interval for {', '.join(untested)}: it takes two pairs of seeds or more, whose differences differ"
+        )
+    return lines + [f"{result.row.name}: {note}" for result in found if (note := _note(result))]
+
+
+def _note(result: Result) -> str:
+    """Why a row has no trials, fewer, or no comparison."""
+    if result.row.config is None:
+        return f"n/a, {result.row.reason}"
+    notes = []
+    measured = result.measured
+    if measured is not None and measured.missing:
+        notes.append(f"{measured.missing}, left out with their pairs")
+    if measured is not None and measured.values and result.row.against and result.step is None:
+        notes.append(f"not compared, since {result.row.against} has no completed trial of the same seeds")
+    return "; ".join(notes)
+
+
+def is_cumulative(found: Sequence[Result]) -> bool:
+    """Whether each row is compared with the one above it that could be had."""
+    there = [result.row for result in found if result.row.config is not None]
+    return all(row.against == above.name for above, row in itertools.pairwise(there))
+
+
+def _compared(found: Sequence[Result]) -> str:
+    if is_cumulative(found):
+        return "each row has all tricks above it and is compared with the nearest of them that could be had"
+    on_others = [f"{r.row.name} with {r.row.against}" for r in found if r.row.against not in ("", BASELINE)]
+    text = "each row has its trick alone and is compared with the baseline"
+    return f"{text}, but for those that bring another along: {', '.join(on_others)}" if on_others else text
+
+
+def write_reports(found: Sequence[Result], metric: Metric, folder: Path) -> list[str]:
+    """ablation.csv and ablation.md in `folder`; returns their paths."""
+    columns = list(_record(found[0], metric))
+    headings = [metric.label if heading == "metric" else heading for heading in HEADINGS]
+    contents = {
+        "ablation.csv": as_csv(columns, [list(_record(result, metric).values()) for result in found]),
+        "ablation.md": as_markdown(headings, [_cells(result, metric) for result in found])
+        + "\n"
+        + "".join(f"- {line}\n" for line in remarks(found, metric)),
+    }
+    for name, content in contents.items():
+        (folder / name).write_text(content)
+    return [str(folder / name) for name in contents]
+
+
+def _record(result: Result, metric: Metric) -> dict[str, Any]:
+    """Shares in 0..1, and so are their differences."""
+    measured = result.measured
+    values = measured.values if measured else []
+    empty = Paired(0, 0.0)
+    step, total = result.step or empty, result.total or empty
+    return {
+        "row": result.row.name,
+        "compared_with": result.row.against,
+        "n": len(values),
+        metric.name: measured.mean if measured else None,
+        "deviation": statistics.stdev(values) if len(values) > 1 else None,
+        "pairs": step.n,
+        "difference": step.mean if step.n else None,
+        "low": step.low,
+        "high": step.high,
+        "p": step.p,
+        "p_holm": result.p,
+        "verdict": result.verdict,
+        "to_baseline": total.mean if total.n else None,
+        "to_baseline_low": total.low,
+        "to_baseline_high": total.high,
+        "images_per_second": measured.images_per_second if measured else None,
+        "minutes_per_epoch": measured.minutes_per_epoch if measured else None,
+        "source": result.row.source,
+        "note": _note(result),
+    }
+
+
+def metrics(found: Sequence[Result]) -> Mapping[str, float]:
+    """For MLflow: every difference, half its interval, its corrected p-value, and how many can be told from zero."""
+    told: dict[str, float] = {}
+    for result in found:
+        if result.step is not None:
+            name = f"ablation_{result.row.name.replace(' ', '_').replace('-', '_')}"
+            values = {"": result.step.mean, "_half_width": result.step.half_width, "_p_holm": result.p}
+            told |= {f"{name}{suffix}": value for suffix, value in values.items() if value is not None}
+    return told | {"ablation_findings": float(sum(r.verdict in (BETTER, WORSE) for r in found))}
+
+
+def _difference(value: float, metric: Metric, digits: int = 2) -> str:
+    """In points; a loss as it is."""
+    return f"{value:+.{digits + 2}f}" if metric.lower_is_better else f"{100 * value:+.{digits}f}"
+
+
+def _spread(step: Paired | None, metric: Metric) -> str:
+    if step is None:
+        return ""
+    width = "" if step.half_width is None else f" ± {_difference(step.half_width, metric).lstrip('+')}"
+    return _difference(step.mean, metric) + width

@@ -1,0 +1,51 @@
+"""`jobs/tune_*.py`: a search over a space, or around a recipe that the user names."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from cifarray import recipes
+from cifarray.cli.flags import apply, make_study, study_parser
+from cifarray.cli.running import errors_in_a_sentence, make_console, run
+from cifarray.config import TrainConfig
+from cifarray.space.space import SearchSpace
+
+SpaceOf = Callable[[str, TrainConfig], SearchSpace]
+"""What varies around a recipe: from its name and its train config."""
+
+
+def tune(space: SearchSpace, smoke: SearchSpace, arguments: Sequence[str] | None = None) -> NoReturn:
+    """A search over `space`; over `smoke` with `--smoke`. Exits."""
+    parser = study_parser(f"Search the space '{space.name}' with Ray Tune on warm DDP worker groups.")
+    flags = parser.parse_args(arguments)
+    _search(smoke if flags.smoke else space, flags)
+
+
+def tune_recipe(space_of: SpaceOf, default: str, smoke: str, arguments: Sequence[str] | None = None) -> NoReturn:
+    """A search around a recipe that the user may name; around the recipe `smoke` with `--smoke`. Exits."""
+    parser = study_parser("Search around a recipe with Ray Tune on warm DDP worker groups.")
+    parser.add_argument("recipe", nargs="?", help=f"a recipe of jobs/train.py --list (default: {default})")
+    flags = parser.parse_args(arguments)
+    with errors_in_a_sentence(ValueError):
+        name = flags.recipe or (smoke if flags.smoke else default)
+        space = space_of(name, recipes.get(name))
+    _search(space, flags)
+
+
+def _search(space: SearchSpace, flags: argparse.Namespace) -> NoReturn:
+    with errors_in_a_sentence(ValueError):
+        space = apply(space, flags)
+        if flags.searcher == "grid" and flags.trials is None:
+            flags.trials = space.grid_size()
+        # Early rungs favour what learns fast, and a low rate or a short schedule does.
+        risky = [path for path in space.domains if path.startswith("schedule.") or path == "epochs"]
+        study = make_study(space, flags, scheduler=flags.scheduler or ("none" if risky else "asha"))
+    if risky and study.scheduler:
+        make_console().print(
+            "warning: ASHA compares trials after few epochs, which favours rates that fall early, and these vary: "
+            f"{', '.join(risky)}; --scheduler none runs all to their end",
+            highlight=False,
+            soft_wrap=True,
+        )
+    sys.exit(run(study, flags))

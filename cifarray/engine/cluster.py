@@ -1,0 +1,276 @@
+"""Reaching Ray: joining the cluster or starting one on this machine, quietly; asking what it knows; tidying up there.
+
+Not here: how much of it a study uses (`plan`).
+"""
+
+import contextlib
+import json
+import logging
+import os
+import socket
+from collections.abc import Iterable, Iterator
+from functools import cache
+from typing import Any
+
+from cifarray.engine.capacity import Cluster, Node
+from cifarray.errors import StudyError
+
+log = logging.getLogger(__name__)
+
+HEAD_RESOURCE = "node:__internal_head__"
+CLUSTER_FILE = "--autoscaling-config="
+NAMESPACE = "cifarray"
+FORWARDED = ("CIFARRAY_HOME",)
+"""Environment variables of the driver that workers on other nodes must have too."""
+
+
+@contextlib.contextmanager
+def connected(num_cpus: int | None = None) -> Iterator[Any]:
+    """Ray, joined where RAY_ADDRESS says or a cluster runs on this machine, else started here; shut down after.
+
+    num_cpus: start one here in any case, with so many. Raises ConnectionError if RAY_ADDRESS leads nowhere, StudyError
+    if the cluster runs another Ray or Python or does not take the token.
+    """
+    import ray
+
+    owned = not ray.is_initialized()
+    if owned:
+        variables = {name: os.environ[name] for name in FORWARDED if name in os.environ}
+        options: dict[str, Any] = {
+            "namespace": NAMESPACE,
+            # With the dashboard off, Ray holds on to the placement groups of dead actors for long.
+            "include_dashboard": True,
+            "log_to_driver": False,
+            "logging_level": logging.ERROR,
+            "runtime_env": {"env_vars": variables} if variables else None,
+        }
+        if num_cpus is not None:
+            ray.init(address="local", num_cpus=num_cpus, **options)
+        else:
+            try:
+                ray.init(address=None if _head_answers() else "local", **options)
+            except ray.exceptions.AuthenticationError as error:
+                reason = str(error).partition(". ")[0].removeprefix("RPC error: ")
+                raise StudyError(
+                    f"Ray does not let this driver in ({reason}): the token must be the cluster's own, in "
+                    "~/.ray/auth_token, or where RAY_AUTH_TOKEN_PATH says, or in RAY_AUTH_TOKEN"
+                ) from None
+            except RuntimeError as error:
+                if "Version mismatch" not in str(error):
+                    raise
+                raise StudyError(
+                    f"{' '.join(str(error).split())}: run the job with the cluster's Python and Ray, or bring the "
+                    "cluster up to date (ray up again)"
+                ) from None
+    _quiet()
+    try:
+        yield ray
+    finally:
+        if owned:
+            ray.shutdown()
+
+
+def _head_answers() -> bool:
+    """Whether the cluster that Ray would join is there.
+
+    A head that was killed leaves its address behind, and Ray looks for it for minutes; to one that does not take the
+    token it goes on trying too, and then does not say why. Raises ConnectionError if there is none where RAY_ADDRESS
+    says, AuthenticationError from Ray.
+    """
+    import ray
+    from ray._private.authentication.authentication_token_setup import ensure_token_if_auth_enabled
+    from ray._private.utils import read_ray_address
+
+    named = os.environ.get("RAY_ADDRESS")
+    address = named or read_ray_address() or ""
+    host, _, port = address.rpartition(":")
+    if "/" in host or not port.isdigit():
+        return True
+    try:
+        with socket.create_connection((host, int(port)), timeout=10.0 if named else 2.0):
+            pass
+    except OSError as error:
+        if named:
+            raise ConnectionError(
+                f"RAY_ADDRESS is {named} and no head of Ray answers there ({error}): start it, open its port, or unset "
+                "RAY_ADDRESS"
+            ) from None
+        return False
+    ensure_token_if_auth_enabled(None, create_token_if_missing=False)
+    ray._raylet.GcsClient(address=address)
+    return True
+
+
+def _quiet() -> None:
+    """Ray's own lines do not reach the user; `log_to_driver=False` still lets those of the raylet through."""
+    from ray._private import worker
+
+    worker._worker_logs_enabled = False
+    for name in ("ray", "ray.tune", "ray.train", "ray.data"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def look() -> Cluster:
+    """The living nodes, and what an autoscaler may make of them."""
+    import ray
+
+    living = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    heads = [resources for resources in living if HEAD_RESOURCE in resources]
+    nodes, fixed = tuple(map(_node, living)), tuple(map(_node, heads))
+    try:
+        monitor = _monitor(ray.get_runtime_context().gcs_address)
+    except LookupError:
+        return Cluster(nodes, _names_node_types(), fixed)
+    file = next((part.removeprefix(CLUSTER_FILE) for part in monitor if part.startswith(CLUSTER_FILE)), None)
+    if file is None:
+        return Cluster(nodes)
+    max_workers, addable = _read_cluster_file(file)
+    return Cluster(nodes, len(living) - len(heads) < max_workers, fixed, addable, max_workers)
+
+
+def living_nodes() -> frozenset[str]:
+    """Ids of the nodes that live, as far as Ray knows."""
+    import ray
+
+    return frozenset(node["NodeID"] for node in ray.nodes() if node["Alive"])
+
+
+def addresses(nodes: Iterable[str]) -> list[str]:
+    """Where the nodes with these ids are, or were."""
+    import ray
+
+    return sorted(node["NodeManagerAddress"] for node in ray.nodes() if node["NodeID"] in set(nodes))
+
+
+def remove_orphaned_placement_groups() -> None:
+    """Take back what actors of this driver asked for that have died since.
+
+    Ray keeps the placement group of a dead actor until its whole job ends, and Train's cleaner knows only those that
+    have been placed: one that still waits would stay as demand, and the autoscaler would add nodes for nobody.
+    """
+    import ray
+    from ray._private.state import state
+    from ray.core.generated.gcs_pb2 import PlacementGroupTableData
+    from ray.util.placement_group import PlacementGroup, remove_placement_group
+
+    job = bytes.fromhex(ray.get_runtime_context().get_job_id())
+    for serialized in state._connect_and_get_accessor().get_placement_group_table():
+        known = PlacementGroupTableData.FromString(serialized)
+        # Of one that the driver made itself, as Tune does for trials, Ray says too that its actor is dead.
+        by_actor = bool(known.creator_actor_id.strip(b"\xff"))
+        is_orphan = by_actor and known.creator_actor_dead and known.state != PlacementGroupTableData.REMOVED
+        if known.creator_job_id == job and is_orphan:
+            remove_placement_group(PlacementGroup(ray.PlacementGroupID(known.placement_group_id)))
+
+
+def cancel_request(requester_id: str) -> None:
+    """Of a Train run that was killed: the autoscaler would keep nodes for it, or add some, for three minutes more."""
+    import ray
+
+    with contextlib.suppress(ValueError, ray.exceptions.RayError):
+        coordinator = ray.get_actor("AutoscalingCoordinator", namespace="AutoscalingCoordinator")
+        ray.get(coordinator.cancel_request.remote(requester_id=requester_id), timeout=5)
+
+
+def failed_launches() -> str:
+    """Why nodes could not be started of late, in the cloud's words; empty if none failed or nobody tells."""
+    import ray
+    from ray.autoscaler.v2.sdk import get_cluster_status
+
+    try:
+        status = get_cluster_status(ray.get_runtime_context().gcs_address)
+        refusals = _refusals(_report_of_version_1())
+    except Exception as error:  # What they raise is not documented, and nothing depends on the answer.
+        log.debug("no cluster status: %s", error)
+        return ""
+    launches = [f"{launch.ray_node_type_name}: {launch.details}" for launch in status.failed_launches]
+    return "; ".join(dict.fromkeys((*launches, *refusals)))
+
+
+def _report_of_version_1() -> dict[str, Any]:
+    """What version 1 of the autoscaler leaves in Ray's store; version 2 and no autoscaler leave little or nothing."""
+    import ray
+    from ray._private.ray_constants import DEBUG_AUTOSCALING_STATUS
+
+    status = json.loads(ray.experimental.internal_kv._internal_kv_get(DEBUG_AUTOSCALING_STATUS) or b"{}")
+    return status.get("autoscaler_report") or {}
+
+
+def _refusals(report: dict[str, Any]) -> list[str]:
+    """The node types that version 1 could not launch in the last half hour, and why."""
+    known = (report.get("node_availability_summary") or {}).get("node_availabilities") or {}
+    reasons = {name: record["unavailable_node_information"] for name, record in known.items()}
+    return [f"{name}: {why['category']}, {why['description']}" for name, why in reasons.items() if why]
+
+
+def _node(resources: dict[str, float]) -> Node:
+    return Node(resources.get("CPU", 0.0), resources.get("GPU", 0.0))
+
+
+@cache
+def _monitor(gcs_address: str) -> list[str]:
+    """The command line of this cluster's monitor process, which every head has.
+
+    Raises LookupError if it is not on this machine, or not yet.
+
+    It alone names the cluster file: what autoscalers report to Ray does not tell the maximum (seen on Ray 2.60).
+    """
+    import psutil  # type: ignore[import-untyped]  # Ray brings it along
+
+    for process in psutil.process_iter(["cmdline"]):
+        parts: list[str] = process.info["cmdline"] or []
+        if f"--gcs-address={gcs_address}" in parts and any(part.endswith("/monitor.py") for part in parts):
+            return parts
+    raise LookupError(f"no monitor of {gcs_address} runs here")
+
+
+def _read_cluster_file(file: str) -> tuple[int, tuple[Node, ...] | None]:
+    """The maximum of workers, and all that may be added; None if a type's resources are only known when it runs.
+
+    On own machines that is so: one type for all of them, the head's too, without resources.
+    """
+    from ray.autoscaler.v2.instance_manager.config import FileConfigReader
+
+    config = FileConfigReader(os.path.expanduser(file)).get_cached_autoscaling_config()
+    head = config.get_head_node_type()
+    types = [
+        (kind.max_worker_nodes, kind.resources)
+        for name, kind in config.get_node_type_configs().items()
+        if name != head and kind.max_worker_nodes > 0
+    ]
+    max_workers = config.get_max_num_worker_nodes() or 0
+    if not types or not all(resources for _, resources in types):
+        return max_workers, None
+    return max_workers, tuple(_node(resources) for most, resources in types for _ in range(min(most, max_workers)))
+
+
+def _names_node_types() -> bool:
+    """Whether an autoscaler can add nodes, as far as its status tells.
+
+    Without one, Ray names each node's type after the node's id.
+    """
+    import ray
+    from ray.autoscaler.v2.sdk import get_cluster_status
+
+    report = _report_of_version_1()
+    types = {*(report.get("active_nodes") or {}), *(report.get("idle_nodes") or {})}
+    status = get_cluster_status(ray.get_runtime_context().gcs_address)
+    types.update(node.ray_node_type_name for node in (*status.active_nodes, *status.idle_nodes))
+    ids = {node["NodeID"] for node in ray.nodes()}
+    return any(name.removeprefix("node_") not in ids for name in types)
+
+
+def any_dead(actors: list[str]) -> bool:
+    """Whether one of the Ray actors with these ids is known to be dead; False too if Ray cannot tell."""
+    import ray
+    from ray.util.state import get_actor
+    from ray.util.state.exception import RayStateApiException
+
+    # Without the address, Ray takes the first head that this process has ever found on the machine.
+    address = ray.get_runtime_context().gcs_address
+    try:
+        states = [get_actor(actor, address=address) for actor in actors]
+    except (ray.exceptions.RayError, RayStateApiException, ConnectionError) as error:
+        log.warning("Ray does not tell which workers live: %s", error)
+        return False
+    return any(state is None or state.state == "DEAD" for state in states)

@@ -1,0 +1,79 @@
+"""What the driver, the host of a worker group and its workers say to each other. Plain values, no torch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+class RefusedError(RuntimeError):
+    """A worker's node lacks what the study needs of it; the message is one sentence for the user."""
+
+
+@dataclass(frozen=True)
+class NodeRequirements:
+    """What every node must have."""
+
+    versions: Mapping[str, str]
+    marker: str
+    """Address of a file in the study's storage, which the driver has written."""
+    paths: tuple[str, ...] = ()
+    """Local files and folders that trials read."""
+    code: tuple[str, str] = ("", "")
+    """The driver's node and the folder of its cifarray there."""
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Variables of the driver by which the storage is reached."""
+
+
+@dataclass(frozen=True)
+class GroupSettings:
+    """What every group of a study is made of."""
+
+    workers: int
+    cpus_per_worker: float
+    gpus_per_worker: float
+    scratch: str
+    """Folder for Train's own bookkeeping."""
+    requirements: NodeRequirements
+    """What a worker looks for on its node when it begins."""
+
+    @property
+    def worker(self) -> str:
+        """What one worker takes, for the user: `1 CPU + 1 GPU`."""
+        gpus = f" + {self.gpus_per_worker:g} GPU" if self.gpus_per_worker else ""
+        return f"{self.cpus_per_worker:g} CPU{gpus}"
+
+    @property
+    def threads(self) -> int:
+        return max(1, int(self.cpus_per_worker))
+
+    @property
+    def resources_per_worker(self) -> dict[str, float]:
+        resources = {"CPU": self.cpus_per_worker}
+        if self.gpus_per_worker:
+            resources["GPU"] = self.gpus_per_worker
+        return resources
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a worker does next. `lease` numbers the stay of one trial in the group."""
+
+    kind: Literal["move_in", "epoch", "leave"]
+    lease: int = 0
+    config: dict[str, Any] = field(default_factory=dict)
+    checkpoint: str | None = None
+    folder: str = ""
+    """Where this trial's checkpoints go."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """How a rank's part of a trial ended before its time.
+
+    outcome: diverged, out_of_memory, failed, or lost (the connection to another rank broke).
+    clean: no collective of this rank is left half done, so the group can be used again if all ranks say so.
+    """
+
+    outcome: str
+    message: str
+    clean: bool

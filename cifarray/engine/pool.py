@@ -1,0 +1,300 @@
+"""The pool: a study's worker groups, owned by the driver; trials lease one and it comes back.
+
+Groups belong to no Tune actor: Tune keeps one idle actor in all and none after an exception, and each new group costs
+many seconds. Here: opening as many as fit and closing those that no trial needs any more, waiting for them, leases,
+replacing what broke. Not here: how many fit (`plan`), which trial gets one (`driver`), what a group does
+(`worker_group`).
+"""
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from cifarray.engine import cluster
+from cifarray.engine.capacity import Cluster, WorkerResources, groups_to_open, what_is_missing
+from cifarray.engine.orders import GroupSettings, Order, RefusedError
+from cifarray.engine.worker_group import WorkerGroup
+from cifarray.study.state import Assignment, Event
+
+MAX_FAILED_STARTS = 3
+"""Groups that could not start, without a node's death that explains it; so many end the study."""
+LOOK_SECONDS = 5.0
+"""How often the nodes are counted again: some come, some die."""
+LEAVE_SECONDS = 10.0
+"""How long the workers of a group that nobody needs may take to go home; they may just be restarted."""
+PATIENCE_SECONDS = 60.0
+
+log = logging.getLogger(__name__)
+
+
+class GroupStartError(RuntimeError):
+    """Worker groups cannot be started."""
+
+
+@dataclass
+class Group:
+    """A worker group as the driver sees it."""
+
+    name: str
+    host: Any
+    ready: Any
+    """The pending answer of the host's `ready`; None once it has come."""
+    requester: Any
+    """The answer of the host's `requester`."""
+    nodes: frozenset[str]
+    """Ids of the nodes that have lived since it was opened, while it was not ready."""
+    lease: int | None = None
+    opened: float = field(default_factory=time.monotonic)
+
+
+class Pool:
+    """Worker groups of one study.
+
+    limit: at most this many groups, or None for as many as fit; look: what the cluster has and may get; host: class
+    of the host actor.
+    """
+
+    def __init__(
+        self,
+        study: str,
+        settings: GroupSettings,
+        journal: Callable[[Iterable[Event]], None],
+        limit: int | None = None,
+        look: Callable[[], Cluster] = cluster.look,
+        host: type = WorkerGroup,
+    ) -> None:
+        self.study, self.settings, self.limit = study, settings, limit
+        self.groups: list[Group] = []
+        self.started = 0
+        self._needs = WorkerResources(settings.cpus_per_worker, settings.gpus_per_worker)
+        self._journal = journal
+        self._host = host
+        self._leases = 0
+        self._failed_starts: list[frozenset[str]] = []
+        """Of each, the nodes that lived when it was opened."""
+        self._leaving: list[tuple[Group, Any, float]] = []
+        """Groups that were sent home, the pending answer, and when they are ended in any case."""
+        self._killed: list[str] = []
+        """What Train calls the runs of groups that were killed of late."""
+        self._look = look
+        self._living: frozenset[str] = frozenset()
+        self._to_open = 0
+        self._looked = float("-inf")
+
+    def tend(self) -> None:
+        """From time to time: count the nodes again, and take back what groups that were closed had asked for.
+
+        To be called even when no trial waits for a group: what was asked for in vain keeps nodes.
+        """
+        if time.monotonic() - self._looked <= LOOK_SECONDS:
+            return
+        self._see_off(time.monotonic())
+        try:
+            self._to_open = groups_to_open(self._look(), self._needs, self.settings.workers)
+            living = cluster.living_nodes()
+            if self.leased and self._living - living:
+                log.warning(
+                    "node %s has left the cluster; trials that it took part in go on from their checkpoints when there "
+                    "is room",
+                    ", ".join(cluster.addresses(self._living - living)),
+                )
+            self._living = living
+            for group in self.groups:
+                if group.ready is not None:
+                    group.nodes |= living
+            cluster.remove_orphaned_placement_groups()
+        except Exception as error:  # What Ray's status raises is not documented; trials that run need no answer.
+            if self._to_open == 0:
+                raise
+            log.warning("the nodes could not be counted, as many as before are taken: %s", error)
+        self._looked = time.monotonic()
+
+    @property
+    def capacity(self) -> int:
+        """Groups to have open: as many as `plan.groups_to_open` says; at most `limit`."""
+        self.tend()
+        return self._to_open if self.limit is None else min(self._to_open, self.limit)
+
+    @property
+    def leased(self) -> int:
+        return sum(group.lease is not None for group in self.groups)
+
+    def acquire(self, remaining: int, wait: bool) -> Group | None:
+        """A group that is free and warm; None if there is none now. `wait`: block until there is one.
+
+        remaining: trials that still need a group; no more groups are opened than that.
+        Raises GroupStartError if groups cannot be started.
+        """
+        while len(self.groups) < min(self.capacity, remaining):
+            self._open()
+        begin, told = time.monotonic(), False
+        while True:
+            self._welcome(timeout=1.0 if wait and not self._free() else 0.0)
+            free = self._free()
+            if free or not wait:
+                return free[0] if free else None
+            while len(self.groups) < min(self.capacity, remaining):
+                self._open()
+            if not told and time.monotonic() - begin > PATIENCE_SECONDS:
+                now = self._look()
+                failed = cluster.failed_launches() if now.can_grow else ""
+                log.warning(what_is_missing(now, self._needs, self.settings.workers, PATIENCE_SECONDS, failed))
+                told = True
+
+    def release(self, remaining: int) -> None:
+        """Close the groups that are more than the `remaining` trials need, so that their nodes become idle.
+
+        Those that still wait for room go first.
+        """
+        unused = sorted(
+            (group for group in self.groups if group.lease is None), key=lambda group: (group.ready is None, group.name)
+        )
+        reason = "no trial needs it any more"
+        for group in unused[: max(0, len(self.groups) - remaining)]:
+            if group.ready is not None:
+                self._discard(group, "closed", reason)
+                continue
+            # Its Train run ends in order, and takes back what it asked of the autoscaler.
+            self.groups.remove(group)
+            self._leaving.append((group, group.host.leave.remote(), time.monotonic() + LEAVE_SECONDS))
+            self._journal([{"kind": "group", "group": group.name, "event": "closed", "reason": reason}])
+
+    def move_in(self, group: Group, assignment: Assignment, config: dict[str, Any], folder: str, limit: int) -> int:
+        """Lease `group` to a trial. Returns the lease, which all that concerns this stay carries.
+
+        folder: where the trial's checkpoints go; limit: the restart of its workers that ends it.
+        """
+        self._leases += 1
+        group.lease = self._leases
+        order = Order("move_in", group.lease, config, assignment.checkpoint, folder)
+        group.host.move_in.remote(order, assignment.epoch, limit - assignment.restarts)
+        return group.lease
+
+    def give_back(self, name: str, lease: int, broken: str | None = None) -> None:
+        """End a lease; a `broken` group (why) is closed, and another is opened when one is needed."""
+        for group in self.groups:
+            if group.name == name and group.lease == lease:
+                group.lease = None
+                if broken is not None:
+                    self._discard(group, "replaced", broken)
+                return
+
+    def is_alive(self, name: str) -> bool:
+        """Whether the group's host still answers."""
+        for group in self.groups:
+            if group.name == name:
+                try:
+                    ray.get(group.host.worker_pids.remote(), timeout=5)
+                except (ray.exceptions.RayError, TimeoutError):
+                    return False
+                return True
+        return False
+
+    def close(self, timeout: float = 5.0) -> None:
+        """Send all workers home; those that have not left after `timeout` seconds are killed."""
+        refs = [group.host.leave.remote() for group in self.groups if group.ready is None and group.lease is None]
+        refs.extend(ref for _, ref, _ in self._leaving)
+        if refs and timeout > 0:
+            with contextlib.suppress(ray.exceptions.RayError):
+                ray.wait(refs, num_returns=len(refs), timeout=timeout)
+        for group in list(self.groups):
+            self._discard(group, "closed", "the driver is done")
+        self._see_off(float("inf"))
+
+    def _free(self) -> list[Group]:
+        return [group for group in self.groups if group.lease is None and group.ready is None]
+
+    def _open(self) -> None:
+        name = f"{self.study}/group-{self.started}"
+        self.started += 1
+        context = ray.get_runtime_context()
+        host = (
+            ray.remote(num_cpus=0)(self._host)
+            .options(
+                name=name,
+                namespace=cluster.NAMESPACE,
+                scheduling_strategy=NodeAffinitySchedulingStrategy(context.get_node_id(), soft=False),
+                # What it starts inherits it. Train's cleaner, which frees the workers' places when a host is killed,
+                # would otherwise ask whichever head was found on the machine last, and might never free them.
+                runtime_env={"env_vars": {"RAY_ADDRESS": context.gcs_address}},
+            )
+            .remote(self.settings)
+        )
+        host.open.remote()
+        self.groups.append(Group(name, host, host.ready.remote(), host.requester.remote(), cluster.living_nodes()))
+        self._journal([{"kind": "group", "group": name, "event": "started", "reason": ""}])
+
+    def _welcome(self, timeout: float) -> None:
+        """Take in groups whose workers have come up; discard those that cannot."""
+        pending = {group.ready: group for group in self.groups if group.ready is not None}
+        if not pending:
+            return
+        done, _ = ray.wait(list(pending), timeout=timeout)
+        for ref in done:
+            group = pending[ref]
+            if group not in self.groups:
+                continue
+            try:
+                ray.get(ref)
+            except ray.exceptions.RayError as error:
+                cause = str(getattr(error, "cause", None) or error).strip()
+                self._discard(group, "replaced", cause)
+                if isinstance(error, RefusedError) or self._fails_on_living_nodes(group):
+                    self._make_do(cause)
+            else:
+                group.ready = None
+                self._failed_starts.clear()
+                seconds = f"{time.monotonic() - group.opened:.1f} s"
+                self._journal([{"kind": "group", "group": group.name, "event": "ready", "reason": seconds}])
+
+    def _make_do(self, cause: str) -> None:
+        """A group cannot start: the study goes on with those that it has, so that a node that comes late ends nothing.
+
+        Raises GroupStartError if it has none.
+        """
+        usable = sum(group.ready is None for group in self.groups)
+        if usable == 0:
+            raise GroupStartError(cause)
+        log.warning("%s; the study goes on with the %d worker groups that it has", cause, usable)
+        self.limit = usable
+        self.release(usable)
+
+    def _fails_on_living_nodes(self, group: Group) -> bool:
+        """Whether groups have failed to start too often for a reason that is the study's own.
+
+        A start fails too if one of its nodes dies, and Ray may know of that much later than of the failure.
+        """
+        living = cluster.living_nodes()
+        self._failed_starts = [nodes for nodes in (*self._failed_starts, group.nodes) if nodes <= living]
+        return len(self._failed_starts) >= MAX_FAILED_STARTS
+
+    def _see_off(self, now: float) -> None:
+        """End the hosts of groups that have left, or had the time to."""
+        for requester_id in self._killed:
+            # Train's controller may have asked once more before it heard of its host's end.
+            cluster.cancel_request(requester_id)
+        self._killed.clear()
+        for leaving in list(self._leaving):
+            group, ref, deadline = leaving
+            if now >= deadline or ray.wait([ref], timeout=0)[0]:
+                self._leaving.remove(leaving)
+                self._kill(group)
+
+    def _kill(self, group: Group) -> None:
+        told, _ = ray.wait([group.requester], timeout=0)
+        with contextlib.suppress(ray.exceptions.RayError):
+            ray.kill(group.host)
+            for requester_id in ray.get(told):
+                cluster.cancel_request(requester_id)
+                self._killed.append(requester_id)
+
+    def _discard(self, group: Group, event: str, reason: str) -> None:
+        self.groups.remove(group)
+        self._kill(group)
+        self._journal([{"kind": "group", "group": group.name, "event": event, "reason": reason}])

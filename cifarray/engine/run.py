@@ -1,0 +1,196 @@
+"""Running a study: a fresh Tuner every time, fed from the journal.
+
+Read this after `jobs/tune_wrn.py`: `run_study` is the way of a run from top to bottom. Not here: decisions
+(`cifarray.study`), worker groups (`pool`, `worker_group`), what a user types (`cifarray.cli`).
+"""
+
+import json
+import os
+import time
+import uuid
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from importlib import metadata
+from typing import Any, Protocol
+
+from cifarray import storage
+from cifarray.data import open_store
+from cifarray.engine import cluster
+from cifarray.engine.capacity import (
+    WorkerResources,
+    default_cpus_per_worker,
+    default_gpus_per_worker,
+    refuse_what_never_fits,
+)
+from cifarray.engine.checks import refuse_batches_without_images
+from cifarray.engine.driver import StudyDriver
+from cifarray.engine.nodes import node_requirements, refuse_what_nodes_lack
+from cifarray.engine.orders import GroupSettings
+from cifarray.engine.pool import Pool
+from cifarray.engine.signals import interruptible, uninterruptible
+from cifarray.engine.trial import Trial
+from cifarray.engine.tune_adapters import SchedulerAdapter, SearcherAdapter
+from cifarray.engine.versions import versions
+from cifarray.engine.worker_group import WorkerGroup
+from cifarray.journal.folder import open_journal
+from cifarray.journal.journal import Journal, StudyRunningError
+from cifarray.report.leaderboard import write_reports
+from cifarray.space.sizes import Sizes
+from cifarray.study.state import StudyState
+from cifarray.study.study import Study
+from cifarray.tracking import Tracking, TrackingResult
+
+DEAD_DRIVER_SECONDS = 15.0
+
+
+class View(Protocol):
+    """What shows the study to the user while it runs."""
+
+    def start(self, study: Study, state: StudyState, worker: str) -> None: ...
+    def event(self, event: Mapping[str, Any]) -> None: ...
+    def stop(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """What a driver leaves behind."""
+
+    state: StudyState
+    reason: str
+    """finished, interrupted or error."""
+    tracking: TrackingResult | None = None
+    reports: list[str] = field(default_factory=list)
+
+
+def run_study(study: Study, view: View, host: type = WorkerGroup) -> StudyResult:
+    """Run a study to its end, or on from where it was.
+
+    host: class of the worker groups' host actor; tests and measurements bring their own.
+    Raises StudyChangedError, StudyRunningError, DataError, GroupStartError, and StudyError for what can never fit.
+    """
+    with ExitStack() as stack:
+        journal = open_journal(study)
+        stack.callback(journal.close)
+        state = study.new_state()
+        state.replay(journal.events)
+        data = study.space.base.data
+        store = open_store(data.source, "train", data.image_size)
+        refuse_batches_without_images(study.space, store.labels)
+        sizes = Sizes(study.space, len(store.classes))
+        sizes.check_corners()
+        state.allowed = sizes.allowed
+        settings = None
+        if not state.is_over():
+            stack.enter_context(cluster.connected())
+            _refuse_second_driver(study)
+            settings = _group_settings(study, state)
+            refuse_what_nodes_lack(study)
+
+        # Nothing was written so far, so whatever was refused can be mended under the same name.
+        if not journal.events:
+            storage.write_bytes(study.marker, json.dumps(study.identity(), indent=2).encode())
+            journal.append([{"kind": "study", "name": study.name, "id": uuid.uuid4().hex, **_description(study)}])
+        repairs = state.repairs()
+        running = {**versions(), "mlflow": metadata.version("mlflow")}
+        journal.append([{"kind": "driver", "pid": os.getpid(), "versions": running}, *repairs])
+        state.replay(repairs)
+        tracking = Tracking(journal.path, study.tracking_uri)
+        journal.listen(lambda event: tracking.wake())
+        reason, message = "error", ""
+        try:
+            with interruptible():
+                if settings is not None:
+                    _tune(study, state, journal, view, sizes, settings, host, stack)
+            reason = "finished"
+        except KeyboardInterrupt:
+            reason = "interrupted"
+        except BaseException as error:
+            message = f"{type(error).__name__}: {error}"
+            raise
+        finally:
+            with uninterruptible():
+                view.stop()
+                reports = write_reports(state, study.folder)
+                journal.append([{"kind": "ended", "reason": reason, "message": message, "artifacts": reports}])
+                tracked = tracking.finish(timeout=2.0 if reason == "interrupted" else 60.0)
+        return StudyResult(state, reason, tracked, reports)
+
+
+def _tune(
+    study: Study,
+    state: StudyState,
+    journal: Journal,
+    view: View,
+    sizes: Sizes,
+    settings: GroupSettings,
+    host: type,
+    stack: ExitStack,
+) -> None:
+    """One Tuner from start to end. What it opens is closed with `stack`, after the journal's last word."""
+    from ray import tune
+
+    pool = Pool(study.name, settings, journal.append, study.concurrent, host=host)
+    driver = StudyDriver(state, journal, pool, study.address, sizes)
+    stack.callback(storage.delete_folder, settings.scratch)
+    stack.callback(driver.close)
+    view.start(study, state, settings.worker)
+    journal.listen(view.event)
+    try:
+        tune.Tuner(
+            Trial,
+            tune_config=tune.TuneConfig(
+                num_samples=-1,
+                search_alg=SearcherAdapter(driver),
+                scheduler=SchedulerAdapter(driver),
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(
+                name=uuid.uuid4().hex,
+                storage_path=settings.scratch,
+                verbose=0,
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False, num_to_keep=None),
+            ),
+        ).fit()
+        driver.raise_error()
+        pool.close()
+    except BaseException:
+        pool.close(timeout=0)
+        raise
+
+
+def _group_settings(study: Study, state: StudyState) -> GroupSettings:
+    """What a worker takes. Raises StudyError for what can never fit."""
+    now = cluster.look()
+    gpus = study.gpus_per_worker
+    if gpus is None:
+        gpus = default_gpus_per_worker(now)
+    cpus = study.cpus_per_worker
+    if cpus is None:
+        cpus = default_cpus_per_worker(now, study.workers, min(state.remaining(), study.concurrent or 10**6), gpus)
+    refuse_what_never_fits(now, WorkerResources(cpus, gpus), study.workers)
+    # What Ray keeps is of use to the driver's node alone, and an object store would only slow it down.
+    scratch = str(study.folder / "ray")
+    return GroupSettings(study.workers, cpus, gpus, scratch, node_requirements(study))
+
+
+def _description(study: Study) -> dict[str, Any]:
+    return {**study.identity(), "num_trials": study.num_trials, "storage": study.storage}
+
+
+def _refuse_second_driver(study: Study) -> None:
+    """The lock beside the journal keeps drivers apart on one disk, the groups' names on one cluster.
+
+    Ray takes a moment to end the actors of a driver that was killed; so long it is waited for.
+    """
+    import ray
+
+    prefix = f"{study.name}/group-"
+    patience = time.monotonic() + DEAD_DRIVER_SECONDS
+    while any(name.startswith(prefix) for name in ray.util.list_named_actors()):
+        if time.monotonic() > patience:
+            raise StudyRunningError(
+                f"study {study.name!r} has a driver that lives on this cluster: wait for it, stop it, "
+                "or choose another --name"
+            )
+        time.sleep(0.5)

@@ -1,0 +1,45 @@
+"""The Ray Train run behind a worker group: what its workers are, and what they run.
+
+Not here: what the workers are told (`worker_group`), what they do with it (`worker`).
+"""
+
+import os
+import uuid
+from typing import Any
+
+from cifarray.engine.orders import GroupSettings
+
+COLLECTIVE_TIMEOUT_SECONDS = 600
+
+
+def make_trainer(settings: GroupSettings, host: Any) -> Any:
+    """A TorchTrainer whose `fit` lasts as long as its workers find orders with `host`, the group's actor."""
+    # Off by default: a collective of Train's own would wait for ever for a worker that is gone.
+    os.environ.setdefault("RAY_TRAIN_COLLECTIVE_TIMEOUT_S", str(COLLECTIVE_TIMEOUT_SECONDS))
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    return TorchTrainer(
+        _serve,
+        train_loop_config={"host": host, "threads": settings.threads, "requirements": settings.requirements},
+        torch_config=TorchConfig(timeout_s=COLLECTIVE_TIMEOUT_SECONDS),
+        scaling_config=ScalingConfig(
+            num_workers=settings.workers,
+            use_gpu=settings.gpus_per_worker > 0,
+            resources_per_worker=settings.resources_per_worker,
+        ),
+        run_config=RunConfig(
+            # An existing name would restore that run.
+            name=uuid.uuid4().hex,
+            storage_path=settings.scratch,
+            # A counter for the life of the run; trials count their restarts themselves.
+            failure_config=FailureConfig(max_failures=-1),
+        ),
+    )
+
+
+def _serve(settings: dict[str, Any]) -> None:
+    """What Train runs on every worker. Host and controller handle it too, and need none of what it brings."""
+    from cifarray.engine.worker import serve
+
+    serve(settings)

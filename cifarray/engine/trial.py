@@ -1,0 +1,76 @@
+"""The trial as Tune sees it: a light actor that asks its leased worker group for one epoch per step.
+
+No torch in it: it is started and reused in milliseconds. A trial ends by returning `done=True` with an answer that
+says how; a raised error would cost a Tune actor and prove nothing.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import ray
+from ray import tune
+
+from cifarray.engine.cluster import NAMESPACE
+
+ACTOR_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of one step: an epoch's metrics, or how the trial ended before its last epoch.
+
+    outcome: empty, or "diverged", "out_of_memory", "failed", or "lost" (the group died; the trial can go on elsewhere).
+    """
+
+    trial: int
+    epoch: int
+    metrics: dict[str, Any] = field(default_factory=dict)
+    checkpoint: str | None = None
+    restarts: int = 0
+    """How often its workers were restarted, over all its stays."""
+    outcome: str = ""
+    message: str = ""
+    replace: bool = False
+
+
+class Trial(tune.Trainable):
+    """Config: `trial`, `epoch` and `restarts` (so far), `epochs`, `group` (its actor's name), `lease`."""
+
+    @classmethod
+    def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
+        """Memory alone, on the driver's node: a trial's actor takes no CPU, and no node that is lost takes it along."""
+        here = {"ray.io/node-id": ray.get_runtime_context().get_node_id()}
+        return tune.PlacementGroupFactory([{"memory": ACTOR_BYTES}], bundle_label_selector=[here])
+
+    def setup(self, config: dict[str, Any]) -> None:
+        self._begin(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._begin(new_config)
+        return True
+
+    def _begin(self, config: dict[str, Any]) -> None:
+        self.epoch = config["epoch"]
+        self.group: Any = None
+
+    def step(self) -> dict[str, Any]:
+        answer = self._answer()
+        self.epoch = answer.epoch
+        return {"answer": answer, "done": bool(answer.outcome) or answer.epoch >= self.config["epochs"]}
+
+    def _answer(self) -> Answer:
+        number, epoch = self.config["trial"], self.epoch + 1
+        try:
+            if self.group is None:
+                self.group = ray.get_actor(self.config["group"], namespace=NAMESPACE)
+            answer = ray.get(self.group.run_epoch.remote(self.config["lease"], epoch))
+        except (ray.exceptions.RayError, ValueError) as error:
+            return Answer(number, self.epoch, outcome="lost", message=str(error), replace=True)
+        answer["restarts"] = self.config["restarts"] + answer.get("restarts", 0)
+        return Answer(number, self.epoch if answer.get("outcome") else epoch, **answer)
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Never asked for: rank 0 writes checkpoints to the study's storage."""
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """Never asked for: a trial goes on through its config."""

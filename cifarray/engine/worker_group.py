@@ -1,0 +1,273 @@
+"""A worker group: one host actor, and behind it one Ray Train run whose DDP workers go from trial to trial.
+
+The host is the mailbox between the Tune actor that runs a trial and the workers. It holds no tensors and decides
+nothing about trials. Orders form one sequence that every rank follows to the letter: move into a trial, run an epoch,
+…, move into the next. When Train restarts the workers, a new generation of them begins a new sequence with the current
+trial's newest checkpoint and the epochs that are still wanted.
+
+Not here: who gets the group (`pool`), what the Train run is (`train_run`), what workers do with an order (`worker`).
+"""
+
+import asyncio
+import contextlib
+import os
+import threading
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import ray
+
+from cifarray.engine import cluster
+from cifarray.engine.orders import Failure, GroupSettings, Order, RefusedError
+from cifarray.engine.train_run import make_trainer
+
+SETTLE_SECONDS = 10.0
+"""How long the other ranks may take to come back to the mailbox after one rank failed; then the group is replaced."""
+
+
+@dataclass
+class Stay:
+    """The trial that lives in the group now."""
+
+    order: Order
+    epoch: int
+    """Epochs done at the newest checkpoint."""
+    checkpoint: str | None
+    restarts_left: int
+    wanted: int
+    restarts: int = 0
+    answers: dict[int, dict[str, Any]] = field(default_factory=dict)
+    failures: dict[int, Failure] = field(default_factory=dict)
+    ending: dict[str, Any] | None = None
+
+
+class WorkerGroup:
+    """The host; made a Ray actor by `pool`. Its public methods are coroutines on one event loop."""
+
+    def __init__(self, settings: GroupSettings) -> None:
+        self.settings = settings
+        self.changed = asyncio.Condition()
+        self.generation = 0
+        self.pids: dict[int, int] = {}
+        self.actors: dict[int, str] = {}
+        self.orders: list[Order] = []
+        self.waiting: dict[int, int] = {}
+        self.stay: Stay | None = None
+        self.error: str | None = None
+        self.refused = False
+        self.ended = False
+        self.requester_id = ""
+
+    # The Train run.
+
+    async def open(self) -> None:
+        """Start the Train run in a thread; it lasts as long as the group."""
+        host, loop = ray.get_runtime_context().current_actor, asyncio.get_running_loop()
+        threading.Thread(target=self._fit, args=(host, loop), daemon=True).start()
+
+    def _fit(self, host: Any, loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            trainer = make_trainer(self.settings, host)
+            asyncio.run_coroutine_threadsafe(self._asks_as(f"train-{trainer.train_run_context.run_id}"), loop)
+            trainer.fit()
+            message = None
+        except BaseException:
+            message = traceback.format_exc()
+        asyncio.run_coroutine_threadsafe(self._fit_ended(message), loop)
+
+    async def _asks_as(self, requester_id: str) -> None:
+        async with self.changed:
+            self.requester_id = requester_id
+            self.changed.notify_all()
+
+    async def _fit_ended(self, message: str | None) -> None:
+        async with self.changed:
+            self.ended = True
+            self.error = self.error or message
+            self.changed.notify_all()
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        """Wait for a condition; raise if the Train run ends before."""
+        async with self.changed:
+            await self.changed.wait_for(lambda: condition() or self.ended or self.error is not None)
+            if not condition():
+                raise (RefusedError if self.refused else RuntimeError)(self.error or "the worker group has ended")
+
+    # For the workers.
+
+    async def hello(self, rank: int, pid: int, actor: str) -> int:
+        """A worker process, the Ray actor of that id, has begun; returns its generation."""
+        async with self.changed:
+            if rank in self.pids:
+                self._restart()
+            self.pids[rank], self.actors[rank] = pid, actor
+            self.changed.notify_all()
+            return self.generation
+
+    async def refuse(self, message: str) -> None:
+        """A worker that cannot serve says why."""
+        async with self.changed:
+            self.error, self.refused = self.error or message, True
+            self.changed.notify_all()
+
+    async def next_order(self, generation: int, rank: int, index: int) -> Order:
+        """The order at `index` of this generation's sequence, as soon as there is one."""
+        async with self.changed:
+            if generation == self.generation:
+                self.waiting[rank] = index
+                self.changed.notify_all()
+            await self.changed.wait_for(lambda: generation != self.generation or index < len(self.orders))
+            if generation != self.generation:
+                return Order("leave")
+            self.waiting.pop(rank, None)
+            return self.orders[index]
+
+    async def answer(self, lease: int, epoch: int, metrics: dict[str, Any], checkpoint: str | None) -> None:
+        """Rank 0 has finished an epoch. A late answer of an old stay is ignored."""
+        async with self.changed:
+            stay = self.stay
+            if stay is None or stay.order.lease != lease:
+                return
+            stay.answers.setdefault(epoch, {"metrics": metrics, "checkpoint": checkpoint})
+            if checkpoint is not None:
+                stay.epoch, stay.checkpoint = epoch, checkpoint
+            self.changed.notify_all()
+
+    async def failed(self, generation: int, rank: int, lease: int, failure: Failure) -> None:
+        """A rank could not go on with the trial."""
+        async with self.changed:
+            stay = self.stay
+            if generation != self.generation:
+                return
+            if stay is None or stay.order.lease != lease:
+                if not failure.clean:
+                    self.error = f"a trial that had left broke the group: {failure.message}"
+                    self.changed.notify_all()
+                return
+            stay.failures[rank] = failure
+            if len(stay.failures) == 1:
+                self._settling = asyncio.ensure_future(self._settle(stay))
+            self.changed.notify_all()
+
+    async def _settle(self, stay: Stay) -> None:
+        """Some rank failed: find out whether the trial ends with it and whether the group can be used again.
+
+        It can if all ranks come back to the mailbox and none left a collective half done. A rank that does not come
+        back is either dead, and Train restarts the workers, or hangs in a collective, and the group is replaced.
+        """
+        generation = self.generation
+        async with self.changed:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(
+                    self.changed.wait_for(
+                        lambda: self._all_idle() or self.generation != generation or self.stay is not stay
+                    ),
+                    timeout=SETTLE_SECONDS,
+                )
+            missing = [actor for rank, actor in self.actors.items() if rank not in self.waiting]
+        if await asyncio.to_thread(cluster.any_dead, missing):
+            return
+        async with self.changed:
+            if self.generation != generation or self.stay is not stay:
+                return
+            usable = self._all_idle() and all(failure.clean for failure in stay.failures.values())
+            gravest = max(stay.failures.values(), key=lambda failure: _GRAVITY.index(failure.outcome))
+            stay.ending = {
+                "outcome": gravest.outcome,
+                "message": gravest.message,
+                "replace": not usable,
+                "restarts": stay.restarts,
+            }
+            self.changed.notify_all()
+
+    # For the driver and the trial's Tune actor.
+
+    async def ready(self) -> None:
+        """Returns when all workers wait for orders. Raises RuntimeError if the Train run ended instead."""
+        await self._until(self._all_idle)
+
+    async def requester(self) -> str:
+        """The name under which Train asks the autoscaler for the nodes of this group."""
+        await self._until(lambda: bool(self.requester_id))
+        return self.requester_id
+
+    async def move_in(self, order: Order, epoch: int, restarts_left: int) -> None:
+        """A new stay: its trial goes on after `epoch`."""
+        async with self.changed:
+            self.stay = Stay(order, epoch, order.checkpoint, restarts_left, wanted=epoch)
+            self._forget_done_orders()
+            self.orders.append(order)
+            self.changed.notify_all()
+
+    async def run_epoch(self, lease: int, epoch: int) -> dict[str, Any]:
+        """Run on to the end of `epoch`, and its answer: `metrics`, `checkpoint` and `restarts`; or how the trial ended:
+        `outcome`, `message`, `replace`. Can be asked again.
+        """
+        await self._until(lambda: self.stay is not None and self.stay.order.lease == lease)
+        stay = self.stay
+        assert stay is not None
+        async with self.changed:
+            for _ in range(stay.wanted, epoch):
+                self.orders.append(Order("epoch", lease, folder=stay.order.folder))
+            stay.wanted = max(stay.wanted, epoch)
+            self.changed.notify_all()
+        await self._until(lambda: epoch in stay.answers or stay.ending is not None or self.stay is not stay)
+        if epoch in stay.answers:
+            return {**stay.answers.pop(epoch), "restarts": stay.restarts}
+        return stay.ending or {"outcome": "lost", "message": "the lease was taken back", "replace": False}
+
+    async def leave(self) -> None:
+        """Send the workers home; the Train run ends."""
+        async with self.changed:
+            self.orders.append(Order("leave"))
+            self.changed.notify_all()
+            await self.changed.wait_for(lambda: self.ended)
+
+    async def worker_pids(self) -> dict[int, int]:
+        """Process ids of the present workers by rank."""
+        return dict(self.pids)
+
+    async def pid(self) -> int:
+        return os.getpid()
+
+    # Inside.
+
+    def _all_idle(self) -> bool:
+        return len(self.waiting) == self.settings.workers and all(
+            index == len(self.orders) for index in self.waiting.values()
+        )
+
+    def _forget_done_orders(self) -> None:
+        """Keep the sequence's places but not the configs of trials that have left."""
+        reached = min(self.waiting.values(), default=0) if len(self.waiting) == self.settings.workers else 0
+        for index in range(reached - 1, -1, -1):
+            if self.orders[index] is _DONE:
+                break
+            self.orders[index] = _DONE
+
+    def _restart(self) -> None:
+        """Train has started new workers: they repeat the current stay from its newest checkpoint."""
+        self.generation += 1
+        self.pids, self.actors, self.waiting, self.orders = {}, {}, {}, []
+        stay = self.stay
+        if stay is None or stay.ending is not None:
+            return
+        stay.restarts += 1
+        stay.failures = {}
+        if stay.restarts >= stay.restarts_left:
+            stay.ending = {
+                "outcome": "failed",
+                "message": f"its workers died {stay.restarts} times in this group",
+                "replace": False,
+                "restarts": stay.restarts,
+            }
+            return
+        first = stay.order
+        self.orders.append(Order("move_in", first.lease, first.config, stay.checkpoint, first.folder))
+        self.orders.extend(Order("epoch", first.lease, folder=first.folder) for _ in range(stay.epoch, stay.wanted))
+
+
+_DONE = Order("epoch")
+_GRAVITY = ("lost", "diverged", "failed", "out_of_memory")

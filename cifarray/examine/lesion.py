@@ -1,0 +1,93 @@
+"""The lesion study of a trained network: silences one residual branch at a time, measures, draws, tells the journal.
+
+Runs in this process, without Ray, on validation images. Not here: silencing (`cifarray.examine.silence`), the picture
+(`cifarray.examine.lesion_picture`).
+"""
+
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from cifarray.config import TrainConfig
+from cifarray.data import open_store, split_indices, stratified_rows
+from cifarray.errors import StudyError
+from cifarray.examine import networks
+from cifarray.examine.lesion_picture import draw, median_rises, write_table
+from cifarray.examine.silence import Lesion, lesions
+from cifarray.models import residual_blocks
+from cifarray.tracking.ended import append_to_ended
+from cifarray.training.classifier import Classifier
+from cifarray.training.evaluate import evaluate
+
+
+def run_lesion(target: str, where: str, tracking_uri: str, source: str | None, limit: int | None) -> Iterator[str]:
+    """Yields lines for the user.
+
+    target: a checkpoint's path, a study (its best trial), `<study>-<number>` or an MLflow run id; source: data in place
+    of what it was trained on; limit: at most so many validation images. Picture and table go to the study's folder and
+    to the trial's MLflow run; those of a checkpoint outside of a study are put beside it.
+    Raises StudyError if there is no such network, or none whose branches can be silenced.
+    """
+    folder, number, address = networks.find_checkpoint(target, where, tracking_uri)
+    classifier = networks.load(address)
+    name = f"{folder.name}-{number}" if number is not None else Path(address).stem
+    yield f"{name}: {classifier.config.model.name}, {address}"
+    intact, found = _measure(classifier, source or classifier.config.data.source, limit)
+    rises = median_rises(intact, found)
+    paths = {kind: folder / f"lesion-{name}.{kind}" for kind in ("png", "csv")}
+    draw(paths["png"], f"{_describe(classifier.config)}: one residual branch silent at a time", intact, found)
+    write_table(paths["csv"], intact, found)
+    yield f"intact: error {100 * intact:.2f} %"
+    for kind, rise in rises.items():
+        count = sum(each.downsamples is (kind == "downsampling") for each in found)
+        yield f"median rise over {count} {kind} blocks: {100 * rise:+.2f} points"
+    worst = max(found, key=lambda each: each.error)
+    yield f"largest rise: {100 * (worst.error - intact):+.2f} points, block {worst.index} ({worst.name})"
+    yield f"picture: {paths['png']}"
+    yield f"table:   {paths['csv']}"
+    if number is not None:
+        metrics = {f"lesion_rise_{kind}": rise for kind, rise in rises.items()}
+        metrics |= {"lesion_rise_median": statistics.median(each.error - intact for each in found)}
+        artifacts = [str(path) for path in paths.values()]
+        event = {"kind": "lesion", "trial": number, "metrics": metrics, "artifacts": artifacts}
+        message = append_to_ended(folder, event, tracking_uri)
+        if message:
+            yield message
+
+
+def _describe(config: TrainConfig) -> str:
+    told = [
+        f"{name} {value}" for name, value in config.model.options.items() if name in ("depth", "widen_factor", "alpha")
+    ]
+    return f"{config.model.name} ({', '.join(told)})"
+
+
+def _measure(classifier: Classifier, source: str, limit: int | None) -> tuple[float, list[Lesion]]:
+    """The error of the intact network and of each lesion, on validation images."""
+    data = classifier.config.data
+    if limit is not None and limit < 1:
+        raise StudyError(f"limit {limit} is too few: choose 1 or more")
+    if data.grid == 2:
+        raise StudyError("a network of 2 × 2 grids has no single error to draw: give one of single images")
+    if data.validation == 0:
+        raise StudyError("the network was trained on all images (data.validation 0): give one that held some out")
+    if not residual_blocks(classifier.network):
+        raise StudyError(
+            f"{classifier.config.model.name} has no residual blocks to silence: give a resnet, preact_resnet, "
+            "wide_resnet, pyramidnet, stochastic_depth_resnet, resnet13 or imagenet_resnet"
+        )
+    store = open_store(source, "train", data.image_size)
+    if store.classes != classifier.classes:
+        raise StudyError(f"data {source!r} has other classes than the network: give the data it was trained on")
+    rows = split_indices(store.labels, data.validation, data.limit)[1]
+    if limit is not None and limit < len(rows):
+        rows = rows[stratified_rows(store.labels[rows], limit, "lesion")]
+    if torch.cuda.is_available():
+        classifier = classifier.cuda()
+
+    def error() -> float:
+        return 1 - evaluate(classifier, store.images, store.labels, rows)["accuracy"]
+
+    return error(), list(lesions(classifier.network, error))

@@ -1,0 +1,114 @@
+"""What is already there under a study's name: nothing, a study to go on with, a finished one, another one.
+
+Not here: what is in a journal (`journal`), running a study (`study`).
+"""
+
+import contextlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cifarray import storage
+from cifarray.config import difference
+from cifarray.errors import StudyError
+from cifarray.journal.journal import FILE_NAME, Journal, StudyRunningError, read_events
+from cifarray.space.space import SearchSpace
+from cifarray.study.study import Study
+
+SHOWN_CHANGES = 6
+
+
+class StudyChangedError(StudyError):
+    """The study of this name in storage is another one."""
+
+
+def open_journal(study: Study) -> Journal:
+    """The study's journal, new or to go on with.
+
+    Raises StudyChangedError with what differs, StudyRunningError if another driver has it.
+    """
+
+    journal = Journal(study.folder)
+    if not journal.events:
+        return journal
+    identity = json.loads(json.dumps(study.identity()))
+    known = {name: value for name, value in journal.events[0].items() if name in identity or name in study.LIMITS}
+    # Fields that came after the study began have their defaults in it.
+    with contextlib.suppress(ValueError):
+        known |= json.loads(json.dumps(SearchSpace.from_dict(study.name, known).to_dict()))
+    trials = [event for event in journal.events if event["kind"] == "trial"]
+    changes = difference(_with_more_seeds(known, identity, trials), identity)
+    if not changes:
+        return journal
+    journal.close()
+    if trials:
+        more = f"; and {len(changes) - SHOWN_CHANGES} more" if len(changes) > SHOWN_CHANGES else ""
+        raise StudyChangedError(
+            f"study {study.name!r} exists and differs ({'; '.join(changes[:SHOWN_CHANGES])}{more}): "
+            "run it as it was, choose another --name, or start anew with --fresh"
+        )
+    set_aside(study)
+    return Journal(study.folder)
+
+
+def _with_more_seeds(known: dict[str, Any], identity: dict[str, Any], trials: list[dict[str, Any]]) -> dict[str, Any]:
+    """What is known of a study, with the seeds that are asked for now where those only follow the ones that it has.
+
+    In a grid whose slowest field is the seed, more seeds are more trials after those that are there.
+    """
+    domains, wanted = known["domains"], identity["domains"]
+    if identity["searcher"] != "grid" or not list(domains)[:1] == list(wanted)[:1] == ["seed"]:
+        return known
+    # Those that it began with, and those that it was given since.
+    seeds = list(dict.fromkeys([*domains["seed"].get("values", []), *(trial["params"]["seed"] for trial in trials)]))
+    if wanted["seed"].get("values", [])[: len(seeds)] != seeds:
+        return known
+    return {**known, "domains": {**domains, "seed": wanted["seed"]}}
+
+
+def is_finished(study: Study) -> bool:
+    """Whether the study of this name came to its end."""
+    path = study.folder / FILE_NAME
+    last = last_of_driver(read_events(path) if path.exists() else [])
+    return last is not None and last["kind"] == "ended" and last["reason"] == "finished"
+
+
+def last_of_driver(events: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The last `driver` or `ended` event: what the last driver began with if it runs or was killed, else its last word.
+
+    A final test or a lesion study may have come after.
+    """
+    return next((event for event in reversed(events) if event["kind"] in ("driver", "ended")), None)
+
+
+def set_aside(study: Study) -> str | None:
+    """Move an existing study of this name out of the way; returns where it is now, None if there was none.
+
+    Raises StudyRunningError if its driver lives.
+    """
+    if not (study.folder / FILE_NAME).exists() and not storage.exists(study.marker):
+        return None
+    Journal(study.folder).close()
+    name = f"{study.name}.{time.strftime('%Y%m%d-%H%M%S')}"
+    study.folder.rename(study.folder.with_name(name))
+    if study.is_remote:
+        storage.move_folder(study.address, storage.join(study.storage, name))
+    return storage.join(study.storage, name)
+
+
+def open_ended(folder: Path) -> Journal:
+    """The journal in `folder`, to append to after its driver has ended.
+
+    Raises StudyRunningError if a driver of this machine has it open and, for a study in an object store, if the last
+    driver did not end it: that may live on another machine, and would stop at an event that is not its own.
+    """
+    journal = Journal(folder)
+    last = last_of_driver(journal.events)
+    if journal.is_copied and last is not None and last["kind"] == "driver":
+        journal.close()
+        raise StudyRunningError(
+            f"study {folder.name!r} runs on another machine, or was killed: wait for its end, or run it again first"
+        )
+    return journal

@@ -1,0 +1,113 @@
+"""What a user names after training: a study, a trial (`<study>-<number>`), an MLflow run id, a checkpoint.
+
+Not here: what is done with it (`final_test`, `lesion`, a teacher in `cifarray.cli.teachers`).
+"""
+
+import contextlib
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from cifarray import places, storage
+from cifarray.errors import StudyError
+from cifarray.journal.journal import FILE_NAME, Journal, StudyRunningError, read_events
+from cifarray.study.state import StudyState
+from cifarray.study.trial_record import Outcome, TrialRecord
+
+RUN_ID = re.compile(r"[0-9a-f]{32}")
+
+
+def find_checkpoint(target: str, where: str, checkpoint_of_run: Callable[[str], str]) -> tuple[Path, int | None, str]:
+    """The folder for what is found out about it, the trial's number if it is one of a study, the checkpoint's address.
+
+    target: a checkpoint's path or address, a study (its best trial), `<study>-<number>` or an MLflow run id, also one
+    of another storage, whose checkpoint `checkpoint_of_run` gives or raises ValueError. The address is absolute.
+    Raises StudyError if there is no such thing.
+    """
+    if storage.is_remote(target):
+        return Path.cwd(), None, target
+    path = Path(target).expanduser().resolve()
+    if target.endswith(".pt") or path.is_file():
+        # A checkpoint of a study is <study>/trial-0003/epoch-0012.pt.
+        study, trial = path.parent.parent, path.parent.name
+        if (study / FILE_NAME).exists() and trial.startswith("trial-"):
+            return study, int(trial.removeprefix("trial-")), str(path)
+        return path.parent, None, str(path)
+    try:
+        folder, number = find(target, where)
+    except StudyError:
+        if not RUN_ID.fullmatch(target):
+            raise
+        try:
+            return Path.cwd(), None, checkpoint_of_run(target)
+        except ValueError as error:
+            raise StudyError(str(error)) from None
+    # Only read: the study may be running.
+    state = StudyState.from_events(read_events(folder / FILE_NAME))
+    trial_record = choose(state, number, folder.name)[0]
+    assert trial_record.checkpoint is not None
+    return folder, trial_record.number, trial_record.checkpoint[1]
+
+
+def find(target: str, where: str) -> tuple[Path, int | None]:
+    """The study's folder and the trial's number, None for the whole study. Raises StudyError if it names nothing."""
+    base = places.studies(where)
+    for name in {target, target.rpartition("-")[0]}:
+        if name:
+            _bring_up_to_date(base / name)
+    if _has_journal(base / target):
+        return base / target, None
+    study, _, number = target.rpartition("-")
+    if number.isdigit() and study and _has_journal(base / study):
+        return base / study, int(number)
+    for state in base.glob("*/tracking.json"):
+        known = json.loads(state.read_text())
+        for trial, run in known.get("runs", {}).items():
+            if run == target:
+                _bring_up_to_date(state.parent)
+                return state.parent, int(trial)
+        if known.get("parent_run_id") == target:
+            _bring_up_to_date(state.parent)
+            return state.parent, None
+    names = sorted(path.parent.name for path in base.glob(f"*/{FILE_NAME}") if _has_journal(path.parent))
+    raise StudyError(
+        f"{target!r} is no study, trial or MLflow run in {where}: "
+        + (f"choose one of {', '.join(names)}" if names else "train something first, or name its --storage")
+    )
+
+
+def _bring_up_to_date(folder: Path) -> None:
+    """Of a study in an object store that ran on another head too, the journal there tells more than this disk's."""
+    address = places.address(folder)
+    if address is not None and storage.exists(storage.join(address, "study.json")):
+        # Where its driver runs on this machine, nothing is newer than this disk.
+        with contextlib.suppress(StudyRunningError):
+            Journal(folder).close()
+
+
+def _has_journal(folder: Path) -> bool:
+    """A study that was refused before it began leaves an empty one."""
+    path = folder / FILE_NAME
+    return path.exists() and path.stat().st_size > 0
+
+
+def choose(state: StudyState, number: int | None, study: str) -> list[TrialRecord]:
+    """The trials that a target means: the one, or of a study its best; of seeds and recipes that are compared, all.
+
+    Raises StudyError for one that was not trained to its end or has no checkpoint.
+    """
+    finished = [t for t in state.ranking() if t.outcome is Outcome.COMPLETED and t.checkpoint]
+    if number is not None:
+        if number not in state.trials:
+            raise StudyError(f"trial {study}-{number} does not exist: choose 0 to {len(state.trials) - 1}")
+        if state.trials[number] not in finished:
+            kept = ", ".join(f"{study}-{t.number}" for t in finished) or "none"
+            raise StudyError(
+                f"trial {study}-{number} has no checkpoint of its last epoch: choose one that has ({kept})"
+            )
+        return [state.trials[number]]
+    if not finished:
+        raise StudyError(f"study {study!r} has no completed trial with a checkpoint: let it finish first")
+    # Seeds of one config are all meant; of configs that compete only the one that validation chose.
+    return finished if state.space.is_comparison else finished[:1]

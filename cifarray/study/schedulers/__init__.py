@@ -1,0 +1,1 @@
+"""Who goes on after an epoch, and which trial a free worker group gets."""

@@ -1,0 +1,81 @@
+"""Paired comparisons: differences between two rows of trials that share their seeds, and how far to believe them.
+
+Pure functions of numbers. Not here: which rows are compared (`cifarray.ablation.rows`), how it looks (`ablation`).
+"""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+LEVEL = 0.95
+ROUNDING = 1e-12
+"""Differences of shares that are equal on paper differ by so little."""
+
+
+@dataclass(frozen=True)
+class Paired:
+    """The differences of `n` pairs: their mean, the interval mean ± half_width, the p-value of a mean of zero.
+
+    half_width, p: None where a single pair, or pairs that all differ by the same, tell nothing of the spread. Few
+    validation images make equal differences by chance, and t would call them certain.
+    """
+
+    n: int
+    mean: float
+    half_width: float | None = None
+    p: float | None = None
+
+    @property
+    def low(self) -> float | None:
+        return None if self.half_width is None else self.mean - self.half_width
+
+    @property
+    def high(self) -> float | None:
+        return None if self.half_width is None else self.mean + self.half_width
+
+
+def paired(values: Mapping[int, float], against: Mapping[int, float]) -> Paired | None:
+    """`values` less `against`, by seed, over the seeds that both have; None if there are none.
+
+    The interval is Student's at 95 %, the test two-sided (Student 1908, "The probable error of a mean").
+    """
+    seeds = sorted(values.keys() & against.keys())
+    if not seeds:
+        return None
+    differences = [values[seed] - against[seed] for seed in seeds]
+    mean = statistics.fmean(differences)
+    if len(seeds) < 2 or statistics.stdev(differences) < ROUNDING:
+        return Paired(len(seeds), mean)
+    from scipy import stats
+
+    test = stats.ttest_rel([values[seed] for seed in seeds], [against[seed] for seed in seeds])
+    interval = test.confidence_interval(LEVEL)
+    return Paired(len(seeds), mean, float(interval.high - interval.low) / 2, float(test.pvalue))
+
+
+def needed(step: Paired, tests: int, level: float = LEVEL) -> float | None:
+    """How large the mean of such differences must be to be found among `tests` of them, if it is the only finding.
+
+    Holm's first step asks for p below (1 − level) / tests. None where there is no interval.
+    """
+    if step.half_width is None:
+        return None
+    from scipy import stats
+
+    def quantile(risk: float) -> float:
+        return float(stats.t.ppf(1 - risk / 2, step.n - 1))
+
+    return step.half_width * quantile((1 - level) / tests) / quantile(1 - LEVEL)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjusted p-values in the order given: those below a level are its findings, with its risk for the whole family.
+
+    Holm 1979, "A simple sequentially rejective multiple test procedure", Scand. J. Statist. 6, 65-70.
+    """
+    adjusted = [0.0] * len(p_values)
+    largest = 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=lambda index: p_values[index])):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = largest
+    return adjusted

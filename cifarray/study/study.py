@@ -1,0 +1,132 @@
+"""A study: one named search, as a value. Read it after `jobs/tune_wrn.py`.
+
+Not here: what happened in it (`state`), carrying it out (`cifarray.engine.run`), how it is made of flags
+(`cifarray.cli.flags`).
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from cifarray import storage
+from cifarray.places import studies
+from cifarray.space.space import SearchSpace
+from cifarray.study.samplers import SearcherName
+from cifarray.study.schedulers.asha import Asha
+from cifarray.study.state import StudyState
+from cifarray.study.trial_record import DEFAULT_METRIC, Metric
+
+NAME_RULE = "letters, digits, '-', '_' and '.'"
+
+
+@dataclass(frozen=True)
+class Study:
+    """One named search. Training once is a study of one trial without domains.
+
+    Raises ValueError where it is made if its parts cannot work together.
+    """
+
+    name: str
+    space: SearchSpace
+    num_trials: int
+    storage: str
+    """Folder, or s3:// or gs:// address, that all nodes share."""
+    tracking_uri: str
+    scheduler: Asha | None = None
+    searcher: SearcherName = "random"
+    seed: int = 0
+    metric: Metric = DEFAULT_METRIC
+    """What trials are compared by."""
+    workers: int = 1
+    cpus_per_worker: float | None = None
+    """None: as `plan.default_cpus_per_worker` says."""
+    gpus_per_worker: float | None = None
+    """None: one where the cluster has GPUs."""
+    concurrent: int | None = None
+    """At most this many trials at once; None for as many as fit."""
+    keep_checkpoints: int = 3
+
+    LIMITS: ClassVar[tuple[str, ...]] = ("recipes", "max_params", "max_macs")
+    """Parts of a study's identity that not every study has."""
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    @property
+    def folder(self) -> Path:
+        """Where the journal and the reports are, on the driver's disk."""
+        return studies(self.storage) / self.name
+
+    @property
+    def is_remote(self) -> bool:
+        return storage.is_remote(self.storage)
+
+    @property
+    def address(self) -> str:
+        """Where the checkpoints are."""
+        return storage.join(self.storage, self.name)
+
+    @property
+    def marker(self) -> str:
+        """A file that every worker must be able to see."""
+        return storage.join(self.address, "study.json")
+
+    def identity(self) -> dict[str, Any]:
+        """What must be the same for a study to go on; the number of trials may grow."""
+        return {
+            **self.space.to_dict(),
+            "scheduler": {"name": "asha", **asdict(self.scheduler)} if self.scheduler else None,
+            "searcher": self.searcher,
+            "seed": self.seed,
+            "metric": self.metric.name,
+            "workers": self.workers,
+        }
+
+    def new_state(self) -> StudyState:
+        return StudyState(
+            self.space,
+            self.num_trials,
+            self.searcher,
+            self.scheduler,
+            self.seed,
+            self.metric,
+            self.keep_checkpoints,
+        )
+
+
+def _check(study: Study) -> None:
+    """Looks at the study alone, at every corner of its space. Raises ValueError."""
+    # Late: they bring torch along, which reading a journal does not need.
+    from cifarray.models import check_init, check_options, check_stochastic_depth
+    from cifarray.training.batches import check_batch
+    from cifarray.training.task import METRICS
+
+    if not study.name or not all(c.isalnum() or c in "-_." for c in study.name) or study.name.startswith("."):
+        raise ValueError(f"study name {study.name!r} is not valid: use {NAME_RULE}, not starting with a dot")
+    for what in ("num_trials", "workers"):
+        if getattr(study, what) < 1:
+            raise ValueError(f"{what.removeprefix('num_')} {getattr(study, what)} is too few: choose 1 or more")
+    if study.concurrent is not None and study.concurrent < 1:
+        raise ValueError(f"concurrent {study.concurrent} is too few: choose 1 or more, or auto")
+    if study.scheduler and study.space.base.data.validation == 0:
+        raise ValueError(
+            "data.validation 0 leaves nothing to compare trials by: set --scheduler none, or hold images out"
+        )
+    if study.searcher == "grid":
+        next(study.space.grid())
+    for corner in study.space.start_corners():
+        config = study.space.config(corner)
+        name, options, init = config.model.name, config.model.options, config.init
+        check_options(name, options)
+        check_init(name, options, init.weights, init.zero_gamma)
+        check_stochastic_depth(name, options, config.stochastic_depth)
+    paths = ["recipe", "batch_size", "accumulate", "data.grid", "sync_batch_norm"]
+    configs = [study.space.config(corner) for corner in study.space.corners(paths)]
+    for size, accumulate in sorted({(config.batch_size, config.accumulate) for config in configs}):
+        check_batch(size, study.workers, accumulate)
+    if study.gpus_per_worker == 0 and any(config.sync_batch_norm for config in configs):
+        raise ValueError("sync_batch_norm works on GPUs only and gpus_per_worker is 0: set sync_batch_norm to false")
+    for grid in sorted({config.data.grid for config in configs}):
+        known = [f"val_{name}" for name in METRICS[grid]]
+        if study.metric.name not in known:
+            raise ValueError(f"metric {study.metric.name!r} is not measured here: choose one of {', '.join(known)}")

@@ -1,0 +1,41 @@
+"""What the cluster file on the head says of the nodes that may come."""
+
+import yaml
+
+from cifarray.engine.capacity import Node
+from cifarray.engine.cluster import _read_cluster_file
+
+
+def write(path, **fields):
+    path.write_text(yaml.safe_dump({"cluster_name": "c", "auth": {"ssh_user": "me"}, "max_workers": 3, **fields}))
+    return str(path)
+
+
+def test_every_type_up_to_its_own_maximum(tmp_path):
+    types = {
+        "head": {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0},
+        "gpu": {"resources": {"CPU": 8, "GPU": 1}, "node_config": {}, "max_workers": 2},
+        "many": {"resources": {"CPU": 4}, "node_config": {}, "max_workers": 9},
+    }
+    file = write(
+        tmp_path / "c.yaml",
+        provider={"type": "aws", "region": "us-west-2"},
+        head_node_type="head",
+        available_node_types=types,
+    )
+    most, addable = _read_cluster_file(file)
+    assert most == 3
+    assert sorted(addable, key=str) == sorted([Node(8, 1)] * 2 + [Node(4)] * 3, key=str)
+
+
+def test_of_own_machines_the_resources_are_not_known(tmp_path):
+    """As `ray up` brings it to the head: one type for all of them, the head's too."""
+    types = {"local.cluster.node": {"resources": {}, "node_config": {}, "min_workers": 2, "max_workers": 2}}
+    file = write(
+        tmp_path / "c.yaml",
+        provider={"type": "local", "head_ip": "192.0.2.10", "worker_ips": ["192.0.2.11", "192.0.2.12"]},
+        head_node_type="local.cluster.node",
+        available_node_types=types,
+        cluster_synced_files=[],
+    )
+    assert _read_cluster_file(file) == (3, None)
