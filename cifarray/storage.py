@@ -172,6 +172,14 @@ def names(address: str) -> list[str]:
     return sorted(info.base_name for info in infos)
 
 
+def files(address: str) -> list[str]:
+    """All files below a folder or prefix, by their path in it, sorted; empty if there is none. Raises StorageError."""
+    with _in_a_sentence(address, "listed"):
+        filesystem, path = resolve(address)
+        infos = filesystem.get_file_info(fs.FileSelector(path, recursive=True, allow_not_found=True))
+    return sorted(info.path.removeprefix(f"{path.rstrip('/')}/") for info in infos if info.is_file)
+
+
 def delete(address: str) -> None:
     """Delete one file; one that is already gone is no error. Raises StorageError."""
     with _in_a_sentence(address, "deleted"), contextlib.suppress(FileNotFoundError):

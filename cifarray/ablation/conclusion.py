@@ -11,6 +11,7 @@ from cifarray.ablation.picture import draw
 from cifarray.ablation.results import metrics, remarks, results, table, write_reports
 from cifarray.ablation.rows import Row
 from cifarray.report.leaderboard import short_value
+from cifarray.study.events import StudyReported
 from cifarray.study.state import StudyState
 from cifarray.study.study import Study
 from cifarray.tracking.ended import append_to_ended
@@ -38,10 +39,10 @@ def show_ablation(rows: Sequence[Row], study: Study, state: StudyState, finished
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     picture = study.folder / "ablation.png"
     draw(picture, _title(study), found, study.metric)
-    artifacts = [*write_reports(found, study.metric, study.folder), str(picture)]
+    artifacts = (*write_reports(found, study.metric, study.folder), str(picture))
     console.print(f"picture: {picture}", highlight=False, soft_wrap=True)
     if finished:
-        event = {"kind": "report", "artifacts": artifacts, "metrics": dict(metrics(found))}
+        event = StudyReported(metrics=dict(metrics(found)), artifacts=artifacts)
         message = append_to_ended(study.folder, event, study.tracking_uri)
         if message:
             console.print(message, highlight=False, soft_wrap=True)

@@ -14,7 +14,7 @@ from cifarray.places import DEFAULT_STORAGE, default_tracking_uri, results
 from cifarray.space.domains import parse_assignment, parse_domain, parse_value
 from cifarray.space.space import SearchSpace
 from cifarray.study.samplers import SEARCHERS
-from cifarray.study.schedulers.asha import Asha
+from cifarray.study.schedulers import SCHEDULERS, Asha, RunAll
 from cifarray.study.study import Study
 from cifarray.study.trial_record import Metric
 from cifarray.training.task import METRICS
@@ -43,7 +43,7 @@ def study_parser(description: str) -> argparse.ArgumentParser:
     )
     add("--trials", type=int, metavar="N", help=f"trials in all (default: {DEFAULT_TRIALS}; a grid: all its points)")
     add("--epochs", type=int, metavar="N", help="epochs of a trial (default: the recipe's)")
-    add("--scheduler", choices=("asha", "none"), help="asha stops trials that fall behind (default for most searches)")
+    add("--scheduler", choices=tuple(SCHEDULERS), help="asha stops trials that fall behind (default for most searches)")
     add("--searcher", choices=SEARCHERS, help="how points are chosen (default: random)")
     add("--metric", metavar="NAME", help="what trials are compared by (default: val_accuracy; on 2 × 2 grids val_map)")
     add("--max-params", type=int, metavar="N", help="no network with more parameters becomes a trial")
@@ -143,7 +143,7 @@ def make_study(space: SearchSpace, flags: argparse.Namespace, scheduler: str) ->
         num_trials=num_trials,
         storage=where,
         tracking_uri=tracking_uri,
-        scheduler=asha if scheduler == "asha" else None,
+        scheduler=asha if scheduler == asha.name else RunAll(),
         searcher=flags.searcher or "random",
         seed=flags.seed,
         metric=Metric(flags.metric or f"val_{next(iter(METRICS[space.base.data.grid]))}"),

@@ -106,7 +106,7 @@ def _show_plan(study: Study, console: Console) -> None:
     for limit, what in ((space.max_params, "parameters"), (space.max_macs, "MACs")):
         if limit is not None:
             say(f"  at most {limit:,} {what}")
-    scheduler = f"ASHA, rungs after epochs {study.scheduler.rungs(space.base.epochs)}" if study.scheduler else "none"
+    scheduler = study.scheduler.describe(space.base.epochs)
     trials = min(study.num_trials, space.grid_size()) if study.searcher == "grid" else study.num_trials
     say(f"\n{trials} trials, compared by {study.metric.name}, searcher {study.searcher}, scheduler {scheduler}")
     cpus = "auto" if study.cpus_per_worker is None else f"{study.cpus_per_worker:g}"

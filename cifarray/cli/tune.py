@@ -41,7 +41,7 @@ def _search(space: SearchSpace, flags: argparse.Namespace) -> NoReturn:
         # Early rungs favour what learns fast, and a low rate or a short schedule does.
         risky = [path for path in space.domains if path.startswith("schedule.") or path == "epochs"]
         study = make_study(space, flags, scheduler=flags.scheduler or ("none" if risky else "asha"))
-    if risky and study.scheduler:
+    if risky and study.scheduler.compares:
         make_console().print(
             "warning: ASHA compares trials after few epochs, which favours rates that fall early, and these vary: "
             f"{', '.join(risky)}; --scheduler none runs all to their end",

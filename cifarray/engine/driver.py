@@ -1,40 +1,104 @@
 """The driver's moving part: takes decisions from `StudyState`, writes them to the journal, and carries them out.
 
-Here: the one place where state, journal and pool meet, and the two thin adapters through which Tune asks and tells.
-Not here: the decisions (`study_state`), setting all of it up (`study`).
+Here: the one place where state, journal and pool meet. It knows them as protocols, so that it runs on Ray and on a
+virtual clock alike. Not here: the decisions (`cifarray.study`), how Tune asks and tells (`tune_adapters`), setting all
+of it up (`run`).
 """
 
-import logging
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
-
-from ray.tune.search import Searcher
+from typing import Any, Protocol, TypeVar
 
 from cifarray import storage
-from cifarray.engine.pool import Pool
-from cifarray.engine.trial import Answer
-from cifarray.journal.journal import Journal
-from cifarray.space.sizes import Sizes
-from cifarray.study.state import MAX_RESTARTS, Event, StudyState, outcome_event
-from cifarray.study.trial_record import Decision, Outcome
+from cifarray.engine.orders import Answer
+from cifarray.study.events import Event, TrialSampled, TrialStarted
+from cifarray.study.faults import Fault
+from cifarray.study.schedulers import Assignment
+from cifarray.study.state import StudyState
+from cifarray.study.trial_record import Decision
 
-log = logging.getLogger(__name__)
+
+class Record(Protocol):
+    """The journal, as far as the driver needs it (`cifarray.journal.journal.Journal`)."""
+
+    def append(self, events: Iterable[Event]) -> None:
+        """Returns when the events are on disk."""
+
+    def when_kept(self, action: Callable[[], object]) -> None:
+        """Calls `action` when the events so far are where the study goes on from."""
+
+
+class LeasedGroup(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+G = TypeVar("G", bound=LeasedGroup)
+
+
+class Groups(Protocol[G]):
+    """The pool, as far as the driver needs it (`cifarray.engine.pool.Pool`)."""
+
+    @property
+    def workers(self) -> int:
+        """Of each group."""
+
+    def tend(self) -> None:
+        """From time to time, even when no trial waits for a group."""
+
+    def acquire(self, remaining: int, wait: bool) -> G | None:
+        """A group that is free and warm; None if there is none now. `wait`: block until there is one."""
+
+    def move_in(self, group: G, assignment: Assignment, config: Mapping[str, Any], folder: str) -> int:
+        """Lease `group` to a trial. Returns the lease."""
+
+    def give_back(self, name: str, lease: int, broken: str | None = None) -> None:
+        """End a lease; a `broken` group (why) is not used again."""
+
+    def is_alive(self, name: str) -> bool: ...
+
+    def release(self, remaining: int) -> None:
+        """Close the groups that are more than the `remaining` trials need."""
+
+
+class Size(Protocol):
+    @property
+    def num_params(self) -> int: ...
+    @property
+    def macs(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Start:
+    """A trial that has moved into a group."""
+
+    assignment: Assignment
+    config: Mapping[str, Any]
+    group: str
+    lease: int
 
 
 class StudyDriver:
-    """Moves trials through the pool. `checkpoints` is the address below which each trial has its folder."""
+    """Moves trials through the pool.
 
-    def __init__(self, state: StudyState, journal: Journal, pool: Pool, checkpoints: str, sizes: Sizes) -> None:
+    checkpoints: the address below which each trial has its folder. size_of: of a train config's network. delete: takes
+    a checkpoint's address away, soon.
+    """
+
+    def __init__(
+        self,
+        state: StudyState,
+        journal: Record,
+        pool: Groups[Any],
+        checkpoints: str,
+        size_of: Callable[[Mapping[str, Any]], Size],
+        delete: Callable[[str], None],
+    ) -> None:
         self.state, self.journal, self.pool = state, journal, pool
-        self.checkpoints, self.sizes = checkpoints, sizes
-        self.running: dict[str, tuple[int, str, int]] = {}
-        """Tune's trial id → (number, group, lease)."""
-        self.error: BaseException | None = None
-        """What went wrong while Tune called; Tune would take it for a trial's failure."""
-        self._deleter = ThreadPoolExecutor(1, thread_name_prefix="cifarray-delete")
+        self.checkpoints, self._size_of, self._delete = checkpoints, size_of, delete
+        self.running: dict[int, Start] = {}
+        """By the trial's number."""
 
     def record(self, events: Iterable[Event]) -> None:
         """To the journal first; what is on disk has happened."""
@@ -42,108 +106,71 @@ class StudyDriver:
         self.journal.append(events)
         self.state.replay(events)
 
-    def next_trial(self, tune_id: str) -> dict[str, Any] | str | None:
-        """Tune's config of the trial to start now; None if none can start; FINISHED when all is over."""
-        self.raise_error()
+    def next_trial(self) -> Start | None:
+        """The trial to start now, already on its way; None if none can start."""
         self.pool.tend()
         if self.state.is_over():
-            return str(Searcher.FINISHED)
-        number = self.state.next_number(running for running, _, _ in self.running.values())
-        if number is None:
+            return None
+        assignment = self.state.next(self.running.keys())
+        if assignment is None:
             return None
         # With nothing running, Tune would sleep a second before it asks again.
         group = self.pool.acquire(self.state.remaining(), wait=not self.running)
         if group is None:
             return None
+        number = assignment.number
         events: list[Event] = []
         if number not in self.state.trials:
-            params = self.state.sample(number)
-            config = self.state.space.config(params).to_dict()
-            size = self.sizes.of(config)
-            events.append(
-                {
-                    "kind": "trial",
-                    "trial": number,
-                    "params": params,
-                    "config": config,
-                    "num_params": size.num_params,
-                    "macs": size.macs,
-                }
-            )
+            events.append(self._sampled(number))
             self.state.replay(events)
-        assignment = self.state.assignment(number)
-        start = {
-            "kind": "start",
-            "trial": number,
-            "attempt": assignment.attempt,
-            "group": group.name,
-            "epoch": assignment.epoch,
-        }
-        self.journal.append([*events, start])
-        self.state.apply(start)
+        started = TrialStarted(trial=number, attempt=assignment.attempt, group=group.name, epoch=assignment.epoch)
+        self.journal.append([*events, started])
+        self.state.apply(started)
         config = self.state.trials[number].config
         folder = storage.join(self.checkpoints, f"trial-{number:04d}")
-        lease = self.pool.move_in(group, assignment, config, folder, MAX_RESTARTS)
-        self.running[tune_id] = (number, group.name, lease)
-        return {
-            "trial": number,
-            "epoch": assignment.epoch,
-            "epochs": config["epochs"],
-            "group": group.name,
-            "lease": lease,
-            "restarts": assignment.restarts,
-        }
+        lease = self.pool.move_in(group, assignment, config, folder)
+        self.running[number] = Start(assignment, config, group.name, lease)
+        return self.running[number]
 
     def take(self, answer: Answer) -> Decision:
-        """An answer of a trial: an epoch, or how it ended. Returns what follows."""
+        """An answer of a trial: an epoch, or why it cannot go on where it is. Returns what follows."""
         trial = self.state.trials[answer.trial]
         if trial.outcome is not None:
             return Decision.STOP
-        if answer.outcome == "lost":
-            self.record(self.state.after_loss(answer.trial, answer.message))
-            return Decision.STOP
-        events: list[Event] = []
-        if answer.restarts > trial.restarts:
-            restart = {"kind": "restart", "trial": trial.number, "restarts": answer.restarts, "epoch": answer.epoch}
-            events.append(restart)
-        if answer.outcome == "out_of_memory":
-            workers = self.pool.settings.workers
-            self.record([*events, *self.state.after_out_of_memory(answer.trial, workers, answer.message)])
-            decision = Decision.STOP
-        elif answer.outcome:
-            events.append(outcome_event(answer.trial, Outcome(answer.outcome), answer.message))
-            self.record(events)
-            decision = Decision.STOP
+        decision = Decision.STOP
+        if answer.fault is None:
+            decision, events = self.state.after_epoch(
+                answer.trial, answer.epoch, answer.metrics, answer.checkpoint, answer.precision
+            )
+            self.record([*self.state.after_restarts(answer.trial, answer.restarts), *events])
         else:
-            decision, more = self.state.after_epoch(answer.trial, answer.epoch, answer.metrics, answer.checkpoint)
-            self.record([*events, *more])
+            workers = self.pool.workers
+            self.record(self.state.after_fault(answer.trial, answer.fault, answer.message, answer.restarts, workers))
         self._drop_checkpoints()
         return decision
 
-    def end(self, tune_id: str, answer: Answer | None) -> None:
-        """Tune is done with a trial: its group is free again. Without an answer, its Tune actor died."""
-        number, group, lease = self.running.pop(tune_id)
+    def end(self, number: int, answer: Answer | None) -> None:
+        """A trial has left its group, which is free again. Without an answer, its Tune actor died."""
+        start = self.running.pop(number)
         broken = None
         if answer is None:
             if self.state.trials[number].outcome is None:
-                self.record(self.state.after_loss(number, "its Tune actor died"))
-            if not self.pool.is_alive(group):
+                self.record(self.state.after_fault(number, Fault.ACTOR_DIED, "its Tune actor died"))
+            if not self.pool.is_alive(start.group):
                 broken = "its host died"
         else:
             self.take(answer)
             if answer.replace:
                 broken = answer.message
-        self.pool.give_back(group, lease, broken)
+        self.pool.give_back(start.group, start.lease, broken)
         if not self.state.is_over():
             self.pool.release(self.state.remaining())
 
-    def raise_error(self) -> None:
-        if self.error is not None:
-            raise self.error
-
-    def close(self) -> None:
-        self.journal.keep()
-        self._deleter.shutdown(wait=True)
+    def _sampled(self, number: int) -> TrialSampled:
+        params = self.state.sample(number)
+        config = self.state.space.config(params).to_dict()
+        size = self._size_of(config)
+        return TrialSampled(trial=number, params=params, config=config, num_params=size.num_params, macs=size.macs)
 
     def _drop_checkpoints(self) -> None:
         dropped = self.state.superfluous_checkpoints()
@@ -151,15 +178,4 @@ class StudyDriver:
             self.record(dropped)
             for event in dropped:
                 # A journal that another head goes on from must not name a checkpoint that is gone.
-                self.journal.when_kept(partial(self._delete_soon, event["checkpoint"]))
-
-    def _delete_soon(self, address: str) -> None:
-        with suppress(RuntimeError):  # closed: what is left over is only superfluous
-            self._deleter.submit(_delete, address)
-
-
-def _delete(address: str) -> None:
-    try:
-        storage.delete(address)
-    except OSError as error:
-        log.warning("checkpoint %s could not be deleted: %s", address, error)
+                self.journal.when_kept(partial(self._delete, event.checkpoint))

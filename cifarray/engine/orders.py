@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from cifarray.study.faults import Fault
+
 
 class RefusedError(RuntimeError):
     """A worker's node lacks what the study needs of it; the message is one sentence for the user."""
@@ -56,11 +58,12 @@ class GroupSettings:
 
 @dataclass(frozen=True)
 class Order:
-    """What a worker does next. `lease` numbers the stay of one trial in the group."""
+    """What a worker does next. `lease` numbers the stay of one trial in the group; workers do nothing for another."""
 
     kind: Literal["move_in", "epoch", "leave"]
     lease: int = 0
-    config: dict[str, Any] = field(default_factory=dict)
+    trial: int = 0
+    config: Mapping[str, Any] = field(default_factory=dict)
     checkpoint: str | None = None
     folder: str = ""
     """Where this trial's checkpoints go."""
@@ -70,10 +73,30 @@ class Order:
 class Failure:
     """How a rank's part of a trial ended before its time.
 
-    outcome: diverged, out_of_memory, failed, or lost (the connection to another rank broke).
     clean: no collective of this rank is left half done, so the group can be used again if all ranks say so.
     """
 
-    outcome: str
+    fault: Fault
     message: str
     clean: bool
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of one step of a trial, on its way from rank 0 through host and Tune actor to the driver: an epoch, or
+    (`fault`) why the trial cannot go on in this group.
+
+    epoch: the one that is done; with a fault, the last one that was told. restarts: how often the trial's workers were
+    lost so far, in all its stays. replace: the group cannot be used again. remark: what the user should know.
+    """
+
+    trial: int
+    epoch: int
+    metrics: dict[str, Any] = field(default_factory=dict)
+    checkpoint: str | None = None
+    precision: str = ""
+    remark: str = ""
+    restarts: int = 0
+    fault: Fault | None = None
+    message: str = ""
+    replace: bool = False

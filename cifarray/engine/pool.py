@@ -9,9 +9,9 @@ replacing what broke. Not here: how many fit (`plan`), which trial gets one (`dr
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -20,10 +20,10 @@ from cifarray.engine import cluster
 from cifarray.engine.capacity import Cluster, WorkerResources, groups_to_open, what_is_missing
 from cifarray.engine.orders import GroupSettings, Order, RefusedError
 from cifarray.engine.worker_group import WorkerGroup
-from cifarray.study.state import Assignment, Event
+from cifarray.study.events import Event, GroupChanged
+from cifarray.study.faults import Pause, Retry, StartFault, decide
+from cifarray.study.schedulers import Assignment
 
-MAX_FAILED_STARTS = 3
-"""Groups that could not start, without a node's death that explains it; so many end the study."""
 LOOK_SECONDS = 5.0
 """How often the nodes are counted again: some come, some die."""
 LEAVE_SECONDS = 10.0
@@ -78,6 +78,8 @@ class Pool:
         self._leases = 0
         self._failed_starts: list[frozenset[str]] = []
         """Of each, the nodes that lived when it was opened."""
+        self._held = (0, float("-inf"))
+        """No more than so many groups until then: one more was refused by its node, or failed to start."""
         self._leaving: list[tuple[Group, Any, float]] = []
         """Groups that were sent home, the pending answer, and when they are ended in any case."""
         self._killed: list[str] = []
@@ -87,6 +89,11 @@ class Pool:
         self._to_open = 0
         self._looked = float("-inf")
 
+    @property
+    def workers(self) -> int:
+        """Of each group."""
+        return self.settings.workers
+
     def tend(self) -> None:
         """From time to time: count the nodes again, and take back what groups that were closed had asked for.
 
@@ -94,7 +101,7 @@ class Pool:
         """
         if time.monotonic() - self._looked <= LOOK_SECONDS:
             return
-        self._see_off(time.monotonic())
+        self._reap(time.monotonic())
         try:
             self._to_open = groups_to_open(self._look(), self._needs, self.settings.workers)
             living = cluster.living_nodes()
@@ -117,9 +124,11 @@ class Pool:
 
     @property
     def capacity(self) -> int:
-        """Groups to have open: as many as `plan.groups_to_open` says; at most `limit`."""
+        """Groups to have open: as many as `capacity.groups_to_open` says; at most `limit`."""
         self.tend()
-        return self._to_open if self.limit is None else min(self._to_open, self.limit)
+        most = self._to_open if self.limit is None else min(self._to_open, self.limit)
+        groups, until = self._held
+        return min(most, groups) if time.monotonic() < until else most
 
     @property
     def leased(self) -> int:
@@ -163,17 +172,17 @@ class Pool:
             # Its Train run ends in order, and takes back what it asked of the autoscaler.
             self.groups.remove(group)
             self._leaving.append((group, group.host.leave.remote(), time.monotonic() + LEAVE_SECONDS))
-            self._journal([{"kind": "group", "group": group.name, "event": "closed", "reason": reason}])
+            self._journal([GroupChanged(group=group.name, event="closed", reason=reason)])
 
-    def move_in(self, group: Group, assignment: Assignment, config: dict[str, Any], folder: str, limit: int) -> int:
+    def move_in(self, group: Group, assignment: Assignment, config: Mapping[str, Any], folder: str) -> int:
         """Lease `group` to a trial. Returns the lease, which all that concerns this stay carries.
 
-        folder: where the trial's checkpoints go; limit: the restart of its workers that ends it.
+        folder: where the trial's checkpoints go.
         """
         self._leases += 1
         group.lease = self._leases
-        order = Order("move_in", group.lease, config, assignment.checkpoint, folder)
-        group.host.move_in.remote(order, assignment.epoch, limit - assignment.restarts)
+        order = Order("move_in", group.lease, assignment.number, config, assignment.checkpoint, folder)
+        group.host.move_in.remote(order, assignment.epoch, assignment.restarts)
         return group.lease
 
     def give_back(self, name: str, lease: int, broken: str | None = None) -> None:
@@ -205,7 +214,7 @@ class Pool:
                 ray.wait(refs, num_returns=len(refs), timeout=timeout)
         for group in list(self.groups):
             self._discard(group, "closed", "the driver is done")
-        self._see_off(float("inf"))
+        self._reap(float("inf"))
 
     def _free(self) -> list[Group]:
         return [group for group in self.groups if group.lease is None and group.ready is None]
@@ -228,7 +237,7 @@ class Pool:
         )
         host.open.remote()
         self.groups.append(Group(name, host, host.ready.remote(), host.requester.remote(), cluster.living_nodes()))
-        self._journal([{"kind": "group", "group": name, "event": "started", "reason": ""}])
+        self._journal([GroupChanged(group=name, event="started")])
 
     def _welcome(self, timeout: float) -> None:
         """Take in groups whose workers have come up; discard those that cannot."""
@@ -245,36 +254,41 @@ class Pool:
             except ray.exceptions.RayError as error:
                 cause = str(getattr(error, "cause", None) or error).strip()
                 self._discard(group, "replaced", cause)
-                if isinstance(error, RefusedError) or self._fails_on_living_nodes(group):
-                    self._make_do(cause)
+                self._take_failed_start(group, cause, isinstance(error, RefusedError))
             else:
                 group.ready = None
                 self._failed_starts.clear()
                 seconds = f"{time.monotonic() - group.opened:.1f} s"
-                self._journal([{"kind": "group", "group": group.name, "event": "ready", "reason": seconds}])
+                self._journal([GroupChanged(group=group.name, event="ready", reason=seconds)])
 
-    def _make_do(self, cause: str) -> None:
-        """A group cannot start: the study goes on with those that it has, so that a node that comes late ends nothing.
+    def _take_failed_start(self, group: Group, cause: str, refused: bool) -> None:
+        """Go on without the group that could not start. Raises GroupStartError if the study cannot.
 
-        Raises GroupStartError if it has none.
-        """
-        usable = sum(group.ready is None for group in self.groups)
-        if usable == 0:
-            raise GroupStartError(cause)
-        log.warning("%s; the study goes on with the %d worker groups that it has", cause, usable)
-        self.limit = usable
-        self.release(usable)
-
-    def _fails_on_living_nodes(self, group: Group) -> bool:
-        """Whether groups have failed to start too often for a reason that is the study's own.
-
-        A start fails too if one of its nodes dies, and Ray may know of that much later than of the failure.
+        A start fails too if one of its nodes dies, which is no reason of the study's own; and Ray may know of that much
+        later than of the failure.
         """
         living = cluster.living_nodes()
         self._failed_starts = [nodes for nodes in (*self._failed_starts, group.nodes) if nodes <= living]
-        return len(self._failed_starts) >= MAX_FAILED_STARTS
+        usable = sum(group.ready is None for group in self.groups)
+        match decide(StartFault(cause, refused, len(self._failed_starts), usable)):
+            case Pause(reason):
+                raise GroupStartError(reason)
+            case Retry(delay=delay) if delay > 0:
+                self._continue_with_fewer(cause, usable, delay)
 
-    def _see_off(self, now: float) -> None:
+    def _continue_with_fewer(self, cause: str, groups: int, seconds: float) -> None:
+        """No more than `groups` for some time, after which one more is tried again."""
+        log.warning(
+            "%s; the study goes on with the %d worker groups that it has, and tries again in %d minutes",
+            cause,
+            groups,
+            seconds // 60,
+        )
+        self._held = groups, time.monotonic() + seconds
+        self._failed_starts.clear()
+        self.release(groups)
+
+    def _reap(self, now: float) -> None:
         """End the hosts of groups that have left, or had the time to."""
         for requester_id in self._killed:
             # Train's controller may have asked once more before it heard of its host's end.
@@ -294,7 +308,7 @@ class Pool:
                 cluster.cancel_request(requester_id)
                 self._killed.append(requester_id)
 
-    def _discard(self, group: Group, event: str, reason: str) -> None:
+    def _discard(self, group: Group, event: Literal["replaced", "closed"], reason: str) -> None:
         self.groups.remove(group)
         self._kill(group)
-        self._journal([{"kind": "group", "group": group.name, "event": event, "reason": reason}])
+        self._journal([GroupChanged(group=group.name, event=event, reason=reason)])

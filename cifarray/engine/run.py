@@ -8,11 +8,10 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib import metadata
-from typing import Any, Protocol
+from typing import Literal, Protocol
 
 from cifarray import storage
 from cifarray.data import open_store
@@ -23,6 +22,7 @@ from cifarray.engine.capacity import (
     default_gpus_per_worker,
     refuse_what_never_fits,
 )
+from cifarray.engine.checkpoints import Deleter, sweep
 from cifarray.engine.checks import refuse_batches_without_images
 from cifarray.engine.driver import StudyDriver
 from cifarray.engine.nodes import node_requirements, refuse_what_nodes_lack
@@ -30,13 +30,15 @@ from cifarray.engine.orders import GroupSettings
 from cifarray.engine.pool import Pool
 from cifarray.engine.signals import interruptible, uninterruptible
 from cifarray.engine.trial import Trial
-from cifarray.engine.tune_adapters import SchedulerAdapter, SearcherAdapter
+from cifarray.engine.tune_adapters import Relay, SchedulerAdapter, SearcherAdapter
 from cifarray.engine.versions import versions
 from cifarray.engine.worker_group import WorkerGroup
+from cifarray.journal.events import FORMAT
 from cifarray.journal.folder import open_journal
 from cifarray.journal.journal import Journal, StudyRunningError
 from cifarray.report.leaderboard import write_reports
 from cifarray.space.sizes import Sizes
+from cifarray.study.events import DriverEnded, DriverStarted, Event, StudyStarted
 from cifarray.study.state import StudyState
 from cifarray.study.study import Study
 from cifarray.tracking import Tracking, TrackingResult
@@ -48,7 +50,7 @@ class View(Protocol):
     """What shows the study to the user while it runs."""
 
     def start(self, study: Study, state: StudyState, worker: str) -> None: ...
-    def event(self, event: Mapping[str, Any]) -> None: ...
+    def event(self, event: Event) -> None: ...
     def stop(self) -> None: ...
 
 
@@ -86,18 +88,20 @@ def run_study(study: Study, view: View, host: type = WorkerGroup) -> StudyResult
             _refuse_second_driver(study)
             settings = _group_settings(study, state)
             refuse_what_nodes_lack(study)
+            sweep(study.address, state)
 
         # Nothing was written so far, so whatever was refused can be mended under the same name.
         if not journal.events:
             storage.write_bytes(study.marker, json.dumps(study.identity(), indent=2).encode())
-            journal.append([{"kind": "study", "name": study.name, "id": uuid.uuid4().hex, **_description(study)}])
+            journal.append([_started(study, len(store.classes))])
         repairs = state.repairs()
         running = {**versions(), "mlflow": metadata.version("mlflow")}
-        journal.append([{"kind": "driver", "pid": os.getpid(), "versions": running}, *repairs])
+        journal.append([DriverStarted(pid=os.getpid(), versions=running), *repairs])
         state.replay(repairs)
         tracking = Tracking(journal.path, study.tracking_uri)
         journal.listen(lambda event: tracking.wake())
-        reason, message = "error", ""
+        reason: Literal["finished", "interrupted", "error"] = "error"
+        message = ""
         try:
             with interruptible():
                 if settings is not None:
@@ -112,7 +116,8 @@ def run_study(study: Study, view: View, host: type = WorkerGroup) -> StudyResult
             with uninterruptible():
                 view.stop()
                 reports = write_reports(state, study.folder)
-                journal.append([{"kind": "ended", "reason": reason, "message": message, "artifacts": reports}])
+                journal.append([DriverEnded(reason=reason, message=message, artifacts=tuple(reports))])
+            with interruptible():
                 tracked = tracking.finish(timeout=2.0 if reason == "interrupted" else 60.0)
         return StudyResult(state, reason, tracked, reports)
 
@@ -131,9 +136,12 @@ def _tune(
     from ray import tune
 
     pool = Pool(study.name, settings, journal.append, study.concurrent, host=host)
-    driver = StudyDriver(state, journal, pool, study.address, sizes)
+    deleter = Deleter()
+    driver = StudyDriver(state, journal, pool, study.address, sizes.of, deleter.delete_soon)
+    relay = Relay(driver)
     stack.callback(storage.delete_folder, settings.scratch)
-    stack.callback(driver.close)
+    stack.callback(deleter.close)
+    stack.callback(journal.keep)
     view.start(study, state, settings.worker)
     journal.listen(view.event)
     try:
@@ -141,8 +149,8 @@ def _tune(
             Trial,
             tune_config=tune.TuneConfig(
                 num_samples=-1,
-                search_alg=SearcherAdapter(driver),
-                scheduler=SchedulerAdapter(driver),
+                search_alg=SearcherAdapter(relay),
+                scheduler=SchedulerAdapter(relay),
                 reuse_actors=True,
             ),
             run_config=tune.RunConfig(
@@ -152,7 +160,7 @@ def _tune(
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False, num_to_keep=None),
             ),
         ).fit()
-        driver.raise_error()
+        relay.raise_error()
         pool.close()
     except BaseException:
         pool.close(timeout=0)
@@ -174,8 +182,18 @@ def _group_settings(study: Study, state: StudyState) -> GroupSettings:
     return GroupSettings(study.workers, cpus, gpus, scratch, node_requirements(study))
 
 
-def _description(study: Study) -> dict[str, Any]:
-    return {**study.identity(), "num_trials": study.num_trials, "storage": study.storage}
+def _started(study: Study, num_classes: int) -> StudyStarted:
+    """The journal's first event."""
+    return StudyStarted(
+        **study.identity(),
+        name=study.name,
+        id=uuid.uuid4().hex,
+        num_trials=study.num_trials,
+        storage=study.storage,
+        keep_checkpoints=study.keep_checkpoints,
+        num_classes=num_classes,
+        format=FORMAT,
+    )
 
 
 def _refuse_second_driver(study: Study) -> None:

@@ -4,33 +4,17 @@ No torch in it: it is started and reused in milliseconds. A trial ends by return
 says how; a raised error would cost a Tune actor and prove nothing.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Any
 
 import ray
 from ray import tune
 
 from cifarray.engine.cluster import NAMESPACE
+from cifarray.engine.orders import Answer
+from cifarray.study.faults import Fault
 
 ACTOR_BYTES = 64 * 2**20
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What came of one step: an epoch's metrics, or how the trial ended before its last epoch.
-
-    outcome: empty, or "diverged", "out_of_memory", "failed", or "lost" (the group died; the trial can go on elsewhere).
-    """
-
-    trial: int
-    epoch: int
-    metrics: dict[str, Any] = field(default_factory=dict)
-    checkpoint: str | None = None
-    restarts: int = 0
-    """How often its workers were restarted, over all its stays."""
-    outcome: str = ""
-    message: str = ""
-    replace: bool = False
 
 
 class Trial(tune.Trainable):
@@ -56,18 +40,17 @@ class Trial(tune.Trainable):
     def step(self) -> dict[str, Any]:
         answer = self._answer()
         self.epoch = answer.epoch
-        return {"answer": answer, "done": bool(answer.outcome) or answer.epoch >= self.config["epochs"]}
+        return {"answer": answer, "done": answer.fault is not None or answer.epoch >= self.config["epochs"]}
 
     def _answer(self) -> Answer:
-        number, epoch = self.config["trial"], self.epoch + 1
+        nothing = Answer(self.config["trial"], self.epoch, restarts=self.config["restarts"])
         try:
             if self.group is None:
                 self.group = ray.get_actor(self.config["group"], namespace=NAMESPACE)
-            answer = ray.get(self.group.run_epoch.remote(self.config["lease"], epoch))
+            answer: Answer = ray.get(self.group.run_epoch.remote(self.config["lease"], self.epoch + 1))
         except (ray.exceptions.RayError, ValueError) as error:
-            return Answer(number, self.epoch, outcome="lost", message=str(error), replace=True)
-        answer["restarts"] = self.config["restarts"] + answer.get("restarts", 0)
-        return Answer(number, self.epoch if answer.get("outcome") else epoch, **answer)
+            return replace(nothing, fault=Fault.GROUP_DIED, message=str(error), replace=True)
+        return answer if answer.fault is None else replace(answer, trial=nothing.trial, epoch=self.epoch)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Never asked for: rank 0 writes checkpoints to the study's storage."""

@@ -10,17 +10,32 @@ from typing import Any
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
-from cifarray.engine.driver import StudyDriver
+from cifarray.engine.driver import Start, StudyDriver
 from cifarray.study.trial_record import Decision
 
 
-@contextmanager
-def _kept_for(driver: StudyDriver) -> Iterator[None]:
-    """An error in here ends the study, at the next question that Tune asks."""
-    try:
-        yield
-    except Exception as error:
-        driver.error = driver.error or error
+class Relay:
+    """What both adapters share: the driver, which of its trials Tune calls what, and the first error.
+
+    Tune takes an error while it calls for a trial's failure; here it ends the study, at the next question.
+    """
+
+    def __init__(self, driver: StudyDriver) -> None:
+        self.driver = driver
+        self.numbers: dict[str, int] = {}
+        """Tune's trial id → the running trial's number."""
+        self._error: BaseException | None = None
+
+    @contextmanager
+    def keeping_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            self._error = self._error or error
+
+    def raise_error(self) -> None:
+        if self._error is not None:
+            raise self._error
 
 
 class _NotSaved:
@@ -37,27 +52,35 @@ class _NotSaved:
 class SearcherAdapter(_NotSaved, Searcher):
     """Tune asks for trials and tells when they are over."""
 
-    def __init__(self, driver: StudyDriver) -> None:
+    def __init__(self, relay: Relay) -> None:
         super().__init__()
-        self.driver = driver
+        self.relay = relay
 
     def suggest(self, trial_id: str) -> Any:
-        return self.driver.next_trial(trial_id)
+        """Tune's config of the trial to start now; None if none can start; FINISHED when all is over."""
+        self.relay.raise_error()
+        driver = self.relay.driver
+        start = driver.next_trial()
+        if start is None:
+            return str(self.FINISHED) if driver.state.is_over() else None
+        self.relay.numbers[trial_id] = start.assignment.number
+        return _config(start)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """The scheduler has heard it."""
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        with _kept_for(self.driver):
-            self.driver.end(trial_id, None if error or result is None else result.get("answer"))
+        with self.relay.keeping_errors():
+            answer = None if error or result is None else result.get("answer")
+            self.relay.driver.end(self.relay.numbers.pop(trial_id), answer)
 
 
 class SchedulerAdapter(_NotSaved, TrialScheduler):
     """Tune tells every epoch and hears whether the trial goes on."""
 
-    def __init__(self, driver: StudyDriver) -> None:
+    def __init__(self, relay: Relay) -> None:
         super().__init__()
-        self.driver = driver
+        self.relay = relay
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None: ...
 
@@ -65,8 +88,8 @@ class SchedulerAdapter(_NotSaved, TrialScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         decision = Decision.STOP
-        with _kept_for(self.driver):
-            decision = self.driver.take(result["answer"])
+        with self.relay.keeping_errors():
+            decision = self.relay.driver.take(result["answer"])
         return str(self.CONTINUE if decision is Decision.CONTINUE else self.STOP)
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None: ...
@@ -78,3 +101,15 @@ class SchedulerAdapter(_NotSaved, TrialScheduler):
 
     def debug_string(self) -> str:
         return "cifarray"
+
+
+def _config(start: Start) -> dict[str, Any]:
+    """Of Tune's trial (`cifarray.engine.trial.Trial`)."""
+    return {
+        "trial": start.assignment.number,
+        "epoch": start.assignment.epoch,
+        "epochs": start.config["epochs"],
+        "group": start.group,
+        "lease": start.lease,
+        "restarts": start.assignment.restarts,
+    }

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import cifarray
 
+NO_PART_OF_TRAINING = ("cluster_file",)
+"""Rooms whose change makes no node's code an older one."""
+
 
 @cache
 def versions() -> dict[str, str]:
@@ -24,9 +27,11 @@ def versions() -> dict[str, str]:
 
 
 def digest(package: Path) -> str:
-    """Eight hexadecimal digits that change with any Python file of a package."""
+    """Eight hexadecimal digits that change with any Python file of a package but those of no part in training."""
     whole = hashlib.sha256()
     for path in sorted(package.rglob("*.py")):
+        if path.relative_to(package).parts[0] in NO_PART_OF_TRAINING:
+            continue
         content = path.read_bytes()
         whole.update(f"{path.relative_to(package).as_posix()} {len(content)}\n".encode())
         whole.update(content)

@@ -18,7 +18,8 @@ import torch
 from cifarray import storage
 from cifarray.config import TrainConfig
 from cifarray.engine.nodes import missing
-from cifarray.engine.orders import Failure, Order
+from cifarray.engine.orders import Answer, Failure, Order
+from cifarray.study.faults import Fault
 from cifarray.training.checkpoint import load_checkpoint, save_checkpoint
 from cifarray.training.loop import Diverged, Training
 
@@ -34,7 +35,7 @@ def serve(settings: dict[str, Any]) -> None:
         return
     torch.set_num_threads(settings["threads"])
     generation = ray.get(host.hello.remote(rank, os.getpid(), ray.get_runtime_context().get_actor_id()))
-    index = 0
+    index, lease = 0, 0
     training: Training | None = None
     while True:
         order: Order = ray.get(host.next_order.remote(generation, rank, index))
@@ -48,9 +49,9 @@ def serve(settings: dict[str, Any]) -> None:
             if order.kind == "move_in":
                 if training is not None:
                     training.close()
-                training = None
+                training, lease = None, order.lease
                 training = _move_in(order, rank, settings["threads"])
-            elif training is not None:
+            elif training is not None and order.lease == lease:
                 _run_epoch(training, order, rank, host)
         except Exception as error:
             failure = _failure(error, training)
@@ -90,19 +91,21 @@ def _run_epoch(training: Training, order: Order, rank: int, host: Any) -> None:
     if due:
         address = storage.join(order.folder, f"epoch-{training.epoch:04d}.pt")
         storage.patiently(address, partial(save_checkpoint, address, training.state()))
-    ray.get(host.answer.remote(order.lease, training.epoch, metrics, address))
+    answer = Answer(order.trial, training.epoch, metrics, address)
+    ray.get(host.answer.remote(order.lease, answer))
 
 
 def _failure(error: Exception, training: Training | None) -> Failure:
+    """Which fault an error is; what follows from it is decided elsewhere (`cifarray.study.faults`)."""
     clean = training is None or training.world_size == 1 or not training.in_backward
     if isinstance(error, Diverged):
-        return Failure("diverged", str(error), clean=True)
+        return Failure(Fault.DIVERGED, str(error), clean=True)
     if isinstance(error, torch.OutOfMemoryError) or any(text in str(error) for text in _ALLOCATION_FAILED):
-        return Failure("out_of_memory", str(error).split("\n")[0], clean)
+        return Failure(Fault.OUT_OF_MEMORY, str(error).split("\n")[0], clean)
     if isinstance(error, torch.distributed.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error)):
         # Another rank is gone. Whether the trial goes on is not for this one to say.
-        return Failure("lost", str(error), clean=False)
-    return Failure("failed", "".join(traceback.format_exception(error)), clean)
+        return Failure(Fault.RANK_LOST, str(error), clean=False)
+    return Failure(Fault.RAISED, "".join(traceback.format_exception(error)), clean)
 
 
 _ALLOCATION_FAILED = ("CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")

@@ -14,14 +14,15 @@ import os
 import threading
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import ray
 
 from cifarray.engine import cluster
-from cifarray.engine.orders import Failure, GroupSettings, Order, RefusedError
+from cifarray.engine.orders import Answer, Failure, GroupSettings, Order, RefusedError
 from cifarray.engine.train_run import make_trainer
+from cifarray.study.faults import Fault, Retry, TrialFault, decide, gravest
 
 SETTLE_SECONDS = 10.0
 """How long the other ranks may take to come back to the mailbox after one rank failed; then the group is replaced."""
@@ -35,12 +36,18 @@ class Stay:
     epoch: int
     """Epochs done at the newest checkpoint."""
     checkpoint: str | None
-    restarts_left: int
+    restarts: int
+    """How often the trial's workers were lost, in all its stays."""
     wanted: int
-    restarts: int = 0
-    answers: dict[int, dict[str, Any]] = field(default_factory=dict)
+    answers: dict[int, Answer] = field(default_factory=dict)
     failures: dict[int, Failure] = field(default_factory=dict)
-    ending: dict[str, Any] | None = None
+    ending: Answer | None = None
+
+    def end(self, fault: Fault, message: str, replace: bool = False) -> None:
+        """The trial cannot go on in this group."""
+        self.ending = Answer(
+            self.order.trial, self.epoch, restarts=self.restarts, fault=fault, message=message, replace=replace
+        )
 
 
 class WorkerGroup:
@@ -124,24 +131,24 @@ class WorkerGroup:
             self.waiting.pop(rank, None)
             return self.orders[index]
 
-    async def answer(self, lease: int, epoch: int, metrics: dict[str, Any], checkpoint: str | None) -> None:
+    async def answer(self, lease: int, answer: Answer) -> None:
         """Rank 0 has finished an epoch. A late answer of an old stay is ignored."""
         async with self.changed:
-            stay = self.stay
-            if stay is None or stay.order.lease != lease:
+            stay = self._stay_of(lease)
+            if stay is None:
                 return
-            stay.answers.setdefault(epoch, {"metrics": metrics, "checkpoint": checkpoint})
-            if checkpoint is not None:
-                stay.epoch, stay.checkpoint = epoch, checkpoint
+            stay.answers.setdefault(answer.epoch, answer)
+            if answer.checkpoint is not None:
+                stay.epoch, stay.checkpoint = answer.epoch, answer.checkpoint
             self.changed.notify_all()
 
     async def failed(self, generation: int, rank: int, lease: int, failure: Failure) -> None:
         """A rank could not go on with the trial."""
         async with self.changed:
-            stay = self.stay
             if generation != self.generation:
                 return
-            if stay is None or stay.order.lease != lease:
+            stay = self._stay_of(lease)
+            if stay is None:
                 if not failure.clean:
                     self.error = f"a trial that had left broke the group: {failure.message}"
                     self.changed.notify_all()
@@ -173,13 +180,9 @@ class WorkerGroup:
             if self.generation != generation or self.stay is not stay:
                 return
             usable = self._all_idle() and all(failure.clean for failure in stay.failures.values())
-            gravest = max(stay.failures.values(), key=lambda failure: _GRAVITY.index(failure.outcome))
-            stay.ending = {
-                "outcome": gravest.outcome,
-                "message": gravest.message,
-                "replace": not usable,
-                "restarts": stay.restarts,
-            }
+            fault = gravest(failure.fault for failure in stay.failures.values())
+            message = next(failure.message for failure in stay.failures.values() if failure.fault is fault)
+            stay.end(fault, message, replace=not usable)
             self.changed.notify_all()
 
     # For the driver and the trial's Tune actor.
@@ -193,30 +196,30 @@ class WorkerGroup:
         await self._until(lambda: bool(self.requester_id))
         return self.requester_id
 
-    async def move_in(self, order: Order, epoch: int, restarts_left: int) -> None:
-        """A new stay: its trial goes on after `epoch`."""
+    async def move_in(self, order: Order, epoch: int, restarts: int) -> None:
+        """A new stay: its trial goes on after `epoch`, having lost its workers `restarts` times before."""
         async with self.changed:
-            self.stay = Stay(order, epoch, order.checkpoint, restarts_left, wanted=epoch)
+            self.stay = Stay(order, epoch, order.checkpoint, restarts, wanted=epoch)
             self._forget_done_orders()
             self.orders.append(order)
             self.changed.notify_all()
 
-    async def run_epoch(self, lease: int, epoch: int) -> dict[str, Any]:
-        """Run on to the end of `epoch`, and its answer: `metrics`, `checkpoint` and `restarts`; or how the trial ended:
-        `outcome`, `message`, `replace`. Can be asked again.
-        """
-        await self._until(lambda: self.stay is not None and self.stay.order.lease == lease)
-        stay = self.stay
-        assert stay is not None
+    async def run_epoch(self, lease: int, epoch: int) -> Answer:
+        """Run on to the end of `epoch`, and its answer, or how the trial ended before. Can be asked again."""
+        await self._until(lambda: self._stay_of(lease) is not None)
         async with self.changed:
-            for _ in range(stay.wanted, epoch):
-                self.orders.append(Order("epoch", lease, folder=stay.order.folder))
+            # Between the two waits another trial may have moved in.
+            stay = self._stay_of(lease)
+            if stay is None:
+                return _taken_back(epoch - 1)
+            order = Order("epoch", lease, stay.order.trial, folder=stay.order.folder)
+            self.orders.extend([order] * (epoch - stay.wanted))
             stay.wanted = max(stay.wanted, epoch)
             self.changed.notify_all()
         await self._until(lambda: epoch in stay.answers or stay.ending is not None or self.stay is not stay)
         if epoch in stay.answers:
-            return {**stay.answers.pop(epoch), "restarts": stay.restarts}
-        return stay.ending or {"outcome": "lost", "message": "the lease was taken back", "replace": False}
+            return replace(stay.answers.pop(epoch), restarts=stay.restarts)
+        return stay.ending or _taken_back(epoch - 1)
 
     async def leave(self) -> None:
         """Send the workers home; the Train run ends."""
@@ -254,20 +257,25 @@ class WorkerGroup:
         stay = self.stay
         if stay is None or stay.ending is not None:
             return
-        stay.restarts += 1
         stay.failures = {}
-        if stay.restarts >= stay.restarts_left:
-            stay.ending = {
-                "outcome": "failed",
-                "message": f"its workers died {stay.restarts} times in this group",
-                "replace": False,
-                "restarts": stay.restarts,
-            }
+        message = "a worker process died"
+        if not isinstance(decide(TrialFault(Fault.WORKERS_DIED, message, stay.restarts)), Retry):
+            # The driver decides the same, and says so.
+            stay.end(Fault.WORKERS_DIED, message)
             return
+        stay.restarts += 1
         first = stay.order
-        self.orders.append(Order("move_in", first.lease, first.config, stay.checkpoint, first.folder))
-        self.orders.extend(Order("epoch", first.lease, folder=first.folder) for _ in range(stay.epoch, stay.wanted))
+        epoch = Order("epoch", first.lease, first.trial, folder=first.folder)
+        self.orders.append(replace(first, checkpoint=stay.checkpoint))
+        self.orders.extend([epoch] * (stay.wanted - stay.epoch))
+
+    def _stay_of(self, lease: int) -> Stay | None:
+        """The stay of that number, if it is the present one."""
+        return self.stay if self.stay is not None and self.stay.order.lease == lease else None
+
+
+def _taken_back(epoch: int) -> Answer:
+    return Answer(0, epoch, fault=Fault.LEASE_ENDED, message="its worker group was given to another trial")
 
 
 _DONE = Order("epoch")
-_GRAVITY = ("lost", "diverged", "failed", "out_of_memory")

@@ -12,6 +12,7 @@ from cifarray.data import open_store
 from cifarray.journal import targets
 from cifarray.journal.folder import open_ended
 from cifarray.space.space import RECIPE
+from cifarray.study.events import TestOpened
 from cifarray.study.state import StudyState
 from cifarray.study.trial_record import TrialRecord
 from cifarray.tracking import Tracking
@@ -38,7 +39,7 @@ def run_final_test(target: str, where: str, tracking_uri: str, only_new: bool = 
                 continue
             metrics, num_images = _evaluate(trial)
             opening = trial.test_openings + 1
-            event = {"kind": "test", "trial": trial.number, "opening": opening, "metrics": metrics}
+            event = TestOpened(trial=trial.number, opening=opening, metrics=metrics)
             # A driver on another head may have begun meanwhile.
             journal.keep()
             journal.append([event])

@@ -17,6 +17,7 @@ from cifarray.examine import networks
 from cifarray.examine.lesion_picture import draw, median_rises, write_table
 from cifarray.examine.silence import Lesion, lesions
 from cifarray.models import residual_blocks
+from cifarray.study.events import LesionStudied
 from cifarray.tracking.ended import append_to_ended
 from cifarray.training.classifier import Classifier
 from cifarray.training.evaluate import evaluate
@@ -50,8 +51,8 @@ def run_lesion(target: str, where: str, tracking_uri: str, source: str | None, l
     if number is not None:
         metrics = {f"lesion_rise_{kind}": rise for kind, rise in rises.items()}
         metrics |= {"lesion_rise_median": statistics.median(each.error - intact for each in found)}
-        artifacts = [str(path) for path in paths.values()]
-        event = {"kind": "lesion", "trial": number, "metrics": metrics, "artifacts": artifacts}
+        artifacts = tuple(map(str, paths.values()))
+        event = LesionStudied(trial=number, metrics=metrics, artifacts=artifacts)
         message = append_to_ended(folder, event, tracking_uri)
         if message:
             yield message

@@ -6,15 +6,17 @@ Not here: what is in a journal (`journal`), running a study (`study`).
 import contextlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from cifarray import storage
 from cifarray.config import difference
 from cifarray.errors import StudyError
+from cifarray.journal.events import JournalError
 from cifarray.journal.journal import FILE_NAME, Journal, StudyRunningError, read_events
 from cifarray.space.space import SearchSpace
+from cifarray.study.events import DriverEnded, DriverStarted, Event, StudyStarted, TrialSampled
 from cifarray.study.study import Study
 
 SHOWN_CHANGES = 6
@@ -34,11 +36,11 @@ def open_journal(study: Study) -> Journal:
     if not journal.events:
         return journal
     identity = json.loads(json.dumps(study.identity()))
-    known = {name: value for name, value in journal.events[0].items() if name in identity or name in study.LIMITS}
+    known = _began(journal).identity()
     # Fields that came after the study began have their defaults in it.
     with contextlib.suppress(ValueError):
         known |= json.loads(json.dumps(SearchSpace.from_dict(study.name, known).to_dict()))
-    trials = [event for event in journal.events if event["kind"] == "trial"]
+    trials = [event for event in journal.events if isinstance(event, TrialSampled)]
     changes = difference(_with_more_seeds(known, identity, trials), identity)
     if not changes:
         return journal
@@ -53,7 +55,15 @@ def open_journal(study: Study) -> Journal:
     return Journal(study.folder)
 
 
-def _with_more_seeds(known: dict[str, Any], identity: dict[str, Any], trials: list[dict[str, Any]]) -> dict[str, Any]:
+def _began(journal: Journal) -> StudyStarted:
+    first = journal.events[0]
+    if not isinstance(first, StudyStarted):
+        journal.close()
+        raise JournalError(f"{journal.path} does not begin with a study: choose another --name, or --fresh")
+    return first
+
+
+def _with_more_seeds(known: dict[str, Any], identity: dict[str, Any], trials: list[TrialSampled]) -> dict[str, Any]:
     """What is known of a study, with the seeds that are asked for now where those only follow the ones that it has.
 
     In a grid whose slowest field is the seed, more seeds are more trials after those that are there.
@@ -62,7 +72,7 @@ def _with_more_seeds(known: dict[str, Any], identity: dict[str, Any], trials: li
     if identity["searcher"] != "grid" or not list(domains)[:1] == list(wanted)[:1] == ["seed"]:
         return known
     # Those that it began with, and those that it was given since.
-    seeds = list(dict.fromkeys([*domains["seed"].get("values", []), *(trial["params"]["seed"] for trial in trials)]))
+    seeds = list(dict.fromkeys([*domains["seed"].get("values", []), *(trial.params["seed"] for trial in trials)]))
     if wanted["seed"].get("values", [])[: len(seeds)] != seeds:
         return known
     return {**known, "domains": {**domains, "seed": wanted["seed"]}}
@@ -72,15 +82,15 @@ def is_finished(study: Study) -> bool:
     """Whether the study of this name came to its end."""
     path = study.folder / FILE_NAME
     last = last_of_driver(read_events(path) if path.exists() else [])
-    return last is not None and last["kind"] == "ended" and last["reason"] == "finished"
+    return isinstance(last, DriverEnded) and last.reason == "finished"
 
 
-def last_of_driver(events: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """The last `driver` or `ended` event: what the last driver began with if it runs or was killed, else its last word.
+def last_of_driver(events: Sequence[Event]) -> Event | None:
+    """The last DriverStarted or DriverEnded: how the last driver began if it runs or was killed, else its last word.
 
     A final test or a lesion study may have come after.
     """
-    return next((event for event in reversed(events) if event["kind"] in ("driver", "ended")), None)
+    return next((event for event in reversed(events) if isinstance(event, DriverStarted | DriverEnded)), None)
 
 
 def set_aside(study: Study) -> str | None:
@@ -90,11 +100,8 @@ def set_aside(study: Study) -> str | None:
     """
     if not (study.folder / FILE_NAME).exists() and not storage.exists(study.marker):
         return None
-    Journal(study.folder).close()
     name = f"{study.name}.{time.strftime('%Y%m%d-%H%M%S')}"
-    study.folder.rename(study.folder.with_name(name))
-    if study.is_remote:
-        storage.move_folder(study.address, storage.join(study.storage, name))
+    Journal(study.folder).set_aside(name)
     return storage.join(study.storage, name)
 
 
@@ -106,7 +113,7 @@ def open_ended(folder: Path) -> Journal:
     """
     journal = Journal(folder)
     last = last_of_driver(journal.events)
-    if journal.is_copied and last is not None and last["kind"] == "driver":
+    if journal.is_copied and isinstance(last, DriverStarted):
         journal.close()
         raise StudyRunningError(
             f"study {folder.name!r} runs on another machine, or was killed: wait for its end, or run it again first"

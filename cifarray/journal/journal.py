@@ -1,21 +1,23 @@
 """The journal: a study's append-only record on the driver's disk, one JSON object a line, from which it goes on.
 
 Here: appending with fsync, reading with a torn last line, the lock that keeps a study to one driver of this machine.
-Not here: the copy in an object store (`journal_copy`), what the events mean (`study_state`, `tracking`).
+Not here: what a line says (`events`), the copy in an object store (`copy`), what follows from the events
+(`cifarray.study`).
 """
 
-import json
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
 from cifarray import places, storage
 from cifarray.errors import StudyError
 from cifarray.journal.copy import JournalCopy
+from cifarray.journal.events import JournalError, from_json, to_json
+from cifarray.study.events import Event
 
 FILE_NAME = "journal.jsonl"
 
@@ -24,24 +26,23 @@ class StudyRunningError(StudyError):
     """Another driver works on the study."""
 
 
-class JournalError(StudyError):
-    """A journal that cannot be read."""
+def read_events(path: Path) -> list[Event]:
+    """Of all complete lines; a torn last one (the driver was killed while writing) is left out.
 
-
-def read_events(path: Path) -> list[dict[str, Any]]:
-    """All complete lines; a torn last one (the driver was killed while writing) is left out.
-
-    Raises JournalError if a line in the middle is damaged.
+    Raises JournalError if a line in the middle is damaged, or the journal is of a newer format.
     """
-    lines = path.read_bytes().split(b"\n")
     events = []
-    for number, line in enumerate(lines[:-1], start=1):
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
         try:
-            events.append(json.loads(line))
-        except ValueError:
+            event = from_json(line)
+        except JournalError:
+            raise
+        except (ValueError, TypeError) as error:
             raise JournalError(
-                f"{path} is damaged at line {number}: restore the file, or start the study anew with --fresh"
+                f"{path} is damaged at line {number} ({error}): restore the file, or start the study anew with --fresh"
             ) from None
+        if event is not None:
+            events.append(event)
     return events
 
 
@@ -73,7 +74,7 @@ class Journal:
             self._lock.release()
             raise
         self._file = open(self.path, "ab", buffering=0)  # noqa: SIM115 (open for the life of the journal)
-        self._listeners: list[Callable[[Mapping[str, Any]], None]] = []
+        self._listeners: list[Callable[[Event], None]] = []
         self._stopped = False
         if self._copy is not None:
             self._copy.start()
@@ -83,22 +84,23 @@ class Journal:
         """Whether a driver of another machine could go on with it."""
         return self._copy is not None
 
-    def listen(self, listener: Callable[[Mapping[str, Any]], None]) -> None:
+    def listen(self, listener: Callable[[Event], None]) -> None:
         """Call `listener(event)` after each event is on disk."""
         self._listeners.append(listener)
 
-    def append(self, events: Iterable[Mapping[str, Any]]) -> None:
+    def append(self, events: Iterable[Event]) -> None:
         """Write events in one go and return when they are on disk; then tell the listeners.
 
         Raises StudyRunningError, once, when another head was found to drive the study or to have set it aside.
         """
-        stamped = [{"kind": event["kind"], "time": time.time(), **event} for event in events]
+        now = time.time()
+        stamped = [replace(event, time=event.time or now) for event in events]
         if not stamped:
             return
         if self._copy is not None and self._copy.fork is not None and not self._stopped:
             self._stopped = True
             raise StudyRunningError(self._copy.fork)
-        data = "".join(json.dumps(event, allow_nan=False) + "\n" for event in stamped).encode()
+        data = "".join(to_json(event) + "\n" for event in stamped).encode()
         self._file.write(data)
         os.fsync(self._file.fileno())
         self.events.extend(stamped)
@@ -121,10 +123,28 @@ class Journal:
             self._copy.update()
 
     def close(self) -> None:
+        self._close_files()
+        self._lock.release()
+
+    def set_aside(self, name: str) -> None:
+        """Close it and move the study, on this disk and in an object store, to `name` beside it.
+
+        Nobody can open it in between. Raises StorageError.
+        """
+        folder = self.path.parent
+        self._close_files()
+        try:
+            address = places.address(folder)
+            if address is not None:
+                storage.move_folder(address, storage.join(address.rpartition("/")[0], name))
+            folder.rename(folder.with_name(name))
+        finally:
+            self._lock.release()
+
+    def _close_files(self) -> None:
         if self._copy is not None:
             self._copy.close()
         self._file.close()
-        self._lock.release()
 
     def _truncate_torn_line(self) -> None:
         if self.path.exists():

@@ -14,9 +14,18 @@ from rich.table import Table
 from rich.text import Text
 
 from cifarray.report.leaderboard import describe_params
+from cifarray.study.events import (
+    EpochEnded,
+    Event,
+    GroupChanged,
+    MicroBatchHalved,
+    TrialEnded,
+    TrialStarted,
+    WorkersRestarted,
+)
 from cifarray.study.state import StudyState
 from cifarray.study.study import Study
-from cifarray.study.trial_record import Metric, Outcome, TrialRecord
+from cifarray.study.trial_record import Decision, Metric, Outcome, TrialRecord
 
 SHOWN_ENDED = 8
 
@@ -45,21 +54,21 @@ class Progress:
         if state.trials:
             self.console.print(f"going on: {ended} trials are done, {state.remaining()} remain", highlight=False)
 
-    def event(self, event: Mapping[str, Any]) -> None:
+    def event(self, event: Event) -> None:
         """Keep up with one event of the journal."""
-        kind = event["kind"]
-        if kind == "start":
-            self.running.add(event["trial"])
-        elif kind == "outcome":
-            self.running.discard(event["trial"])
-        elif kind == "group":
-            if event["event"] == "started":
-                self.groups_starting[event["group"]] = time.monotonic()
-            elif event["event"] == "ready":
-                self.groups_starting.pop(event["group"], None)
+        match event:
+            case TrialStarted(trial=trial):
+                self.running.add(trial)
+            case TrialEnded(trial=trial):
+                self.running.discard(trial)
+            case GroupChanged(group=group, event="started"):
+                self.groups_starting[group] = time.monotonic()
+            case GroupChanged(group=group, event="ready"):
+                self.groups_starting.pop(group, None)
                 self.groups_ready += 1
-            elif self.groups_starting.pop(event["group"], None) is None:
-                self.groups_ready -= 1
+            case GroupChanged(group=group):
+                if self.groups_starting.pop(group, None) is None:
+                    self.groups_ready -= 1
 
     def stop(self) -> None: ...
 
@@ -69,19 +78,18 @@ class Progress:
         just_ended: a trial whose end the state does not know yet; a view hears of events before they take effect.
         """
         assert self.state is not None
-        trials = list(self.state.trials.values())
-        ended = [trial for trial in trials if trial.outcome is not None]
-        epochs = sum(trial.epoch for trial in trials)
-        if not epochs:
+        state = self.state
+        if not state.epochs_done:
             return None
-        per_epoch = sum(trial.seconds for trial in trials) / epochs
-        length = max(trial.config["epochs"] for trial in trials)
-        usual = sum(trial.epoch for trial in ended) / len(ended) if ended else length
-        going = [trial for trial in trials if trial.outcome is None and trial.number != just_ended]
+        going = [trial for trial in list(state.unfinished.values()) if trial.number != just_ended]
+        per_epoch = state.seconds_trained / state.epochs_done
+        epochs_of_ended = state.epochs_done - sum(trial.epoch for trial in list(state.unfinished.values()))
+        usual = epochs_of_ended / len(state.ended) if state.ended else max(t.config["epochs"] for t in going)
         todo = sum(max(0.0, trial.config["epochs"] - trial.epoch) for trial in going)
-        todo += usual * (self.state.budget - len(trials))
+        new = state.budget - len(state.trials)
+        todo += usual * new
         # When a trial has just ended, the next one is not running yet.
-        at_once = min(max(len(self.running), self.groups_ready), len(going) + self.state.budget - len(trials))
+        at_once = min(max(len(self.running), self.groups_ready), len(going) + new)
         return per_epoch * todo / max(1, at_once)
 
 
@@ -93,35 +101,38 @@ class LineView(Progress):
             f"[{clock(time.monotonic() - self.began)}] {text}", markup=False, highlight=False, soft_wrap=True
         )
 
-    def event(self, event: Mapping[str, Any]) -> None:
+    def event(self, event: Event) -> None:
         super().event(event)
+        text = self._describe(event)
+        if text:
+            self.say(text)
+
+    def _describe(self, event: Event) -> str:
+        """What there is to say of an event; empty for nothing."""
         assert self.state is not None
-        kind = event["kind"]
-        if kind == "group":
-            said = {
-                "started": "starting",
-                "ready": f"ready after {event['reason']}",
-                "replaced": f"replaced: {last_line(event['reason'])}",
-            }.get(event["event"])
-            if said:
-                self.say(f"worker group {event['group'].rsplit('-', 1)[-1]} {said}")
-        elif kind == "start":
-            trial = self.state.trials[event["trial"]]
-            after = f" after epoch {event['epoch']}" if event["epoch"] else ""
-            self.say(f"trial {trial.number} starts{after}: {describe_params(trial)}")
-        elif kind == "epoch":
-            epochs = self.state.trials[event["trial"]].config["epochs"]
-            told = describe_metrics(event["metrics"], self.state.metric)
-            self.say(f"trial {event['trial']} epoch {event['epoch']}/{epochs}: {told}")
-        elif kind == "restart":
-            self.say(f"trial {event['trial']} lost its workers ({event['restarts']}): goes on from its checkpoint")
-        elif kind == "micro_batch":
-            self.say(describe_micro_batch(event))
-        elif kind == "outcome":
-            left = self.seconds_left(just_ended=event["trial"])
-            tail = f" (about {clock(left)} left)" if left and left >= 1 else ""
-            message = f": {event['message'].strip()}" if event["message"] else ""
-            self.say(f"trial {event['trial']} {event['outcome']}{message}{tail}")
+        match event:
+            case GroupChanged(group=group, event=change, reason=reason) if change != "closed":
+                said = {"started": "starting", "ready": f"ready after {reason}"}
+                return f"worker group {group.rsplit('-', 1)[-1]} {said.get(change, f'replaced: {last_line(reason)}')}"
+            case TrialStarted(trial=number):
+                after = f" after epoch {event.epoch}" if event.epoch else ""
+                return f"trial {number} starts{after}: {describe_params(self.state.trials[number])}"
+            case EpochEnded(trial=number):
+                epochs = self.state.trials[number].config["epochs"]
+                told = describe_metrics(event.metrics, self.state.metric)
+                # What stops a trial is said with its end.
+                why = f" ({event.reason})" if event.reason and event.decision is Decision.CONTINUE else ""
+                return f"trial {number} epoch {event.epoch}/{epochs}: {told}{why}"
+            case WorkersRestarted():
+                return f"trial {event.trial} lost its workers ({event.restarts}): goes on from its checkpoint"
+            case MicroBatchHalved():
+                return describe_micro_batch(event)
+            case TrialEnded():
+                left = self.seconds_left(just_ended=event.trial)
+                tail = f" (about {clock(left)} left)" if left and left >= 1 else ""
+                message = f": {event.message.strip()}" if event.message else ""
+                return f"trial {event.trial} {event.outcome}{message}{tail}"
+        return ""
 
 
 class TableView(Progress):
@@ -139,13 +150,14 @@ class TableView(Progress):
         )
         self._live.start()
 
-    def event(self, event: Mapping[str, Any]) -> None:
+    def event(self, event: Event) -> None:
         with self._lock:
             super().event(event)
-        if event["kind"] == "outcome" and event["outcome"] in (Outcome.FAILED, Outcome.OUT_OF_MEMORY):
-            self.console.print(f"trial {event['trial']} {event['outcome']}:\n{event['message']}", markup=False)
-        elif event["kind"] == "micro_batch":
-            self.console.print(describe_micro_batch(event), markup=False, highlight=False, soft_wrap=True)
+        match event:
+            case TrialEnded(outcome=Outcome.FAILED | Outcome.OUT_OF_MEMORY):
+                self.console.print(f"trial {event.trial} {event.outcome}:\n{event.message}", markup=False)
+            case MicroBatchHalved():
+                self.console.print(describe_micro_batch(event), markup=False, highlight=False, soft_wrap=True)
 
     def stop(self) -> None:
         if self._live is not None:
@@ -155,10 +167,9 @@ class TableView(Progress):
     def _draw(self) -> RenderableType:
         assert self.state is not None
         with self._lock:
-            trials = dict(self.state.trials)
             running = sorted(self.running)
             starting = dict(self.groups_starting)
-        ended = [trial for trial in trials.values() if trial.outcome is not None]
+        trials, ended = self.state.trials, self.state.ended
         drawn = Table(box=None, padding=(0, 2), header_style="bold")
         for heading in ("trial", "state", "epoch", self.state.metric.label, "images/s"):
             drawn.add_column(heading, justify="left" if heading == "state" else "right", no_wrap=True)
@@ -168,7 +179,7 @@ class TableView(Progress):
         for number in running:
             if number in trials:
                 self._add(drawn, trials[number], "running", "")
-        best = next((t for t in self.state.ranking(trials.values()) if t.value is not None), None)
+        best = self.state.best()
         left = self.seconds_left()
         summary = [f"{len(ended)}/{self.state.budget} trials done", f"{len(running)} running"]
         if starting:
@@ -195,11 +206,11 @@ class TableView(Progress):
         )
 
 
-def describe_micro_batch(event: Mapping[str, Any]) -> str:
+def describe_micro_batch(event: MicroBatchHalved) -> str:
     """What `auto_micro_batch` has done, and what follows from it."""
     return (
-        f"trial {event['trial']} is out of memory: goes on after epoch {event['epoch']} with accumulate "
-        f"{event['accumulate']}; batch normalisation, where there is some, sees smaller batches from now on"
+        f"trial {event.trial} is out of memory: goes on after epoch {event.epoch} with accumulate "
+        f"{event.accumulate}; batch normalisation, where there is some, sees smaller batches from now on"
     )
 
 

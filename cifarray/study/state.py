@@ -1,36 +1,38 @@
 """All decisions of a study: plain data, rebuilt from the journal's events, and pure functions on it.
 
-Here: what is known of every trial, which trial starts next and with what, whether one goes on after an epoch, which
-checkpoints are kept, how trials rank. Every function that decides returns the events that say so; the caller writes
-them to the journal first and applies them then. Not here: Ray, files, clocks.
+Here: what is known of every trial, which trial starts next and with what, what follows an epoch or a fault, which
+checkpoints are kept. Every function that decides returns the events that say so; the caller writes them to the journal
+first and applies them then. What is asked at every answer is kept up to date and not looked for among all trials, so
+that the ten thousandth trial costs what the first one did.
+Not here: Ray, files, clocks; the rules of a scheduler (`schedulers`), of a searcher (`samplers`), of faults (`faults`).
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from bisect import bisect_left, insort
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from cifarray.config import TrainConfig
 from cifarray.space.space import SearchSpace
+from cifarray.study.events import (
+    CheckpointDropped,
+    EpochEnded,
+    Event,
+    MicroBatchHalved,
+    StudyStarted,
+    TestOpened,
+    TrialEnded,
+    TrialSampled,
+    TrialStarted,
+    WorkersRestarted,
+)
+from cifarray.study.faults import End, Fault, Retry, TrialFault, decide
 from cifarray.study.samplers import Observation, SearcherName, allowed_grid, sample
-from cifarray.study.schedulers.asha import Asha
+from cifarray.study.schedulers import Assignment, RunAll, Scheduler, from_settings
 from cifarray.study.trial_record import DEFAULT_METRIC, OUTCOME_OF, Decision, Metric, Outcome, TrialRecord
 from cifarray.training.batches import more_accumulation
 
-Event = dict[str, Any]
-
-MAX_RESTARTS = 3
-"""A trial whose workers die this often ends as failed."""
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """What to run next: a trial, the epoch after which it goes on and the checkpoint of that epoch."""
-
-    number: int
-    epoch: int
-    checkpoint: str | None
-    attempt: int
-    restarts: int
+RankKey = tuple[bool, float, float, int]
 
 
 @dataclass
@@ -42,84 +44,145 @@ class StudyState:
 
     space: SearchSpace
     num_trials: int
-    searcher: SearcherName
-    scheduler: Asha | None
-    seed: int
+    searcher: SearcherName = "random"
+    scheduler: Scheduler = field(default_factory=RunAll)
+    seed: int = 0
     metric: Metric = DEFAULT_METRIC
     keep_checkpoints: int = 3
     allowed: Callable[[dict[str, Any]], bool] = lambda params: True
     trials: dict[int, TrialRecord] = field(default_factory=dict)
+    unfinished: dict[int, TrialRecord] = field(default_factory=dict)
+    """Trials without an outcome."""
+    ended: list[TrialRecord] = field(default_factory=list)
+    """The others, in the order in which they ended."""
+    epochs_done: int = 0
+    """By all trials together, each epoch once."""
+    seconds_trained: float = 0.0
+    _scores: dict[int, list[float]] = field(default_factory=dict)
+    """By epoch, the scores of all trials after it, rising."""
+    _ranked: list[RankKey] = field(default_factory=list)
+    _rank_keys: dict[int, RankKey] = field(default_factory=dict)
+    _kept: list[RankKey] = field(default_factory=list)
+    """Of ended trials that have checkpoints, best first."""
+    _with_older: set[int] = field(default_factory=set)
+    """Trials that have more than their newest checkpoint."""
     _grid_size: int | None = None
 
     @classmethod
-    def from_events(cls, events: Sequence[Mapping[str, Any]]) -> "StudyState":
-        """A study as its journal tells it, from the first event (`study`) on."""
-        first = events[0]
-        settings = dict(first["scheduler"] or {})
-        scheduler = Asha(**settings) if settings.pop("name", None) == "asha" else None
-        space = SearchSpace.from_dict(first["name"], first)
-        metric = Metric(first["metric"])
-        state = cls(space, first["num_trials"], first["searcher"], scheduler, first["seed"], metric)
+    def from_events(cls, events: Sequence[Event]) -> "StudyState":
+        """A study as its journal tells it, from the first event on; raises ValueError if that is no StudyStarted.
+
+        The limits of its space hold where the journal knows how many classes the data has.
+        """
+        first = events[0] if events else None
+        if not isinstance(first, StudyStarted):
+            raise ValueError("a journal begins with the study that it is of, and this one does not")
+        space = SearchSpace.from_dict(first.name, first.identity())
+        state = cls(
+            space,
+            first.num_trials,
+            first.searcher,  # type: ignore[arg-type]
+            from_settings(first.scheduler),
+            first.seed,
+            Metric(first.metric),
+            first.keep_checkpoints,
+        )
+        if first.num_classes is not None:
+            from cifarray.space.sizes import Sizes
+
+            state.allowed = Sizes(space, first.num_classes).allowed
         state.replay(events)
         return state
 
     # What happened.
 
-    def apply(self, event: Mapping[str, Any]) -> None:
-        """Take in one event of the journal. Kinds that are no decision (driver, group, ended …) change nothing."""
-        handler = getattr(self, f"_on_{event['kind']}", None)
-        if handler is not None:
-            handler(event)
-
-    def replay(self, events: Iterable[Mapping[str, Any]]) -> None:
+    def replay(self, events: Iterable[Event]) -> None:
         for event in events:
             self.apply(event)
 
-    def _on_trial(self, event: Mapping[str, Any]) -> None:
-        self.trials[event["trial"]] = TrialRecord(
-            number=event["trial"],
-            params=event["params"],
-            config=event["config"],
-            num_params=event["num_params"],
-            macs=event["macs"],
+    def apply(self, event: Event) -> None:
+        """Take in one event of the journal. Kinds that say nothing of a trial change nothing."""
+        match event:
+            case TrialSampled():
+                self._take_in(event)
+            case TrialStarted():
+                trial = self.trials[event.trial]
+                trial.attempts, trial.group = event.attempt, event.group
+            case EpochEnded():
+                self._count_epoch(event)
+            case WorkersRestarted():
+                self.trials[event.trial].restarts = event.restarts
+            case MicroBatchHalved():
+                trial = self.trials[event.trial]
+                trial.config = {**trial.config, "accumulate": event.accumulate}
+                trial.halvings.append((event.epoch, event.accumulate))
+            case TrialEnded():
+                trial = self.trials[event.trial]
+                self._end(trial, event.outcome)
+                trial.message, trial.outcome_recorded = event.message, True
+            case CheckpointDropped():
+                self._forget_checkpoint(self.trials[event.trial], event.epoch)
+            case TestOpened():
+                trial = self.trials[event.trial]
+                trial.test, trial.test_openings = event.metrics, event.opening
+
+    def _take_in(self, event: TrialSampled) -> None:
+        trial = TrialRecord(
+            number=event.trial,
+            params=event.params,
+            config=event.config,
+            num_params=event.num_params,
+            macs=event.macs,
             metric=self.metric,
         )
+        self.trials[trial.number] = self.unfinished[trial.number] = trial
+        self._rank(trial)
 
-    def _on_start(self, event: Mapping[str, Any]) -> None:
-        trial = self.trials[event["trial"]]
-        trial.attempts = event["attempt"]
-        trial.group = event["group"]
+    def _count_epoch(self, event: EpochEnded) -> None:
+        trial = self.trials[event.trial]
+        trial.epochs.append(event.metrics)
+        trial.decisions.append(event.decision)
+        trial.precision = event.precision or trial.precision
+        seconds = event.metrics.get("epoch_seconds", 0.0)
+        trial.seconds += seconds
+        self.seconds_trained += seconds
+        self.epochs_done += 1
+        if trial.score is not None:
+            insort(self._scores.setdefault(event.epoch, []), trial.score)
+        if event.checkpoint:
+            trial.checkpoints[event.epoch] = event.checkpoint
+            if len(trial.checkpoints) > 1:
+                self._with_older.add(trial.number)
+        if event.decision in OUTCOME_OF:
+            self._end(trial, OUTCOME_OF[event.decision])
+        else:
+            self._rank(trial)
 
-    def _on_epoch(self, event: Mapping[str, Any]) -> None:
-        trial = self.trials[event["trial"]]
-        trial.epochs.append(event["metrics"])
-        trial.decisions.append(Decision(event["decision"]))
-        trial.seconds += event["metrics"].get("epoch_seconds", 0.0)
-        if event["checkpoint"]:
-            trial.checkpoints[event["epoch"]] = event["checkpoint"]
-        if trial.decisions[-1] in OUTCOME_OF:
-            trial.outcome = OUTCOME_OF[trial.decisions[-1]]
+    def _end(self, trial: TrialRecord, outcome: Outcome) -> None:
+        """Its record is final but for the test."""
+        if trial.outcome is outcome:
+            return
+        _remove(self._kept, self._rank_keys[trial.number])
+        trial.outcome = outcome
+        if self.unfinished.pop(trial.number, None) is not None:
+            self.ended.append(trial)
+        self._rank(trial)
+        if trial.checkpoints:
+            insort(self._kept, self._rank_keys[trial.number])
 
-    def _on_restart(self, event: Mapping[str, Any]) -> None:
-        self.trials[event["trial"]].restarts = event["restarts"]
+    def _forget_checkpoint(self, trial: TrialRecord, epoch: int) -> None:
+        trial.checkpoints.pop(epoch, None)
+        if len(trial.checkpoints) < 2:
+            self._with_older.discard(trial.number)
+        if not trial.checkpoints:
+            _remove(self._kept, self._rank_keys[trial.number])
 
-    def _on_micro_batch(self, event: Mapping[str, Any]) -> None:
-        trial = self.trials[event["trial"]]
-        trial.config = {**trial.config, "accumulate": event["accumulate"]}
-        trial.halvings.append((event["epoch"], event["accumulate"]))
+    def _rank(self, trial: TrialRecord) -> None:
+        _remove(self._ranked, self._rank_keys.get(trial.number))
+        self._rank_keys[trial.number] = key = _rank_key(trial)
+        insort(self._ranked, key)
 
-    def _on_outcome(self, event: Mapping[str, Any]) -> None:
-        trial = self.trials[event["trial"]]
-        trial.outcome, trial.message, trial.outcome_recorded = Outcome(event["outcome"]), event["message"], True
-
-    def _on_dropped(self, event: Mapping[str, Any]) -> None:
-        self.trials[event["trial"]].checkpoints.pop(event["epoch"], None)
-
-    def _on_test(self, event: Mapping[str, Any]) -> None:
-        trial = self.trials[event["trial"]]
-        trial.test, trial.test_openings = event["metrics"], event["opening"]
-
-    # What follows.
+    # What is known.
 
     @property
     def budget(self) -> int:
@@ -130,30 +193,39 @@ class StudyState:
             self._grid_size = sum(1 for _ in allowed_grid(self.space, self.allowed))
         return min(self.num_trials, self._grid_size)
 
-    def unfinished(self) -> list[TrialRecord]:
-        return [trial for trial in self.trials.values() if trial.outcome is None]
-
     def is_over(self) -> bool:
-        return len(self.trials) >= self.budget and not self.unfinished()
+        return not self.unfinished and len(self.trials) >= self.budget
 
     def remaining(self) -> int:
         """Trials that still need a worker group: unfinished ones and those not sampled yet."""
-        return len(self.unfinished()) + max(0, self.budget - len(self.trials))
+        return len(self.unfinished) + max(0, self.budget - len(self.trials))
 
-    def next_number(self, running: Iterable[int]) -> int | None:
-        """The trial to start now: an unfinished one that is not running, else a new one, else None."""
-        busy = set(running)
-        waiting = [trial.number for trial in self.unfinished() if trial.number not in busy]
-        if waiting:
-            return min(waiting)
-        return len(self.trials) if len(self.trials) < self.budget else None
+    def scores_after(self, epoch: int) -> Sequence[float]:
+        """Of all trials that have done `epoch`, their scores after it, rising; higher is better."""
+        return self._scores.get(epoch, ())
+
+    def ranking(self) -> list[TrialRecord]:
+        """Best first: trials that ran to their last epoch, then the others by how far they came, then by value."""
+        return [self.trials[number] for *_, number in self._ranked]
+
+    def best(self) -> TrialRecord | None:
+        """The first of the ranking that has a value; None if nothing was measured yet."""
+        if not self._scores:
+            return None
+        return next(trial for *_, number in self._ranked if (trial := self.trials[number]).value is not None)
+
+    # What follows.
+
+    def next(self, running: Collection[int]) -> Assignment | None:
+        """What a free worker group does now; None if there is nothing to start. running: numbers of trials that run."""
+        return self.scheduler.next(self, running)
 
     def sample(self, number: int) -> dict[str, Any]:
         """The params of a new trial."""
         tried = self.trials.values() if self.searcher == "tpe" else ()
         history = [
             Observation(
-                params=trial.params,
+                params=dict(trial.params),
                 values=trial.scores if trial.outcome is not Outcome.DIVERGED else (),
                 ended=trial.outcome is not None,
                 completed=trial.outcome is Outcome.COMPLETED,
@@ -162,14 +234,8 @@ class StudyState:
         ]
         return sample(self.space, self.searcher, self.seed, number, history, self.allowed)
 
-    def assignment(self, number: int) -> Assignment:
-        """Where a trial goes on: after its newest checkpoint, or from the start."""
-        trial = self.trials[number]
-        epoch, address = trial.checkpoint or (0, None)
-        return Assignment(number, epoch, address, trial.attempts + 1, trial.restarts)
-
     def after_epoch(
-        self, number: int, epoch: int, metrics: Mapping[str, Any], checkpoint: str | None
+        self, number: int, epoch: int, metrics: Mapping[str, Any], checkpoint: str | None, precision: str = ""
     ) -> tuple[Decision, list[Event]]:
         """What follows `epoch` of a trial, and the events that record it.
 
@@ -181,96 +247,97 @@ class StudyState:
             return trial.decisions[epoch - 1], []
         if epoch != trial.epoch + 1:
             raise AssertionError(f"trial {number} answered epoch {epoch} after epoch {trial.epoch}")
-        decision = Decision.CONTINUE
-        epochs = trial.config["epochs"]
-        if epoch >= epochs:
-            decision = Decision.COMPLETE
-        elif self.scheduler and epoch in self.scheduler.rungs(epochs):
-            name, score = self.metric.name, self.metric.score
-            others = [t.epochs[epoch - 1] for t in self.trials.values() if t is not trial and t.epoch >= epoch]
-            if not self.scheduler.goes_on(score(metrics[name]), [score(known[name]) for known in others]):
-                decision = Decision.STOP
+        decision, reason = Decision.COMPLETE, ""
+        if epoch < trial.config["epochs"]:
+            decision, reason = self.scheduler.after_epoch(self, trial.with_epoch(metrics))
         events: list[Event] = [
-            {
-                "kind": "epoch",
-                "trial": number,
-                "epoch": epoch,
-                "metrics": dict(metrics),
-                "decision": str(decision),
-                "checkpoint": checkpoint,
-            }
+            EpochEnded(
+                trial=number,
+                epoch=epoch,
+                metrics=dict(metrics),
+                decision=decision,
+                checkpoint=checkpoint,
+                reason=reason,
+                precision=precision,
+            )
         ]
         if decision in OUTCOME_OF:
-            events.append(outcome_event(number, OUTCOME_OF[decision]))
+            events.append(TrialEnded(trial=number, outcome=OUTCOME_OF[decision], message=reason))
         return decision, events
 
-    def after_loss(self, number: int, reason: str) -> list[Event]:
-        """A trial lost its workers: it starts again from its checkpoint, or has failed if that happened too often."""
+    def after_restarts(self, number: int, restarts: int) -> list[Event]:
+        """What is to be recorded where a trial's workers were restarted in its group, `restarts` times in all."""
         trial = self.trials[number]
-        restarts = trial.restarts + 1
-        events: list[Event] = [{"kind": "restart", "trial": number, "restarts": restarts, "epoch": trial.epoch}]
-        if restarts >= MAX_RESTARTS:
-            events.append(outcome_event(number, Outcome.FAILED, f"its workers were lost {restarts} times: {reason}"))
+        if restarts <= trial.restarts:
+            return []
+        return [WorkersRestarted(trial=number, restarts=restarts, epoch=trial.epoch)]
+
+    def after_fault(self, number: int, fault: Fault, message: str, restarts: int = 0, workers: int = 1) -> list[Event]:
+        """What follows a fault of a trial that is not over: it goes on from its newest checkpoint, or has ended.
+
+        restarts: how often its workers were lost before, as far as its group knows.
+        """
+        trial = self.trials[number]
+        restarts = max(restarts, trial.restarts)
+        accumulate = _smaller_micro_batches(trial.config, workers) if fault is Fault.OUT_OF_MEMORY else None
+        verdict = decide(TrialFault(fault, message, restarts, accumulate))
+        assert isinstance(verdict, Retry | End), "only a study pauses"
+        events: list[Event] = []
+        if verdict.restarts > trial.restarts:
+            told = WorkersRestarted(trial=number, restarts=verdict.restarts, epoch=trial.epoch, reason=message)
+            events.append(told)
+        if isinstance(verdict, End):
+            return [*events, TrialEnded(trial=number, outcome=verdict.outcome, message=verdict.message)]
+        if verdict.accumulate is not None:
+            # Where batch normalisation sees other batches from now on, the figures are to say so.
+            epoch = trial.checkpoint[0] if trial.checkpoint else 0
+            events.append(MicroBatchHalved(trial=number, epoch=epoch, accumulate=verdict.accumulate, message=message))
         return events
 
-    def after_out_of_memory(self, number: int, workers: int, message: str) -> list[Event]:
-        """A trial that may halve its micro-batches goes on from its checkpoint with such; any other has ended."""
-        trial = self.trials[number]
-        config = TrainConfig.from_dict(trial.config)
-        accumulate = None
-        if config.auto_micro_batch:
-            accumulate = more_accumulation(config.batch_size // workers, config.accumulate)
-        if accumulate is None:
-            return [outcome_event(number, Outcome.OUT_OF_MEMORY, message)]
-        # Where batch normalisation sees other batches from now on, the figures are to say so.
-        epoch = trial.checkpoint[0] if trial.checkpoint else 0
-        told = {"trial": number, "epoch": epoch, "accumulate": accumulate, "message": message}
-        return [{"kind": "micro_batch", **told}]
-
     def repairs(self) -> list[Event]:
-        """Outcome events that a crash cut off after the epoch event that implies them."""
+        """Ends of trials that a crash cut off after the epoch that implies them."""
         return [
-            outcome_event(trial.number, trial.outcome, trial.message)
-            for trial in self.trials.values()
+            TrialEnded(trial=trial.number, outcome=trial.outcome, message=trial.message)
+            for trial in self.ended
             if trial.outcome is not None and not trial.outcome_recorded
         ]
 
-    def ranking(self, trials: Iterable[TrialRecord] | None = None) -> list[TrialRecord]:
-        """Of all trials or some, best first.
+    def superfluous_checkpoints(self) -> list[CheckpointDropped]:
+        """All but the newest of a trial; of ended trials only the best keep theirs.
 
-        Trials that ran to their last epoch, then the others by how far they came, then by value.
+        Where nothing is selected (no validation images) every ended trial keeps its last one.
         """
-
-        def key(trial: TrialRecord) -> tuple[Any, ...]:
-            value = trial.value if trial.outcome is not Outcome.DIVERGED else None
-            share = trial.epoch / trial.config["epochs"]
-            return (
-                trial.outcome is not Outcome.COMPLETED,
-                -share,
-                -(self.metric.score(value) if value is not None else float("-inf")),
-                trial.number,
-            )
-
-        return sorted(self.trials.values() if trials is None else trials, key=key)
-
-    def superfluous_checkpoints(self) -> list[Event]:
-        """`dropped` events: all but the newest of a trial; of finished trials only the best keep theirs.
-
-        Where nothing is selected (no validation images) every completed trial keeps its last one.
-        """
-        holders = [trial for trial in self.trials.values() if trial.checkpoints]
-        finished = self.ranking(trial for trial in holders if trial.outcome is not None)
-        selected = any(trial.value is not None for trial in holders)
-        kept = finished[: self.keep_checkpoints] if selected else finished
-        keepers = {trial.number for trial in kept} | {trial.number for trial in holders if trial.outcome is None}
-        dropped: list[Event] = []
-        for trial in holders:
-            newest = trial.checkpoint
-            for epoch, address in trial.checkpoints.items():
-                if trial.number not in keepers or (newest is not None and epoch != newest[0]):
-                    dropped.append({"kind": "dropped", "trial": trial.number, "epoch": epoch, "checkpoint": address})
+        beyond = {number for *_, number in self._kept[self.keep_checkpoints :]} if self._scores else set()
+        dropped = []
+        for number in sorted(self._with_older | beyond):
+            checkpoints = self.trials[number].checkpoints
+            newest = max(checkpoints)
+            dropped += [
+                CheckpointDropped(trial=number, epoch=epoch, checkpoint=address)
+                for epoch, address in checkpoints.items()
+                if number in beyond or epoch != newest
+            ]
         return dropped
 
 
-def outcome_event(number: int, outcome: Outcome, message: str = "") -> Event:
-    return {"kind": "outcome", "trial": number, "outcome": str(outcome), "message": message}
+def _rank_key(trial: TrialRecord) -> RankKey:
+    score = trial.score if trial.outcome is not Outcome.DIVERGED else None
+    share = trial.epoch / trial.config["epochs"]
+    worst = float("inf")
+    return trial.outcome is not Outcome.COMPLETED, -share, worst if score is None else -score, trial.number
+
+
+def _remove(ranked: list[RankKey], key: RankKey | None) -> None:
+    """Take `key` out of a sorted list, if it is in it."""
+    if key is None:
+        return
+    index = bisect_left(ranked, key)
+    if index < len(ranked) and ranked[index] == key:
+        del ranked[index]
+
+
+def _smaller_micro_batches(config: Mapping[str, Any], workers: int) -> int | None:
+    """How many micro-batches a trial that is out of memory may try next; None if it may not, or they are as small as
+    can be."""
+    known = TrainConfig.from_dict(config)
+    return more_accumulation(known.batch_size // workers, known.accumulate) if known.auto_micro_batch else None

@@ -4,15 +4,15 @@ Not here: what happened in it (`state`), carrying it out (`cifarray.engine.run`)
 (`cifarray.cli.flags`).
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from cifarray import storage
 from cifarray.places import studies
 from cifarray.space.space import SearchSpace
 from cifarray.study.samplers import SearcherName
-from cifarray.study.schedulers.asha import Asha
+from cifarray.study.schedulers import RunAll, Scheduler
 from cifarray.study.state import StudyState
 from cifarray.study.trial_record import DEFAULT_METRIC, Metric
 
@@ -32,7 +32,7 @@ class Study:
     storage: str
     """Folder, or s3:// or gs:// address, that all nodes share."""
     tracking_uri: str
-    scheduler: Asha | None = None
+    scheduler: Scheduler = field(default_factory=RunAll)
     searcher: SearcherName = "random"
     seed: int = 0
     metric: Metric = DEFAULT_METRIC
@@ -45,9 +45,6 @@ class Study:
     concurrent: int | None = None
     """At most this many trials at once; None for as many as fit."""
     keep_checkpoints: int = 3
-
-    LIMITS: ClassVar[tuple[str, ...]] = ("recipes", "max_params", "max_macs")
-    """Parts of a study's identity that not every study has."""
 
     def __post_init__(self) -> None:
         _check(self)
@@ -75,7 +72,7 @@ class Study:
         """What must be the same for a study to go on; the number of trials may grow."""
         return {
             **self.space.to_dict(),
-            "scheduler": {"name": "asha", **asdict(self.scheduler)} if self.scheduler else None,
+            "scheduler": self.scheduler.settings(),
             "searcher": self.searcher,
             "seed": self.seed,
             "metric": self.metric.name,
@@ -108,7 +105,7 @@ def _check(study: Study) -> None:
             raise ValueError(f"{what.removeprefix('num_')} {getattr(study, what)} is too few: choose 1 or more")
     if study.concurrent is not None and study.concurrent < 1:
         raise ValueError(f"concurrent {study.concurrent} is too few: choose 1 or more, or auto")
-    if study.scheduler and study.space.base.data.validation == 0:
+    if study.scheduler.compares and study.space.base.data.validation == 0:
         raise ValueError(
             "data.validation 0 leaves nothing to compare trials by: set --scheduler none, or hold images out"
         )

@@ -1,6 +1,7 @@
 """One trial as the journal knows it, and the words for what becomes of it. Plain data; not here: decisions."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -60,24 +61,28 @@ class TrialRecord:
     """`epochs[i]` are the metrics after epoch i + 1; `metric` is the study's."""
 
     number: int
-    params: dict[str, Any]
-    config: dict[str, Any]
+    params: Mapping[str, Any]
+    config: Mapping[str, Any]
     num_params: int = 0
     macs: int = 0
     metric: Metric = DEFAULT_METRIC
-    epochs: list[dict[str, Any]] = field(default_factory=list)
+    epochs: list[Mapping[str, Any]] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     checkpoints: dict[int, str] = field(default_factory=dict)
     outcome: Outcome | None = None
     message: str = ""
+    """Why it ended so."""
     outcome_recorded: bool = False
+    """Whether that is in the journal; a driver that is killed in between leaves an epoch that implies it."""
     attempts: int = 0
     restarts: int = 0
     group: str = ""
+    precision: str = ""
+    """The number format of its last epoch; empty where the journal does not say."""
     seconds: float = 0.0
     halvings: list[tuple[int, int]] = field(default_factory=list)
     """After which epoch its micro-batches were made smaller for want of memory, and how many they were then."""
-    test: dict[str, Any] | None = None
+    test: Mapping[str, Any] | None = None
     test_openings: int = 0
 
     @property
@@ -102,6 +107,15 @@ class TrialRecord:
     def value(self) -> float | None:
         """The metric after the last epoch; None without validation images."""
         return self.epochs[-1].get(self.metric.name) if self.epochs else None
+
+    @property
+    def score(self) -> float | None:
+        """`value` as higher is better."""
+        return None if self.value is None else self.metric.score(self.value)
+
+    def with_epoch(self, metrics: Mapping[str, Any]) -> "TrialRecord":
+        """As it will be known when its next epoch is."""
+        return replace(self, epochs=[*self.epochs, metrics])
 
     @property
     def checkpoint(self) -> tuple[int, str] | None:

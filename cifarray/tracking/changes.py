@@ -12,6 +12,23 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from cifarray.config import flatten
+from cifarray.study.events import (
+    CheckpointDropped,
+    DriverEnded,
+    DriverStarted,
+    EpochEnded,
+    Event,
+    LesionStudied,
+    MicroBatchHalved,
+    StudyReported,
+    StudyStarted,
+    TestOpened,
+    TrialEnded,
+    TrialSampled,
+    TrialStarted,
+    WorkersRestarted,
+)
+from cifarray.study.trial_record import Decision, Outcome
 
 PARENT = None
 Key = int | None
@@ -22,11 +39,11 @@ CHECKPOINT_TAG = "cifarray.checkpoint"
 
 RUNNING, FINISHED, FAILED, KILLED = "RUNNING", "FINISHED", "FAILED", "KILLED"
 OUTCOME_STATUS = {
-    "completed": FINISHED,
-    "stopped": FINISHED,
-    "diverged": FAILED,
-    "out_of_memory": FAILED,
-    "failed": FAILED,
+    Outcome.COMPLETED: FINISHED,
+    Outcome.STOPPED: FINISHED,
+    Outcome.DIVERGED: FAILED,
+    Outcome.OUT_OF_MEMORY: FAILED,
+    Outcome.FAILED: FAILED,
 }
 END_STATUS = {"finished": FINISHED, "interrupted": KILLED, "error": FAILED}
 
@@ -73,42 +90,47 @@ class StudyRuns:
         self._best: float | None = None
         self._now = 0
 
-    def apply(self, event: Mapping[str, Any]) -> None:
-        """Take in one event. Raises KeyError or TypeError if it lacks what its kind promises; unknown kinds pass."""
-        if event["kind"] == "driver":
+    def apply(self, event: Event) -> None:
+        """Take in one event. Kinds that MLflow has no use for change nothing."""
+        if isinstance(event, DriverStarted):
             # A driver that begins is the proof that the one before is dead, since the last event of that one.
             self.driver_gone()
-        self._now = round(event["time"] * 1000)
-        match event["kind"]:
-            case "study":
+        self._now = round(event.time * 1000)
+        match event:
+            case StudyStarted():
                 self._study(event)
-            case "driver":
-                self._driver(event)
-            case "trial":
+            case DriverStarted():
+                versions = ", ".join(f"{name} {version}" for name, version in event.versions.items())
+                self._change(PARENT).tags["cifarray.versions"] = versions
+                self._set_status(PARENT, RUNNING)
+            case TrialSampled():
                 self._trial(event)
-            case "start":
-                self._change(event["trial"]).tags["worker_group"] = str(event["group"])
-                self._set_status(event["trial"], RUNNING)
-            case "epoch":
+            case TrialStarted(trial=trial):
+                self._change(trial).tags["worker_group"] = event.group
+                self._set_status(trial, RUNNING)
+            case EpochEnded():
                 self._epoch(event)
-            case "restart":
-                self._change(event["trial"]).tags["restarts"] = str(event["restarts"])
-            case "micro_batch":
+            case WorkersRestarted(trial=trial):
+                self._change(trial).tags["restarts"] = str(event.restarts)
+            case MicroBatchHalved(trial=trial):
                 # A param would be written once for ever.
-                halved = self._halvings.setdefault(event["trial"], [])
-                halved.append(f"{event['accumulate']} after epoch {event['epoch']}")
-                self._change(event["trial"]).tags["accumulate"] = ", ".join(halved)
-            case "outcome":
+                halved = self._halvings.setdefault(trial, [])
+                halved.append(f"{event.accumulate} after epoch {event.epoch}")
+                self._change(trial).tags["accumulate"] = ", ".join(halved)
+            case TrialEnded():
                 self._outcome(event)
-            case "dropped":
-                self._drop(event["trial"], event["checkpoint"])
-            case "test":
-                self._test(event)
-            case "lesion":
-                self._findings(event["trial"], event)
-            case "report":
-                self._findings(PARENT, event)
-            case "ended":
+            case CheckpointDropped():
+                self._drop(event.trial, event.checkpoint)
+            case TestOpened(trial=trial):
+                self._add_metrics(trial, event.metrics, event.opening)
+                self._change(trial).tags["test_openings"] = str(event.opening)
+            case LesionStudied(trial=trial):
+                self._add_metrics(trial, event.metrics, 0)
+                self._change(trial).artifacts += event.artifacts
+            case StudyReported():
+                self._add_metrics(PARENT, event.metrics, 0)
+                self._change(PARENT).artifacts += event.artifacts
+            case DriverEnded():
                 self._ended(event)
 
     def driver_gone(self) -> None:
@@ -117,37 +139,34 @@ class StudyRuns:
             if status == RUNNING:
                 self._set_status(key, KILLED)
 
-    def _study(self, event: Mapping[str, Any]) -> None:
-        self.name, self.id, self._metric = event["name"], event["id"], event["metric"]
+    def _study(self, event: StudyStarted) -> None:
+        self.name, self.id, self._metric = event.name, event.id, event.metric
         change = self._change(PARENT)
-        plan = {name: event[name] for name in ("num_trials", "workers", "seed", "metric", "scheduler", "searcher")}
-        change.params |= {name: brief(value) for name, value in flatten({**event["config"], "study": plan}).items()}
+        plan = {
+            name: getattr(event, name) for name in ("num_trials", "workers", "seed", "metric", "scheduler", "searcher")
+        }
+        change.params |= {name: brief(value) for name, value in flatten({**event.config, "study": plan}).items()}
         change.tags |= {STUDY_TAG: self.id, "mlflow.note.content": _clip(describe(event), TAG_LENGTH)}
         self._set_status(PARENT, RUNNING)
 
-    def _driver(self, event: Mapping[str, Any]) -> None:
-        versions = ", ".join(f"{name} {version}" for name, version in event["versions"].items())
-        self._change(PARENT).tags["cifarray.versions"] = versions
-        self._set_status(PARENT, RUNNING)
-
-    def _trial(self, event: Mapping[str, Any]) -> None:
-        change = self._change(event["trial"])
+    def _trial(self, event: TrialSampled) -> None:
+        change = self._change(event.trial)
         # Named so that they come after the searched fields: the compare page opens with the first three that differ.
-        sizes = {"size.num_params": event["num_params"], "size.macs": event["macs"]}
+        sizes = {"size.num_params": event.num_params, "size.macs": event.macs}
         # What was chosen may be more than fields of the config: the recipe's name.
-        known = {**event["params"], **flatten(event["config"]), **sizes}
+        known = {**event.params, **flatten(event.config), **sizes}
         change.params |= {name: brief(value) for name, value in known.items()}
-        varied = ", ".join(f"{name}={brief(value)}" for name, value in event["params"].items())
+        varied = ", ".join(f"{name}={brief(value)}" for name, value in event.params.items())
         change.tags |= {
             STUDY_TAG: self.id,
-            TRIAL_TAG: str(event["trial"]),
+            TRIAL_TAG: str(event.trial),
             "cifarray.params": _clip(varied, TAG_LENGTH),
-            "mlflow.runColor": color(event["trial"]),
+            "mlflow.runColor": color(event.trial),
         }
-        self._set_status(event["trial"], RUNNING)
+        self._set_status(event.trial, RUNNING)
 
-    def _epoch(self, event: Mapping[str, Any]) -> None:
-        trial, epoch, metrics = event["trial"], event["epoch"], event["metrics"]
+    def _epoch(self, event: EpochEnded) -> None:
+        trial, epoch, metrics = event.trial, event.epoch, event.metrics
         # After a kill, epochs since the last checkpoint are trained again; the first telling of an epoch counts.
         if epoch > self._last_epoch.get(trial, 0):
             self._last_epoch[trial] = epoch
@@ -162,10 +181,15 @@ class StudyRuns:
                 # Over the epochs that the study has spent: the curve by which searches are compared.
                 best = self._point(f"best_{self._metric}", value, self._epochs)
                 self._change(PARENT).points.append(best)
-        if event["checkpoint"] is not None:
+        if event.reason:
+            word = "stopped" if event.decision is Decision.STOP else "went on"
+            self._change(trial).tags["decision"] = _clip(f"{word}: {event.reason}", TAG_LENGTH)
+        if event.precision:
+            self._change(trial).tags["precision"] = event.precision
+        if event.checkpoint is not None:
             kept = self._checkpoints.setdefault(trial, [])
-            if event["checkpoint"] not in kept:
-                kept.append(event["checkpoint"])
+            if event.checkpoint not in kept:
+                kept.append(event.checkpoint)
             self._change(trial).tags[CHECKPOINT_TAG] = kept[-1]
 
     def _is_better(self, value: float, than: float) -> bool:
@@ -177,32 +201,23 @@ class StudyRuns:
             kept.remove(checkpoint)
             self._change(trial).tags[CHECKPOINT_TAG] = kept[-1] if kept else None
 
-    def _outcome(self, event: Mapping[str, Any]) -> None:
-        change = self._change(event["trial"])
-        change.tags["outcome"] = event["outcome"]
-        if event["message"]:
-            change.tags["message"] = _clip(event["message"], TAG_LENGTH)
-        self._set_status(event["trial"], OUTCOME_STATUS[event["outcome"]])
+    def _outcome(self, event: TrialEnded) -> None:
+        change = self._change(event.trial)
+        change.tags["outcome"] = str(event.outcome)
+        if event.message:
+            change.tags["message"] = _clip(event.message, TAG_LENGTH)
+        self._set_status(event.trial, OUTCOME_STATUS[event.outcome])
 
-    def _test(self, event: Mapping[str, Any]) -> None:
-        change = self._change(event["trial"])
-        opening = event["opening"]
-        change.points += [self._point(name, value, opening) for name, value in event["metrics"].items()]
-        change.tags["test_openings"] = str(opening)
-
-    def _findings(self, key: Key, event: Mapping[str, Any]) -> None:
-        """What was found out after the end: of a trial, or of the whole study."""
-        change = self._change(key)
-        change.points += [self._point(name, value, 0) for name, value in event["metrics"].items()]
-        change.artifacts += event["artifacts"]
-
-    def _ended(self, event: Mapping[str, Any]) -> None:
+    def _ended(self, event: DriverEnded) -> None:
         change = self._change(PARENT)
-        change.artifacts += event["artifacts"]
-        if event["message"]:
-            change.tags["message"] = _clip(event["message"], TAG_LENGTH)
-        self._set_status(PARENT, END_STATUS[event["reason"]])
+        change.artifacts += event.artifacts
+        if event.message:
+            change.tags["message"] = _clip(event.message, TAG_LENGTH)
+        self._set_status(PARENT, END_STATUS[event.reason])
         self.driver_gone()
+
+    def _add_metrics(self, key: Key, metrics: Mapping[str, float], step: int) -> None:
+        self._change(key).points += [self._point(name, value, step) for name, value in metrics.items()]
 
     def run_name(self, key: Key) -> str:
         return self.name if key is PARENT else f"{self.name}-{key}"
@@ -247,17 +262,13 @@ def color(trial: int) -> str:
     return "#" + "".join(f"{round(255 * part):02x}" for part in rgb)
 
 
-def describe(study: Mapping[str, Any]) -> str:
-    """One line for the parent run: what varies, over how many trials, and who decides.
-
-    study: a journal's study event; a domain is `{values}` or `{low, high, log}`, a scheduler or searcher is None, its
-    name, or its fields.
-    """
-    varied = [f"{path} in {_domain(domain)}" for path, domain in study["domains"].items()]
+def describe(study: StudyStarted) -> str:
+    """One line for the parent run: what varies, over how many trials, and who decides."""
+    varied = [f"{path} in {_domain(domain)}" for path, domain in study.domains.items()]
     what = f"Searches {', '.join(varied)}" if varied else "Trains one config"
-    trials = "1 trial" if study["num_trials"] == 1 else f"{study['num_trials']} trials"
-    deciders = [f"{role} {_decider(study[role])}" for role in ("scheduler", "searcher")]
-    workers = "1 worker" if study["workers"] == 1 else f"{study['workers']} workers"
+    trials = "1 trial" if study.num_trials == 1 else f"{study.num_trials} trials"
+    deciders = [f"scheduler {_decider(study.scheduler)}", f"searcher {_decider(study.searcher)}"]
+    workers = "1 worker" if study.workers == 1 else f"{study.workers} workers"
     return " · ".join([what, trials, *deciders, f"{workers} per trial"])
 
 

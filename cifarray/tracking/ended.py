@@ -1,18 +1,17 @@
 """What is found out about a study after it has ended: one more event in its journal, which tracking sends on.
 
-Not here: what such an event says (`lesion`, `cifarray.cli.ablate`), what becomes of it (`cifarray.tracking.changes`).
+Not here: what such an event says (`cifarray.examine`, `cifarray.ablation`), what becomes of it (`changes`).
 """
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from cifarray.journal.folder import open_ended
 from cifarray.journal.journal import StudyRunningError
+from cifarray.study.events import Event
 from cifarray.tracking.process import Tracking
 
 
-def append_to_ended(folder: Path, event: Mapping[str, Any], tracking_uri: str) -> str:
+def append_to_ended(folder: Path, event: Event, tracking_uri: str) -> str:
     """Appends to the journal in `folder` and waits for MLflow; returns what tracking has to say, mostly nothing."""
     try:
         journal = open_ended(folder)

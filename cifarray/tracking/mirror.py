@@ -8,7 +8,6 @@ Killed at any point and started again, it leaves each trial and each epoch once:
 being noted is found by its tags.
 """
 
-import json
 import logging
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -18,6 +17,7 @@ from mlflow.entities import Metric, Param, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from cifarray.journal.events import from_json
 from cifarray.tracking.changes import PARENT, RUNNING, STUDY_TAG, TRIAL_TAG, Change, Key, StudyRuns
 from cifarray.tracking.database import make_database
 from cifarray.tracking.state import State
@@ -99,7 +99,9 @@ class Mirror:
     def _take(self, lines: list[bytes]) -> None:
         for line in lines:
             try:
-                self._study.apply(json.loads(line))
+                event = from_json(line)
+                if event is not None:
+                    self._study.apply(event)
             except (AttributeError, KeyError, TypeError, ValueError) as error:
                 log.warning("the event at byte %d is not understood (%r) and left out", self._position, error)
             self._position += len(line)

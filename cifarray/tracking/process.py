@@ -45,12 +45,13 @@ class Tracking:
     def finish(self, timeout: float) -> TrackingResult:
         """Let it send what the journal has, at most `timeout` seconds of which are waited for here.
 
-        A store that answers gets the rest from the child after that; with one that does not, the child gives up.
+        Ctrl-C ends the waiting. A store that answers gets the rest from the child after that; with one that does not,
+        the child gives up.
         """
         if self._process.poll() is not None:
             self._process = self._start()
         self._pipe.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
+        with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
             self._process.wait(timeout)
         return self._result()
 

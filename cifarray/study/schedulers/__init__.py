@@ -1,1 +1,24 @@
-"""Who goes on after an epoch, and which trial a free worker group gets."""
+"""Who goes on after an epoch, and what a free worker group gets: one file a scheduler, found by name.
+
+Not here: what is tried next (`cifarray.study.samplers`).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from cifarray.study.schedulers.asha import Asha
+from cifarray.study.schedulers.run_all import RunAll
+from cifarray.study.schedulers.scheduler import Assignment, Scheduler, StudyView
+
+__all__ = ["SCHEDULERS", "Asha", "Assignment", "RunAll", "Scheduler", "StudyView", "from_settings"]
+
+SCHEDULERS: dict[str, type[Asha] | type[RunAll]] = {kind.name: kind for kind in (Asha, RunAll)}
+
+
+def from_settings(settings: Mapping[str, Any] | None) -> Scheduler:
+    """The inverse of `Scheduler.settings`. Raises ValueError for a name that is not known."""
+    values = dict(settings or {"name": RunAll.name})
+    name = values.pop("name")
+    if name not in SCHEDULERS:
+        raise ValueError(f"scheduler {name!r} is not known: choose one of {', '.join(SCHEDULERS)}")
+    return SCHEDULERS[name](**values)

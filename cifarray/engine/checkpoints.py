@@ -1,0 +1,52 @@
+"""Checkpoints that nobody needs: deleted in a thread, and swept up after a driver that was killed.
+
+Not here: which are kept (`cifarray.study.state`), writing them (`worker`).
+"""
+
+import contextlib
+import logging
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+from cifarray import storage
+from cifarray.study.state import StudyState
+
+_CHECKPOINT = r"trial-\d{4,}/epoch-\d{4,}\.pt"
+_OURS = re.compile(rf"{_CHECKPOINT}|({_CHECKPOINT}|study\.json)\.[0-9a-f]{{8}}\.partial")
+
+log = logging.getLogger(__name__)
+
+
+class Deleter:
+    """Deletes files one after the other, so that a slow store stalls no decision."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="cifarray-delete")
+
+    def delete_soon(self, address: str) -> None:
+        with contextlib.suppress(RuntimeError):  # closed: what is left over is swept up at the next start
+            self._thread.submit(_delete, address)
+
+    def close(self) -> None:
+        """Returns when all is deleted."""
+        self._thread.shutdown(wait=True)
+
+
+def sweep(address: str, state: StudyState) -> int:
+    """Delete what a killed driver and its workers left in a study's folder: checkpoints that the journal does not name
+    and files that were being written. Returns how many.
+
+    To be called while nothing of the study runs. Files of other names are nobody's business here.
+    """
+    named = {f"trial-{t.number:04d}/epoch-{epoch:04d}.pt" for t in state.trials.values() for epoch in t.checkpoints}
+    left_over = [name for name in storage.files(address) if _OURS.fullmatch(name) and name not in named]
+    for name in left_over:
+        _delete(storage.join(address, name))
+    return len(left_over)
+
+
+def _delete(address: str) -> None:
+    try:
+        storage.delete(address)
+    except OSError as error:
+        log.warning("checkpoint %s could not be deleted: %s", address, error)

@@ -1,0 +1,233 @@
+"""What can happen in a study: one frozen dataclass a kind, each said by one writer, in the order of a study's life.
+
+The journal keeps them (`cifarray.journal`), the state is folded from them (`state`), MLflow and the live view show
+them. A decision is an event too, written before it takes effect. Not here: how an event is written in a file
+(`cifarray.journal.events`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from cifarray.study.trial_record import Decision, Outcome
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """`time`: seconds since 1970, given by the journal when it takes the event in."""
+
+    kind: ClassVar[str]
+    """How the kind is called in the journal's file."""
+    time: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyStarted(Event):
+    """The first event, by the study's first driver: all that the study is. What differs is another study."""
+
+    kind = "study"
+    name: str
+    id: str
+    config: Mapping[str, Any]
+    domains: Mapping[str, Any]
+    scheduler: Mapping[str, Any] | None
+    """Its `name` and settings."""
+    searcher: str
+    seed: int
+    metric: str
+    workers: int
+    num_trials: int
+    """Asked for at first; a later driver may be asked for more."""
+    storage: str
+    recipes: Mapping[str, Any] = field(default_factory=dict)
+    max_params: int | None = None
+    max_macs: int | None = None
+    keep_checkpoints: int = 3
+    num_classes: int | None = None
+    """Of the data, by which networks are counted; None in journals that are older than this field."""
+    format: int = 1
+    """Of the journal that begins here (`cifarray.journal.events.FORMAT`)."""
+
+    def identity(self) -> dict[str, Any]:
+        """As `Study.identity`: what must be the same for a study to go on."""
+        limits = {"recipes": self.recipes or None, "max_params": self.max_params, "max_macs": self.max_macs}
+        return {
+            "config": self.config,
+            "domains": self.domains,
+            **{name: value for name, value in limits.items() if value is not None},
+            "scheduler": self.scheduler,
+            "searcher": self.searcher,
+            "seed": self.seed,
+            "metric": self.metric,
+            "workers": self.workers,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class DriverStarted(Event):
+    """A driver begins, the first one or one that goes on; whatever the one before ran is not running any more."""
+
+    kind = "driver"
+    pid: int
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupChanged(Event):
+    """By the pool: a worker group is started, ready for trials, replaced (it broke) or closed."""
+
+    kind = "group"
+    group: str
+    event: Literal["started", "ready", "replaced", "closed"]
+    reason: str = ""
+    """ready: after how many seconds; else why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialSampled(Event):
+    """By the driver: a new trial, with what the searcher chose for it. It starts at once."""
+
+    kind = "trial"
+    trial: int
+    params: Mapping[str, Any]
+    config: Mapping[str, Any]
+    num_params: int
+    macs: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialStarted(Event):
+    """By the driver: a trial moves into a group, for the first time or again, and goes on after `epoch`."""
+
+    kind = "start"
+    trial: int
+    attempt: int
+    group: str
+    epoch: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochEnded(Event):
+    """By the driver, from the answer of rank 0: an epoch's metrics, and what the scheduler decided on them."""
+
+    kind = "epoch"
+    trial: int
+    epoch: int
+    metrics: Mapping[str, Any]
+    decision: Decision
+    checkpoint: str | None
+    reason: str = ""
+    """Of the decision, in words; empty where there was nothing to decide."""
+    precision: str = ""
+    """The number format that it was trained in; empty in older journals."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "decision", Decision(self.decision))
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkersRestarted(Event):
+    """By the driver: a trial lost its workers and goes on from its newest checkpoint."""
+
+    kind = "restart"
+    trial: int
+    restarts: int
+    """So far, in all."""
+    epoch: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MicroBatchHalved(Event):
+    """By the driver: a trial is out of memory and goes on after `epoch` with smaller micro-batches."""
+
+    kind = "micro_batch"
+    trial: int
+    epoch: int
+    accumulate: int
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialEnded(Event):
+    """By the driver: a trial is over, and why. Its group is free."""
+
+    kind = "outcome"
+    trial: int
+    outcome: Outcome
+    message: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "outcome", Outcome(self.outcome))
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointDropped(Event):
+    """By the driver: a checkpoint is not kept; its file is deleted after this is on disk."""
+
+    kind = "dropped"
+    trial: int
+    epoch: int
+    checkpoint: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DriverEnded(Event):
+    """A driver's last word; without it, it was killed."""
+
+    kind = "ended"
+    reason: Literal["finished", "interrupted", "error"]
+    message: str = ""
+    artifacts: tuple[str, ...] = ()
+    """Reports that MLflow gets."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestOpened(Event):
+    """By the final test: the test split was opened for a trial."""
+
+    kind = "test"
+    trial: int
+    opening: int
+    """From 1."""
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LesionStudied(Event):
+    """By a lesion study of a trial's network."""
+
+    kind = "lesion"
+    trial: int
+    metrics: Mapping[str, float]
+    artifacts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyReported(Event):
+    """What was concluded from the whole study after its end, such as an ablation's table."""
+
+    kind = "report"
+    metrics: Mapping[str, float]
+    artifacts: tuple[str, ...] = ()
+
+
+KINDS: dict[str, type[Event]] = {
+    each.kind: each
+    for each in (
+        StudyStarted,
+        DriverStarted,
+        GroupChanged,
+        TrialSampled,
+        TrialStarted,
+        EpochEnded,
+        WorkersRestarted,
+        MicroBatchHalved,
+        TrialEnded,
+        CheckpointDropped,
+        DriverEnded,
+        TestOpened,
+        LesionStudied,
+        StudyReported,
+    )
+}

@@ -1,0 +1,129 @@
+"""What a fault costs: every way in which a trial, its workers, their group or a node can fail, and what follows.
+
+One pure function, so that the whole policy is one table (as the failure policy of Ray Train V2). Not here: how a fault
+is noticed (`cifarray.engine`: `worker` for errors, `worker_group` for deaths, `pool` for groups that cannot start).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from cifarray.study.trial_record import Outcome
+
+MAX_RESTARTS = 3
+"""A trial whose workers were lost this often ends as failed."""
+MAX_FAILED_STARTS = 3
+"""So many groups that cannot start on living nodes are a reason of the study's own."""
+REFUSED_SECONDS = 300.0
+"""After which a place that refused a group is tried again: somebody may have mended it."""
+
+
+class Fault(StrEnum):
+    """How a trial's stay in a worker group ended before its last epoch; the first are reasons of the trial's own."""
+
+    DIVERGED = "diverged"
+    """The loss is not finite any more."""
+    OUT_OF_MEMORY = "out_of_memory"
+    RAISED = "failed"
+    """The training raised an error, as a network's code may."""
+    WORKERS_DIED = "workers_died"
+    """A worker process is gone; Train starts all of the group's workers again."""
+    RANK_LOST = "lost"
+    """A collective broke, since another rank is gone; whether that one died shows elsewhere."""
+    GROUP_DIED = "group_died"
+    """The group's host actor does not answer any more, or its Train run has ended."""
+    LEASE_ENDED = "lease_ended"
+    """The group was taken from the trial."""
+    ACTOR_DIED = "actor_died"
+    """Tune's actor of the trial is gone; its group may be well."""
+
+    @property
+    def is_of_the_trial(self) -> bool:
+        """Whether the trial's config is to blame, and no machine."""
+        return self in _OUTCOMES
+
+
+_OUTCOMES = {
+    Fault.DIVERGED: Outcome.DIVERGED,
+    Fault.OUT_OF_MEMORY: Outcome.OUT_OF_MEMORY,
+    Fault.RAISED: Outcome.FAILED,
+}
+_GRAVITY = (Fault.RANK_LOST, Fault.DIVERGED, Fault.RAISED, Fault.OUT_OF_MEMORY)
+
+
+def gravest(faults: Iterable[Fault]) -> Fault:
+    """Of the faults that the ranks of one trial tell of, the one that explains the others."""
+    return max(faults, key=_GRAVITY.index)
+
+
+@dataclass(frozen=True)
+class TrialFault:
+    """A trial cannot go on where it is.
+
+    restarts: how often it lost its workers before, in all its stays. accumulate: the number of micro-batches to try
+    next where it may be made to need less memory.
+    """
+
+    fault: Fault
+    message: str
+    restarts: int = 0
+    accumulate: int | None = None
+
+
+@dataclass(frozen=True)
+class StartFault:
+    """A worker group cannot start.
+
+    refused: a node lacks what the study needs of it. failed_starts: in a row, on nodes that still live, this one
+    included. usable: groups that have started.
+    """
+
+    message: str
+    refused: bool
+    failed_starts: int
+    usable: int
+
+
+@dataclass(frozen=True)
+class Retry:
+    """A trial goes on from its newest checkpoint, with `accumulate` micro-batches if that is said; a group is started
+    again, `delay` seconds later."""
+
+    restarts: int = 0
+    accumulate: int | None = None
+    delay: float = 0.0
+
+
+@dataclass(frozen=True)
+class End:
+    """The trial is over."""
+
+    outcome: Outcome
+    message: str
+    restarts: int = 0
+
+
+@dataclass(frozen=True)
+class Pause:
+    """The study ends here and can go on when the reason is gone."""
+
+    reason: str
+
+
+def decide(status: TrialFault | StartFault) -> Retry | End | Pause:
+    """What follows a fault."""
+    match status:
+        case TrialFault(Fault.OUT_OF_MEMORY, accumulate=int(accumulate)):
+            return Retry(status.restarts, accumulate)
+        case TrialFault(fault, message) if fault.is_of_the_trial:
+            return End(_OUTCOMES[fault], message, status.restarts)
+        case TrialFault(message=message):
+            restarts = status.restarts + 1
+            if restarts >= MAX_RESTARTS:
+                return End(Outcome.FAILED, f"its workers were lost {restarts} times: {message}", restarts)
+            return Retry(restarts)
+        case StartFault(message, refused, failed_starts, usable):
+            if not refused and failed_starts < MAX_FAILED_STARTS:
+                return Retry()
+            # A node that comes late ends nothing: the study goes on with the groups that it has.
+            return Retry(delay=REFUSED_SECONDS) if usable else Pause(message)

@@ -1,0 +1,84 @@
+"""What a scheduler is: two pure functions of what is known of a study.
+
+Not here: the schedulers (a file each), what is tried next (`cifarray.study.samplers`).
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from cifarray.study.trial_record import Decision, Metric, TrialRecord
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What a free worker group gets: a trial, and the epoch and checkpoint after which it goes on.
+
+    A number that no trial has yet is that of a new one.
+    """
+
+    number: int
+    epoch: int = 0
+    checkpoint: str | None = None
+    attempt: int = 1
+    restarts: int = 0
+
+
+class StudyView(Protocol):
+    """What a scheduler may know of a study (`cifarray.study.state.StudyState`)."""
+
+    @property
+    def trials(self) -> Mapping[int, TrialRecord]: ...
+    @property
+    def unfinished(self) -> Mapping[int, TrialRecord]:
+        """Trials without an outcome, by number."""
+
+    @property
+    def metric(self) -> Metric: ...
+    @property
+    def budget(self) -> int:
+        """Trials in all."""
+
+    def scores_after(self, epoch: int) -> Sequence[float]:
+        """Of all trials that have done `epoch`, their scores after it, rising; higher is better."""
+
+
+class Scheduler(Protocol):
+    """Decides who goes on. Its settings are its fields."""
+
+    @property
+    def name(self) -> str:
+        """By which a journal finds it."""
+
+    @property
+    def compares(self) -> bool:
+        """Whether it needs a metric after every epoch."""
+
+    def after_epoch(self, study: StudyView, trial: TrialRecord) -> tuple[Decision, str]:
+        """What follows the epoch that `trial` has done last, and why, in words (empty if there was nothing to decide).
+
+        `study` does not know that epoch yet. Not asked after a trial's last epoch.
+        """
+
+    def next(self, study: StudyView, running: Collection[int]) -> Assignment | None:
+        """What a free group does; None if there is nothing to start now. running: numbers of the trials that run."""
+
+    def describe(self, epochs: int) -> str:
+        """For the user: its name and what it does to trials of `epochs` epochs."""
+
+    def settings(self) -> dict[str, Any] | None:
+        """`name` and fields, as the study's journal keeps them; None where there is nothing to tell."""
+
+
+def first_come(study: StudyView, running: Collection[int]) -> Assignment | None:
+    """The first trial that is unfinished and does not run, else a new one while the budget lasts."""
+    waiting = [number for number in study.unfinished if number not in running]
+    if waiting:
+        return resumed(study.trials[min(waiting)])
+    return Assignment(len(study.trials)) if len(study.trials) < study.budget else None
+
+
+def resumed(trial: TrialRecord) -> Assignment:
+    """Where a trial goes on: after its newest checkpoint, or from the start."""
+    epoch, address = trial.checkpoint or (0, None)
+    return Assignment(trial.number, epoch, address, trial.attempts + 1, trial.restarts)
