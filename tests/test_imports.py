@@ -172,3 +172,7 @@ def test_search_spaces_set_no_environment_variable_and_need_no_ray():
 def test_training_needs_neither_ray_nor_mlflow():
     modules = [module for module in MODULES if room_of(module) in ("training", "models", "data")]
     modules_after("\n".join(f"import {module}" for module in modules), blocked=("ray", "mlflow"))
+
+
+def test_the_driver_needs_no_ray():
+    modules_after("import cifarray.engine.driver", blocked=("ray", "mlflow", "torch"))

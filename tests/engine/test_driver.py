@@ -1,0 +1,182 @@
+"""The driver on a virtual clock: a pool whose groups answer when their time has come, and a journal in memory."""
+
+import heapq
+import time
+from dataclasses import dataclass, replace
+
+import pytest
+
+from cifarray.config import TrainConfig
+from cifarray.engine.driver import StudyDriver
+from cifarray.engine.orders import Answer
+from cifarray.models import ModelSize
+from cifarray.space.domains import log_uniform
+from cifarray.space.space import SearchSpace
+from cifarray.study.events import CheckpointDropped, EpochEnded, TrialEnded, TrialStarted, WorkersRestarted
+from cifarray.study.faults import Fault
+from cifarray.study.schedulers import Asha, RunAll
+from cifarray.study.state import StudyState
+from cifarray.study.trial_record import Decision, Outcome
+
+
+@dataclass
+class Group:
+    name: str
+    lease: int | None = None
+
+
+class VirtualPool:
+    """`num_groups` groups that are always ready; an epoch takes 60 s."""
+
+    workers = 1
+    seconds = 60.0
+
+    def __init__(self, num_groups):
+        self.free = [Group(f"group-{number}") for number in range(num_groups)]
+        self.broken = []
+        self.now = 0.0
+        self.leases = {}
+        self.due = []
+
+    def tend(self): ...
+
+    def release(self, remaining): ...
+
+    def is_alive(self, name):
+        return True
+
+    def acquire(self, remaining, wait):
+        return self.free.pop() if self.free else None
+
+    def move_in(self, group, assignment, config, folder):
+        lease = len(self.leases) + 1
+        self.leases[lease] = group
+        self.order(assignment.number, assignment.epoch + 1)
+        return lease
+
+    def order(self, number, epoch):
+        heapq.heappush(self.due, (self.now + self.seconds, len(self.leases), number, epoch))
+
+    def give_back(self, name, lease, broken=None):
+        group = self.leases[lease]
+        assert group.name == name
+        self.broken += [group.name] if broken else []
+        self.free.append(group)
+
+
+class MemoryJournal:
+    def __init__(self, clock):
+        self.clock, self.events = clock, []
+
+    def append(self, events):
+        self.events += [replace(event, time=self.clock()) for event in events]
+
+    def when_kept(self, action):
+        action()
+
+    def count(self, kind, **fields):
+        return sum(
+            isinstance(event, kind) and all(getattr(event, name) == value for name, value in fields.items())
+            for event in self.events
+        )
+
+
+def accuracy(number, epoch):
+    """Of 1,000 trials no two learn alike."""
+    return (number * 367 % 1000 / 1000) * (1 - 0.5**epoch)
+
+
+def make_driver(num_trials, num_groups, epochs, scheduler=None, deleted=None):
+    space = SearchSpace("virtual", TrainConfig(epochs=epochs), {"optimizer.lr": log_uniform(0.01, 1.0)})
+    state = StudyState(space, num_trials, "random", scheduler or RunAll(), keep_checkpoints=3)
+    pool = VirtualPool(num_groups)
+    journal = MemoryJournal(lambda: pool.now)
+    delete = (deleted if deleted is not None else []).append
+    return StudyDriver(state, journal, pool, "/study", lambda config: ModelSize(1, 1), delete)
+
+
+def answer_of(number, epoch):
+    return Answer(number, epoch, {"val_accuracy": accuracy(number, epoch)}, f"/study/{number}/{epoch}")
+
+
+def run(driver, answer_of=answer_of):
+    """As Tune does: start what can be started, then take the next answer."""
+    pool = driver.pool
+    while not driver.state.is_over():
+        while driver.next_trial() is not None:
+            pass
+        pool.now, _, number, epoch = heapq.heappop(pool.due)
+        answer = answer_of(number, epoch)
+        if driver.take(answer) is Decision.CONTINUE:
+            pool.order(number, epoch + 1)
+        else:
+            driver.end(number, answer)
+
+
+def test_a_thousand_trials_on_a_hundred_groups_take_seconds():
+    """Each epoch takes as long, so that the groups are all busy until the end: 1,000 · 20 / 100 epochs one after the
+    other."""
+    began = time.process_time()
+    driver = make_driver(num_trials=1000, num_groups=100, epochs=20)
+    run(driver)
+    assert time.process_time() - began < 10
+    assert driver.pool.now == 1000 * 20 / 100 * VirtualPool.seconds
+    assert driver.journal.count(EpochEnded) == 20_000
+    assert driver.journal.count(TrialEnded, outcome=Outcome.COMPLETED) == 1000
+
+
+def test_who_is_stopped_frees_a_group_for_the_next_at_once():
+    driver = make_driver(num_trials=30, num_groups=3, epochs=9, scheduler=Asha(3, 1))
+    run(driver)
+    stopped = [e for e in driver.journal.events if isinstance(e, TrialEnded) and e.outcome is Outcome.STOPPED]
+    starts = [event.time for event in driver.journal.events if isinstance(event, TrialStarted)]
+    assert stopped
+    assert all(event.time in starts for event in stopped[:-3])
+    # Accuracies of 0, 0.367, 0.734 and 0.101: each of the first three was the best when it came.
+    assert (stopped[0].trial, stopped[0].message) == (3, "3rd of 4 after epoch 1, 1 goes on")
+
+
+def test_only_what_is_wanted_is_kept():
+    deleted = []
+    driver = make_driver(num_trials=10, num_groups=2, epochs=3, deleted=deleted)
+    run(driver)
+    kept = {t.number: t.checkpoint for t in driver.state.trials.values() if t.checkpoints}
+    best = sorted(range(10), key=lambda number: -accuracy(number, 3))[:3]
+    assert kept == {number: (3, f"/study/{number}/3") for number in best}
+    assert len(deleted) == driver.journal.count(CheckpointDropped) == 10 * 3 - 3
+
+
+@pytest.mark.parametrize("fault", [Fault.GROUP_DIED, Fault.ACTOR_DIED])
+def test_a_trial_that_loses_its_group_goes_on_from_its_checkpoint(fault):
+    lost = set()
+
+    def answer(number, epoch):
+        if (number, epoch) == (1, 3) and not lost:
+            lost.add(number)
+            return Answer(1, 2, fault=fault, message="gone", replace=fault is Fault.GROUP_DIED)
+        return answer_of(number, epoch)
+
+    driver = make_driver(num_trials=3, num_groups=2, epochs=4)
+    run(driver, answer)
+    starts = [e.epoch for e in driver.journal.events if isinstance(e, TrialStarted) and e.trial == 1]
+    assert starts == [0, 2]
+    assert driver.journal.count(EpochEnded, trial=1) == 4
+    assert driver.journal.count(WorkersRestarted, trial=1, restarts=1) == 1
+    assert len(driver.pool.broken) == (fault is Fault.GROUP_DIED)
+    assert driver.state.trials[1].outcome is Outcome.COMPLETED
+
+
+def test_epochs_that_are_run_again_after_a_loss_are_counted_once():
+    """Its checkpoint is of epoch 1; epochs 2 and 3 are done again and keep their decisions."""
+    seen = []
+
+    def answer(number, epoch):
+        seen.append(epoch)
+        if seen == [1, 2, 3, 4]:
+            return Answer(0, 3, fault=Fault.GROUP_DIED, message="gone", replace=True)
+        return replace(answer_of(number, epoch), checkpoint="/study/0/1" if epoch == 1 else None)
+
+    driver = make_driver(num_trials=1, num_groups=1, epochs=4)
+    run(driver, answer)
+    assert seen == [1, 2, 3, 4, 2, 3, 4]
+    assert [e.epoch for e in driver.journal.events if isinstance(e, EpochEnded)] == [1, 2, 3, 4]

@@ -1,0 +1,74 @@
+"""What a fault costs: the whole policy as a table."""
+
+import pytest
+
+from cifarray.study.faults import (
+    MAX_FAILED_STARTS,
+    REFUSED_SECONDS,
+    End,
+    Fault,
+    Pause,
+    Retry,
+    StartFault,
+    TrialFault,
+    decide,
+    gravest,
+)
+from cifarray.study.trial_record import Outcome
+
+OF_MACHINES = [Fault.WORKERS_DIED, Fault.RANK_LOST, Fault.GROUP_DIED, Fault.LEASE_ENDED, Fault.ACTOR_DIED]
+
+
+@pytest.mark.parametrize(
+    ("status", "follows"),
+    [
+        # A trial's own reasons end it, whatever happened to its workers before.
+        (TrialFault(Fault.DIVERGED, "nan"), End(Outcome.DIVERGED, "nan")),
+        (TrialFault(Fault.DIVERGED, "nan", restarts=2), End(Outcome.DIVERGED, "nan", restarts=2)),
+        (TrialFault(Fault.RAISED, "Traceback"), End(Outcome.FAILED, "Traceback")),
+        (TrialFault(Fault.OUT_OF_MEMORY, "full"), End(Outcome.OUT_OF_MEMORY, "full")),
+        # Unless it may need less memory; that is no loss of its workers.
+        (TrialFault(Fault.OUT_OF_MEMORY, "full", restarts=1, accumulate=4), Retry(restarts=1, accumulate=4)),
+        # Machines cost a restart; the third ends the trial.
+        *[(TrialFault(fault, "gone"), Retry(restarts=1)) for fault in OF_MACHINES],
+        *[(TrialFault(fault, "gone", restarts=1), Retry(restarts=2)) for fault in OF_MACHINES],
+        *[
+            (
+                TrialFault(fault, "gone", restarts=2),
+                End(Outcome.FAILED, "its workers were lost 3 times: gone", restarts=3),
+            )
+            for fault in OF_MACHINES
+        ],
+        # A group that cannot start: tried again, until that is no accident any more.
+        (StartFault("no", refused=False, failed_starts=1, usable=0), Retry()),
+        (StartFault("no", refused=False, failed_starts=MAX_FAILED_STARTS - 1, usable=2), Retry()),
+        (StartFault("no", refused=False, failed_starts=MAX_FAILED_STARTS, usable=0), Pause("no")),
+        (StartFault("no", refused=False, failed_starts=MAX_FAILED_STARTS, usable=1), Retry(delay=REFUSED_SECONDS)),
+        # What the user has to mend does not mend itself, but a study that has groups goes on with them.
+        (StartFault("no", refused=True, failed_starts=1, usable=0), Pause("no")),
+        (StartFault("no", refused=True, failed_starts=1, usable=3), Retry(delay=REFUSED_SECONDS)),
+    ],
+    ids=str,
+)
+def test_what_follows_a_fault(status, follows):
+    assert decide(status) == follows
+
+
+@pytest.mark.parametrize("fault", Fault)
+def test_every_fault_is_either_the_trials_own_or_costs_a_restart(fault):
+    verdict = decide(TrialFault(fault, "why"))
+    assert isinstance(verdict, End if fault.is_of_the_trial else Retry)
+
+
+@pytest.mark.parametrize(
+    ("told", "explains"),
+    [
+        # When one rank is out of memory or raises, the others lose their connection to it.
+        ([Fault.RANK_LOST, Fault.OUT_OF_MEMORY], Fault.OUT_OF_MEMORY),
+        ([Fault.RAISED, Fault.RANK_LOST, Fault.RANK_LOST], Fault.RAISED),
+        ([Fault.DIVERGED, Fault.DIVERGED], Fault.DIVERGED),
+        ([Fault.RANK_LOST], Fault.RANK_LOST),
+    ],
+)
+def test_of_the_ranks_faults_the_one_counts_that_explains_the_others(told, explains):
+    assert gravest(told) is explains
