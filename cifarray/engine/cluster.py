@@ -4,7 +4,6 @@ Not here: how much of it a study uses (`plan`).
 """
 
 import contextlib
-import json
 import logging
 import os
 import socket
@@ -12,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any
 
+from cifarray.engine import ray_internals
 from cifarray.engine.capacity import Cluster, Node
 from cifarray.errors import StudyError
 
@@ -77,12 +77,8 @@ def _head_answers() -> bool:
     token it goes on trying too, and then does not say why. Raises ConnectionError if there is none where RAY_ADDRESS
     says, AuthenticationError from Ray.
     """
-    import ray
-    from ray._private.authentication.authentication_token_setup import ensure_token_if_auth_enabled
-    from ray._private.utils import read_ray_address
-
     named = os.environ.get("RAY_ADDRESS")
-    address = named or read_ray_address() or ""
+    address = named or ray_internals.head_address()
     host, _, port = address.rpartition(":")
     if "/" in host or not port.isdigit():
         return True
@@ -96,16 +92,13 @@ def _head_answers() -> bool:
                 "RAY_ADDRESS"
             ) from None
         return False
-    ensure_token_if_auth_enabled(None, create_token_if_missing=False)
-    ray._raylet.GcsClient(address=address)
+    ray_internals.check_token(address)
     return True
 
 
 def _quiet() -> None:
-    """Ray's own lines do not reach the user; `log_to_driver=False` still lets those of the raylet through."""
-    from ray._private import worker
-
-    worker._worker_logs_enabled = False
+    """Ray's own lines do not reach the user."""
+    ray_internals.silence_raylet_lines()
     for name in ("ray", "ray.tune", "ray.train", "ray.data"):
         logging.getLogger(name).setLevel(logging.ERROR)
 
@@ -143,24 +136,12 @@ def addresses(nodes: Iterable[str]) -> list[str]:
 
 
 def remove_orphaned_placement_groups() -> None:
-    """Take back what actors of this driver asked for that have died since.
-
-    Ray keeps the placement group of a dead actor until its whole job ends, and Train's cleaner knows only those that
-    have been placed: one that still waits would stay as demand, and the autoscaler would add nodes for nobody.
-    """
+    """Take back what dead actors of this driver had asked for: the autoscaler would add nodes for nobody."""
     import ray
-    from ray._private.state import state
-    from ray.core.generated.gcs_pb2 import PlacementGroupTableData
-    from ray.util.placement_group import PlacementGroup, remove_placement_group
+    from ray.util.placement_group import remove_placement_group
 
-    job = bytes.fromhex(ray.get_runtime_context().get_job_id())
-    for serialized in state._connect_and_get_accessor().get_placement_group_table():
-        known = PlacementGroupTableData.FromString(serialized)
-        # Of one that the driver made itself, as Tune does for trials, Ray says too that its actor is dead.
-        by_actor = bool(known.creator_actor_id.strip(b"\xff"))
-        is_orphan = by_actor and known.creator_actor_dead and known.state != PlacementGroupTableData.REMOVED
-        if known.creator_job_id == job and is_orphan:
-            remove_placement_group(PlacementGroup(ray.PlacementGroupID(known.placement_group_id)))
+    for orphan in ray_internals.orphaned_placement_groups(ray.get_runtime_context().get_job_id()):
+        remove_placement_group(orphan)
 
 
 def cancel_request(requester_id: str) -> None:
@@ -168,32 +149,21 @@ def cancel_request(requester_id: str) -> None:
     import ray
 
     with contextlib.suppress(ValueError, ray.exceptions.RayError):
-        coordinator = ray.get_actor("AutoscalingCoordinator", namespace="AutoscalingCoordinator")
-        ray.get(coordinator.cancel_request.remote(requester_id=requester_id), timeout=5)
+        ray_internals.cancel_request(requester_id)
 
 
 def failed_launches() -> str:
     """Why nodes could not be started of late, in the cloud's words; empty if none failed or nobody tells."""
     import ray
-    from ray.autoscaler.v2.sdk import get_cluster_status
 
     try:
-        status = get_cluster_status(ray.get_runtime_context().gcs_address)
-        refusals = _refusals(_report_of_version_1())
+        status = ray_internals.autoscaler_status(ray.get_runtime_context().gcs_address)
+        refusals = _refusals(ray_internals.report_of_autoscaler_1())
     except Exception as error:  # What they raise is not documented, and nothing depends on the answer.
         log.debug("no cluster status: %s", error)
         return ""
     launches = [f"{launch.ray_node_type_name}: {launch.details}" for launch in status.failed_launches]
     return "; ".join(dict.fromkeys((*launches, *refusals)))
-
-
-def _report_of_version_1() -> dict[str, Any]:
-    """What version 1 of the autoscaler leaves in Ray's store; version 2 and no autoscaler leave little or nothing."""
-    import ray
-    from ray._private.ray_constants import DEBUG_AUTOSCALING_STATUS
-
-    status = json.loads(ray.experimental.internal_kv._internal_kv_get(DEBUG_AUTOSCALING_STATUS) or b"{}")
-    return status.get("autoscaler_report") or {}
 
 
 def _refusals(report: dict[str, Any]) -> list[str]:
@@ -215,7 +185,7 @@ def _monitor(gcs_address: str) -> list[str]:
 
     It alone names the cluster file: what autoscalers report to Ray does not tell the maximum (seen on Ray 2.60).
     """
-    import psutil  # type: ignore[import-untyped]  # Ray brings it along
+    import psutil  # type: ignore[import-untyped]
 
     for process in psutil.process_iter(["cmdline"]):
         parts: list[str] = process.info["cmdline"] or []
@@ -229,16 +199,7 @@ def _read_cluster_file(file: str) -> tuple[int, tuple[Node, ...] | None]:
 
     On own machines that is so: one type for all of them, the head's too, without resources.
     """
-    from ray.autoscaler.v2.instance_manager.config import FileConfigReader
-
-    config = FileConfigReader(os.path.expanduser(file)).get_cached_autoscaling_config()
-    head = config.get_head_node_type()
-    types = [
-        (kind.max_worker_nodes, kind.resources)
-        for name, kind in config.get_node_type_configs().items()
-        if name != head and kind.max_worker_nodes > 0
-    ]
-    max_workers = config.get_max_num_worker_nodes() or 0
+    max_workers, types = ray_internals.read_cluster_file(file)
     if not types or not all(resources for _, resources in types):
         return max_workers, None
     return max_workers, tuple(_node(resources) for most, resources in types for _ in range(min(most, max_workers)))
@@ -250,11 +211,10 @@ def _names_node_types() -> bool:
     Without one, Ray names each node's type after the node's id.
     """
     import ray
-    from ray.autoscaler.v2.sdk import get_cluster_status
 
-    report = _report_of_version_1()
+    report = ray_internals.report_of_autoscaler_1()
     types = {*(report.get("active_nodes") or {}), *(report.get("idle_nodes") or {})}
-    status = get_cluster_status(ray.get_runtime_context().gcs_address)
+    status = ray_internals.autoscaler_status(ray.get_runtime_context().gcs_address)
     types.update(node.ray_node_type_name for node in (*status.active_nodes, *status.idle_nodes))
     ids = {node["NodeID"] for node in ray.nodes()}
     return any(name.removeprefix("node_") not in ids for name in types)

@@ -19,7 +19,7 @@ from typing import Any
 
 import ray
 
-from cifarray.engine import cluster
+from cifarray.engine import cluster, ray_internals
 from cifarray.engine.orders import Answer, Failure, GroupSettings, Order, RefusedError
 from cifarray.engine.train_run import make_trainer
 from cifarray.study.faults import Fault, Retry, TrialFault, decide, gravest
@@ -77,7 +77,7 @@ class WorkerGroup:
     def _fit(self, host: Any, loop: asyncio.AbstractEventLoop) -> None:
         try:
             trainer = make_trainer(self.settings, host)
-            asyncio.run_coroutine_threadsafe(self._asks_as(f"train-{trainer.train_run_context.run_id}"), loop)
+            asyncio.run_coroutine_threadsafe(self._asks_as(ray_internals.requester_of(trainer)), loop)
             trainer.fit()
             message = None
         except BaseException:

@@ -1,0 +1,105 @@
+"""All that the engine takes of Ray beside its public interface, each with the reason; seen on Ray 2.60.
+
+A new Ray may change any of it without notice: `tests/engine/test_ray_internals.py` says at once what it broke. Imports
+are late, as Ray reads the environment when it is imported. Not here: what is made of it (`cluster`, `worker_group`);
+the launcher's internals, which `cifarray.cluster_file` looks into.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from typing import Any
+
+
+def head_address() -> str:
+    """Where the head is that Ray would join on this machine: what the last one left there; empty if none did."""
+    from ray._private.utils import read_ray_address
+
+    return read_ray_address() or ""
+
+
+def check_token(address: str) -> None:
+    """Raises AuthenticationError if the head at `address` does not take this process's token.
+
+    `ray.init` goes on trying, and then does not say why.
+    """
+    import ray
+    from ray._private.authentication.authentication_token_setup import ensure_token_if_auth_enabled
+
+    ensure_token_if_auth_enabled(None, create_token_if_missing=False)
+    ray._raylet.GcsClient(address=address)
+
+
+def silence_raylet_lines() -> None:
+    """`log_to_driver=False` still lets the raylet's lines through to the terminal."""
+    from ray._private import worker
+
+    worker._worker_logs_enabled = False
+
+
+def orphaned_placement_groups(job_id: str) -> Iterator[Any]:
+    """Placement groups of a job whose actor is dead.
+
+    Ray keeps them until the whole job ends, and Train's cleaner knows only those that have been placed.
+    """
+    import ray
+    from ray._private.state import state
+    from ray.core.generated.gcs_pb2 import PlacementGroupTableData
+    from ray.util.placement_group import PlacementGroup
+
+    for serialized in state._connect_and_get_accessor().get_placement_group_table():
+        known = PlacementGroupTableData.FromString(serialized)
+        # Of one that the driver made itself, as Tune does for trials, Ray says too that its actor is dead.
+        by_actor = bool(known.creator_actor_id.strip(b"\xff"))
+        is_orphan = by_actor and known.creator_actor_dead and known.state != PlacementGroupTableData.REMOVED
+        if known.creator_job_id == bytes.fromhex(job_id) and is_orphan:
+            yield PlacementGroup(ray.PlacementGroupID(known.placement_group_id))
+
+
+def requester_of(trainer: Any) -> str:
+    """The name under which Train's controller asks the autoscaler for the nodes of a run."""
+    return f"train-{trainer.train_run_context.run_id}"
+
+
+def cancel_request(requester_id: str) -> None:
+    """What a Train run asked the autoscaler for is taken back; else it holds for three minutes after a run was killed.
+
+    Raises ValueError where Train has asked for nothing yet, RayError where the coordinator does not answer.
+    """
+    import ray
+
+    coordinator = ray.get_actor("AutoscalingCoordinator", namespace="AutoscalingCoordinator")
+    ray.get(coordinator.cancel_request.remote(requester_id=requester_id), timeout=5)
+
+
+def autoscaler_status(gcs_address: str) -> Any:
+    """`active_nodes`, `idle_nodes` and `failed_launches`, as version 2 of the autoscaler tells them."""
+    from ray.autoscaler.v2.sdk import get_cluster_status
+
+    return get_cluster_status(gcs_address)
+
+
+def report_of_autoscaler_1() -> dict[str, Any]:
+    """What version 1 of the autoscaler leaves in Ray's store; version 2 and no autoscaler leave little or nothing."""
+    import ray
+    from ray._private.ray_constants import DEBUG_AUTOSCALING_STATUS
+
+    status = json.loads(ray.experimental.internal_kv._internal_kv_get(DEBUG_AUTOSCALING_STATUS) or b"{}")
+    return status.get("autoscaler_report") or {}
+
+
+def read_cluster_file(file: str) -> tuple[int, list[tuple[int, dict[str, float]]]]:
+    """The most workers at once, and of each type of worker how many there may be and what one has.
+
+    What autoscalers report to Ray does not tell the maximum.
+    """
+    from ray.autoscaler.v2.instance_manager.config import FileConfigReader
+
+    config = FileConfigReader(os.path.expanduser(file)).get_cached_autoscaling_config()
+    head = config.get_head_node_type()
+    types = [
+        (kind.max_worker_nodes, kind.resources)
+        for name, kind in config.get_node_type_configs().items()
+        if name != head and kind.max_worker_nodes > 0
+    ]
+    return config.get_max_num_worker_nodes() or 0, types

@@ -1,0 +1,92 @@
+"""What the engine takes of Ray beside its public interface is there and is as it was; a new Ray fails here first."""
+
+import importlib
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+import ray
+
+from cifarray.engine import ray_internals
+
+PRIVATE = re.compile(
+    r"ray\.(_private|_raylet|core|experimental|autoscaler)|_internal_kv|train_run_context|Coordinator\b"
+)
+CONTRACT = [
+    ("ray._private.utils", "read_ray_address", ()),
+    (
+        "ray._private.authentication.authentication_token_setup",
+        "ensure_token_if_auth_enabled",
+        ("system_config", "create_token_if_missing"),
+    ),
+    ("ray._raylet", "GcsClient", None),
+    ("ray._private.worker", "_worker_logs_enabled", None),
+    ("ray._private.state", "state._connect_and_get_accessor", ()),
+    ("ray._private.ray_constants", "DEBUG_AUTOSCALING_STATUS", None),
+    ("ray.experimental.internal_kv", "_internal_kv_get", ("key",)),
+    ("ray.autoscaler.v2.sdk", "get_cluster_status", ("gcs_address",)),
+    ("ray.autoscaler.v2.instance_manager.config", "FileConfigReader", ("config_file",)),
+    ("ray.util.placement_group", "PlacementGroup", ("id",)),
+    (
+        "ray.train.v2._internal.execution.context",
+        "TrainRunContext.__dataclass_fields__",
+        None,
+    ),
+]
+"""Module, name in it, and the parameters that are given by place or name; None where it is no function."""
+
+
+@pytest.mark.parametrize(("module", "name", "parameters"), CONTRACT, ids=lambda value: str(value))
+def test_what_is_used_is_there(module, name, parameters):
+    broken = f"Ray {ray.__version__} changed {module}.{name}: see what cifarray/engine/ray_internals.py takes of it"
+    try:
+        used = importlib.import_module(module)
+        for part in name.split("."):
+            used = getattr(used, part)
+    except (ImportError, AttributeError) as error:
+        pytest.fail(f"{broken} ({error})")
+    if parameters is not None:
+        known = list(inspect.signature(used).parameters)
+        assert set(parameters) <= set(known), f"{broken} ({known})"
+
+
+def test_the_fields_of_a_placement_group_are_as_they_were():
+    from ray.core.generated.gcs_pb2 import PlacementGroupTableData
+
+    fields = set(PlacementGroupTableData.DESCRIPTOR.fields_by_name)
+    used = {"creator_actor_id", "creator_actor_dead", "creator_job_id", "placement_group_id", "state"}
+    assert used <= fields, f"Ray {ray.__version__} changed PlacementGroupTableData: {used - fields} are gone"
+    assert PlacementGroupTableData.REMOVED is not None
+
+
+def test_train_asks_the_autoscaler_by_the_name_of_its_run():
+    from ray.train.v2._internal.execution.context import TrainRunContext
+
+    assert "run_id" in TrainRunContext.__dataclass_fields__
+    sources = "".join(path.read_text() for path in (Path(ray.__file__).parent / "train" / "v2").rglob("*.py"))
+    assert re.search(r"""f["']train-\{.*run_id\}""", sources), (
+        f"Ray {ray.__version__} names what Train asks for otherwise: see ray_internals.requester_of"
+    )
+
+
+def test_nothing_else_of_the_engine_looks_into_ray():
+    here = Path(ray_internals.__file__)
+    found = [
+        f"{path.name}: {line.strip()}"
+        for path in here.parent.glob("*.py")
+        if path != here
+        for line in path.read_text().splitlines()
+        if PRIVATE.search(line.partition("#")[0])
+    ]
+    assert not found
+
+
+def test_what_ray_tells_of_a_real_cluster_is_understood(ray_session):
+    address = ray_session.get_runtime_context().gcs_address
+    status = ray_internals.autoscaler_status(address)
+    assert status.failed_launches == []
+    assert len([*status.active_nodes, *status.idle_nodes]) == 1
+    assert isinstance(ray_internals.report_of_autoscaler_1(), dict)
+    assert list(ray_internals.orphaned_placement_groups(ray_session.get_runtime_context().get_job_id())) == []
+    ray_internals.check_token(address)
