@@ -41,6 +41,10 @@ def test_a_bucket_is_used_like_a_folder(place):
     storage.write_bytes(address, b"two")
     assert storage.read_bytes(address) == b"two"
     assert storage.names(storage.join(place, "wrn", "trial-0001")) == ["epoch-0001.pt"]
+    storage.write_bytes(storage.join(place, "wrn", "study.json"), b"{}")
+    assert storage.files(storage.join(place, "wrn")) == ["study.json", "trial-0001/epoch-0001.pt"]
+    assert storage.files(storage.join(place, "nothing")) == []
+    storage.delete(storage.join(place, "wrn", "study.json"))
     storage.move_folder(storage.join(place, "wrn"), storage.join(place, "aside"))
     assert not storage.exists(address)
     moved = storage.join(place, "aside", "trial-0001", "epoch-0001.pt")

@@ -1,0 +1,58 @@
+"""A study that is set aside: nobody can open it in between, and all of it moves."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cifarray.journal.journal import Journal, StudyRunningError, read_events
+from cifarray.study.events import DriverStarted
+
+EVENT = DriverStarted(pid=1, versions={})
+
+
+def test_while_a_study_moves_nobody_can_open_it(tmp_path, monkeypatch):
+    journal = Journal(tmp_path / "wrn")
+    journal.append([EVENT])
+    rename = Path.rename
+    refused = []
+
+    def rename_watched(folder, target):
+        # Another process: a lock that this one holds would let it in again.
+        code = (
+            "import sys; from pathlib import Path; from cifarray.journal.journal import Journal\n"
+            "Journal(Path(sys.argv[1]))"
+        )
+        done = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=False)
+        refused.append(done.stderr)
+        return rename(folder, target)
+
+    monkeypatch.setattr(Path, "rename", rename_watched)
+    journal.set_aside("wrn.before")
+    assert len(refused) == 1
+    assert StudyRunningError.__name__ in refused[0]
+
+
+def test_what_was_set_aside_is_whole_and_its_name_is_free(tmp_path):
+    journal = Journal(tmp_path / "wrn")
+    journal.append([EVENT])
+    (tmp_path / "wrn" / "leaderboard.csv").write_text("rank")
+    journal.set_aside("wrn.before")
+    assert sorted(path.name for path in (tmp_path / "wrn.before").glob("[jl]*")) == ["journal.jsonl", "leaderboard.csv"]
+    assert len(read_events(tmp_path / "wrn.before" / "journal.jsonl")) == 1
+    again = Journal(tmp_path / "wrn")
+    assert again.events == []
+    again.close()
+    Journal(tmp_path / "wrn.before").close()
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_a_study_that_cannot_be_moved_is_free_again(tmp_path, monkeypatch, count):
+    journal = Journal(tmp_path / "wrn")
+    journal.append([EVENT] * count)
+    (tmp_path / "wrn.before").mkdir()
+    (tmp_path / "wrn.before" / "full").write_text("")
+    with pytest.raises(OSError, match="not empty"):
+        journal.set_aside("wrn.before")
+    Journal(tmp_path / "wrn").close()
