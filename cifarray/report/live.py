@@ -81,10 +81,13 @@ class Progress:
         state = self.state
         if not state.epochs_done:
             return None
-        going = [trial for trial in list(state.unfinished.values()) if trial.number != just_ended]
+        unfinished = list(state.unfinished.values())
+        going = [trial for trial in unfinished if trial.number != just_ended]
         per_epoch = state.seconds_trained / state.epochs_done
-        epochs_of_ended = state.epochs_done - sum(trial.epoch for trial in list(state.unfinished.values()))
-        usual = epochs_of_ended / len(state.ended) if state.ended else max(t.config["epochs"] for t in going)
+        if state.ended:
+            usual = (state.epochs_done - sum(trial.epoch for trial in unfinished)) / len(state.ended)
+        else:
+            usual = max(trial.config["epochs"] for trial in unfinished)
         todo = sum(max(0.0, trial.config["epochs"] - trial.epoch) for trial in going)
         new = state.budget - len(state.trials)
         todo += usual * new
