@@ -276,8 +276,8 @@ def override(config: TrainConfig, values: Mapping[str, Any]) -> TrainConfig:
             node = node.get(name) if isinstance(node, dict) else None
         # Which options a network has is for its builder to say.
         if not isinstance(node, dict) or (leaf not in node and parents != ["model"]):
-            known = ", ".join(sorted(flatten(config.to_dict())))
-            raise ValueError(f"{path} is not a field of the train config: choose one of {known}")
+            paths = ", ".join(sorted(flatten(config.to_dict())))
+            raise ValueError(f"{path} is not a field of the train config: choose one of {paths}")
         node[leaf] = value
     return TrainConfig.from_dict(tree)
 

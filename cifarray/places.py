@@ -42,9 +42,9 @@ def address(folder: Path) -> str | None:
         scheme, *path = folder.relative_to(home() / "studies").parts
     except ValueError:
         return None
-    found = f"{scheme}://{'/'.join(path)}"
+    name = f"{scheme}://{'/'.join(path)}"
     # Somebody may have local results there.
-    return found if path and found.startswith(REMOTE_SCHEMES) else None
+    return name if path and name.startswith(REMOTE_SCHEMES) else None
 
 
 def default_tracking_uri(storage: str) -> str:

@@ -94,10 +94,10 @@ def refuse_unusable(address: str) -> None:
         filesystem, path = resolve(address)
         bucket = path.split("/")[0]
         if address.startswith("s3://"):
-            found = bool(bucket) and filesystem.get_file_info(bucket).type != fs.FileType.NotFound
+            is_there = bool(bucket) and filesystem.get_file_info(bucket).type != fs.FileType.NotFound
         else:
-            found = _is_in_a_bucket_of_google(filesystem, path)
-    if not found:
+            is_there = _is_in_a_bucket_of_google(filesystem, path)
+    if not is_there:
         raise StorageError(f"the bucket {bucket!r} of {address} does not exist: create it, or give another address")
 
 
@@ -219,8 +219,8 @@ def _in_a_sentence(address: str, done: str) -> Iterator[None]:
     except (pyarrow.ArrowException, OSError) as error:
         # Those of object stores go on about requests and hosts over several lines.
         reason = " ".join(str(error).split())
-        told = reason if len(reason) <= _REASON_LENGTH else f"{reason[:_REASON_LENGTH]}…"
-        raise StorageError(f"{address} cannot be {done} ({told}): {_remedy(address, reason, done)}") from error
+        shortened = reason if len(reason) <= _REASON_LENGTH else f"{reason[:_REASON_LENGTH]}…"
+        raise StorageError(f"{address} cannot be {done} ({shortened}): {_remedy(address, reason, done)}") from error
 
 
 def _remedy(address: str, reason: str, done: str) -> str:

@@ -21,28 +21,28 @@ def show_rows(rows: Sequence[Row], console: Console) -> None:
     """What each row changes in the row that it is compared with."""
     for row in rows:
         if row.config is None:
-            told = f"n/a, {row.reason}"
+            change = f"n/a, {row.reason}"
         elif row.against:
             changes = ", ".join(f"{path} = {short_value(value)}" for path, value in row.changes.items())
-            told = f"{row.against} with {changes} ({row.source})"
+            change = f"{row.against} with {changes} ({row.source})"
         else:
-            told = "the recipe without any trick"
-        console.print(f"  {row.name}: {told}", highlight=False, markup=False, soft_wrap=True)
+            change = "the recipe without any trick"
+        console.print(f"  {row.name}: {change}", highlight=False, markup=False, soft_wrap=True)
 
 
 def show_ablation(rows: Sequence[Row], study: Study, state: StudyState, finished: bool, console: Console) -> None:
     """Table, conclusions, files; when all trials have ended MLflow gets them too."""
-    found = results(rows, state, study.metric)
-    console.print(table(found, study.metric))
+    result_rows = results(rows, state, study.metric)
+    console.print(table(result_rows, study.metric))
     console.print()
-    for line in remarks(found, study.metric):
+    for line in remarks(result_rows, study.metric):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     picture = study.folder / "ablation.png"
-    draw(picture, _title(study), found, study.metric)
-    artifacts = (*write_reports(found, study.metric, study.folder), str(picture))
+    draw(picture, _title(study), result_rows, study.metric)
+    artifacts = (*write_reports(result_rows, study.metric, study.folder), str(picture))
     console.print(f"picture: {picture}", highlight=False, soft_wrap=True)
     if finished:
-        event = StudyReported(metrics=dict(metrics(found)), artifacts=artifacts)
+        event = StudyReported(metrics=dict(metrics(result_rows)), artifacts=artifacts)
         message = append_to_ended(study.folder, event, study.tracking_uri)
         if message:
             console.print(message, highlight=False, soft_wrap=True)

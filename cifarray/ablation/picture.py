@@ -15,20 +15,20 @@ STYLES = {BETTER: ("tab:green", "^"), WORSE: ("tab:red", "v"), UNCLEAR: ("0.45",
 """Colour and marker of each verdict."""
 
 
-def draw(path: Path, title: str, found: Sequence[Result], metric: Metric) -> None:
+def draw(path: Path, title: str, results: Sequence[Result], metric: Metric) -> None:
     """PNG. Left: paired differences with their 95 % intervals. Right: mean and deviation of each row, top to bottom."""
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
     scale, unit = (1, "") if metric.lower_is_better else (100, ", points")
-    figure = Figure(figsize=(11, 1.8 + 0.36 * len(found)), layout="constrained")
+    figure = Figure(figsize=(11, 1.8 + 0.36 * len(results)), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
     left.axvline(0, color="0.2", linewidth=1)
-    limit = 1.08 * scale * axis_limit(found)
+    limit = 1.08 * scale * axis_limit(results)
     left.set_xlim(-limit, limit)
-    cumulative = is_cumulative(found)
+    cumulative = is_cumulative(results)
     places, means = [], []
-    for place, result in enumerate(found):
+    for place, result in enumerate(results):
         if result.row.config is None:
             left.text(0, place, "n/a", color="0.55", ha="center", va="center", backgroundcolor="white", fontsize=9)
         if result.step is not None:
@@ -56,8 +56,8 @@ def draw(path: Path, title: str, found: Sequence[Result], metric: Metric) -> Non
         right.plot(means, places, color="tab:blue", linewidth=1, alpha=0.5, zorder=0)
     elif places and places[0] == 0:
         right.axvline(means[0], color="tab:blue", linewidth=1, linestyle="--", alpha=0.6, zorder=0)
-    left.set_yticks(range(len(found)), [_label(result, cumulative) for result in found])
-    left.set_ylim(len(found) - 0.5, -0.5)
+    left.set_yticks(range(len(results)), [_label(result, cumulative) for result in results])
+    left.set_ylim(len(results) - 0.5, -0.5)
     for axes in (left, right):
         axes.grid(axis="y", color="0.92")
         axes.set_axisbelow(True)
@@ -65,7 +65,7 @@ def draw(path: Path, title: str, found: Sequence[Result], metric: Metric) -> Non
     better = "left" if metric.lower_is_better else "right"
     left.set_xlabel(f"paired difference of {metric.label}{unit} (95 % intervals; {better} is better)")
     right.set_xlabel(f"{metric.label}{'' if metric.lower_is_better else ' (%)'}, mean ± deviation over seeds")
-    shown = {result.verdict for result in found}
+    shown = {result.verdict for result in results}
     handles = [
         Line2D([], [], marker=marker, color=color, linestyle="", label=verdict)
         for verdict, (color, marker) in STYLES.items()

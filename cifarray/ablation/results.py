@@ -76,9 +76,9 @@ def _verdict(step: Paired | None, p: float | None, metric: Metric) -> str:
     return BETTER if metric.score(step.mean) > 0 else WORSE
 
 
-def table(found: Sequence[Result], metric: Metric) -> Table:
+def table(result_rows: Sequence[Result], metric: Metric) -> Table:
     """For the terminal, at most 120 columns wide."""
-    limit = axis_limit(found)
+    limit = axis_limit(result_rows)
     left, right = (_difference(sign * limit, metric, digits=1) for sign in (-1, 1))
     half = PLOT_WIDTH // 2
     drawn = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
@@ -91,7 +91,7 @@ def table(found: Sequence[Result], metric: Metric) -> Table:
             no_wrap=True,
         )
     colors = {BETTER: "green", WORSE: "red"}
-    for result in found:
+    for result in result_rows:
         *cells, verdict = _cells(result, metric)
         style = colors.get(result.verdict, "dim" if result.row.config is None else "")
         drawn.add_row(*cells, interval_line(result.step, limit), verdict, style=style)
@@ -118,9 +118,9 @@ def _cells(result: Result, metric: Metric) -> list[str]:
     ]
 
 
-def axis_limit(found: Sequence[Result]) -> float:
+def axis_limit(result_rows: Sequence[Result]) -> float:
     """The axis that all intervals share reaches from -limit to it; every mean is within."""
-    steps = [result.step for result in found if result.step is not None]
+    steps = [result.step for result in result_rows if result.step is not None]
     reaches = [abs(step.mean) + (step.half_width or 0.0) for step in steps]
     if not any(reaches):
         return 0.01
@@ -148,12 +148,12 @@ def interval_line(step: Paired | None, limit: float, width: int = PLOT_WIDTH) ->
     return "".join(cells)
 
 
-def remarks(found: Sequence[Result], metric: Metric) -> list[str]:
+def remarks(result_rows: Sequence[Result], metric: Metric) -> list[str]:
     """What the table does not say by itself: what was compared, how much may be concluded, what is missing and why."""
-    lines = [_compared(found)]
-    tested = [result.step for result in found if result.p is not None and result.step is not None]
+    lines = [_compared(result_rows)]
+    tested = [result.step for result in result_rows if result.p is not None and result.step is not None]
     if tested:
-        clear = sum(result.verdict in (BETTER, WORSE) for result in found)
+        clear = sum(result.verdict in (BETTER, WORSE) for result in result_rows)
         widths = sorted(step.half_width for step in tested if step.half_width is not None)
         seeds = sorted({step.n for step in tested})
         lines.append(
@@ -169,17 +169,17 @@ def remarks(found: Sequence[Result], metric: Metric) -> list[str]:
             f"{must}{unit} in the median row, so smaller ones are not shown to be nothing; all of it is over seeds on "
             "one validation split and says nothing of other images; differences to the baseline are not tested"
         )
-        if len({trial.group for result in found if result.measured for trial in result.measured.trials}) > 1:
+        if len({trial.group for result in result_rows if result.measured for trial in result.measured.trials}) > 1:
             lines.append(
                 "images/s and minutes per epoch (medians without each trial's first epoch) are of trials that ran side "
                 "by side and shared the machine: --concurrent 1 measures them alone"
             )
-    untested = [r.row.name for r in found if r.step is not None and r.p is None]
+    untested = [r.row.name for r in result_rows if r.step is not None and r.p is None]
     if untested:
         lines.append(
             f"no interval for {', '.join(untested)}: it takes two pairs of seeds or more, whose differences differ"
         )
-    return lines + [f"{result.row.name}: {note}" for result in found if (note := _note(result))]
+    return lines + [f"{result.row.name}: {note}" for result in result_rows if (note := _note(result))]
 
 
 def _note(result: Result) -> str:
@@ -195,29 +195,29 @@ def _note(result: Result) -> str:
     return "; ".join(notes)
 
 
-def is_cumulative(found: Sequence[Result]) -> bool:
+def is_cumulative(result_rows: Sequence[Result]) -> bool:
     """Whether each row is compared with the one above it that could be had."""
-    there = [result.row for result in found if result.row.config is not None]
+    there = [result.row for result in result_rows if result.row.config is not None]
     return all(row.against == above.name for above, row in itertools.pairwise(there))
 
 
-def _compared(found: Sequence[Result]) -> str:
-    if is_cumulative(found):
+def _compared(result_rows: Sequence[Result]) -> str:
+    if is_cumulative(result_rows):
         return "each row has all tricks above it and is compared with the nearest of them that could be had"
-    on_others = [f"{r.row.name} with {r.row.against}" for r in found if r.row.against not in ("", BASELINE)]
+    on_others = [f"{r.row.name} with {r.row.against}" for r in result_rows if r.row.against not in ("", BASELINE)]
     text = "each row has its trick alone and is compared with the baseline"
     return f"{text}, but for those that bring another along: {', '.join(on_others)}" if on_others else text
 
 
-def write_reports(found: Sequence[Result], metric: Metric, folder: Path) -> list[str]:
+def write_reports(result_rows: Sequence[Result], metric: Metric, folder: Path) -> list[str]:
     """ablation.csv and ablation.md in `folder`; returns their paths."""
-    columns = list(_record(found[0], metric))
+    columns = list(_record(result_rows[0], metric))
     headings = [metric.label if heading == "metric" else heading for heading in HEADINGS]
     contents = {
-        "ablation.csv": as_csv(columns, [list(_record(result, metric).values()) for result in found]),
-        "ablation.md": as_markdown(headings, [_cells(result, metric) for result in found])
+        "ablation.csv": as_csv(columns, [list(_record(result, metric).values()) for result in result_rows]),
+        "ablation.md": as_markdown(headings, [_cells(result, metric) for result in result_rows])
         + "\n"
-        + "".join(f"- {line}\n" for line in remarks(found, metric)),
+        + "".join(f"- {line}\n" for line in remarks(result_rows, metric)),
     }
     for name, content in contents.items():
         (folder / name).write_text(content)
@@ -253,15 +253,15 @@ def _record(result: Result, metric: Metric) -> dict[str, Any]:
     }
 
 
-def metrics(found: Sequence[Result]) -> Mapping[str, float]:
+def metrics(result_rows: Sequence[Result]) -> Mapping[str, float]:
     """For MLflow: every difference, half its interval, its corrected p-value, and how many can be told from zero."""
-    told: dict[str, float] = {}
-    for result in found:
+    values_by_name: dict[str, float] = {}
+    for result in result_rows:
         if result.step is not None:
             name = f"ablation_{result.row.name.replace(' ', '_').replace('-', '_')}"
             values = {"": result.step.mean, "_half_width": result.step.half_width, "_p_holm": result.p}
-            told |= {f"{name}{suffix}": value for suffix, value in values.items() if value is not None}
-    return told | {"ablation_findings": float(sum(r.verdict in (BETTER, WORSE) for r in found))}
+            values_by_name |= {f"{name}{suffix}": value for suffix, value in values.items() if value is not None}
+    return values_by_name | {"ablation_findings": float(sum(r.verdict in (BETTER, WORSE) for r in result_rows))}
 
 
 def _difference(value: float, metric: Metric, digits: int = 2) -> str:

@@ -123,57 +123,57 @@ def rows_of(
     """
     kept = {"schedule.milestones", "schedule.gamma"}.intersection(chosen)
     baseline = without_tricks(recipe, kept, tweaks=TWEAKS[0] not in unavailable)
-    known = flatten(recipe.to_dict())
-    values = {path: known[path] for path in {*chosen, "distillation.teacher"}}
-    found = [Row(BASELINE, baseline)]
-    with_config = {BASELINE: found[0]}
+    fields_of_recipe = flatten(recipe.to_dict())
+    values = {path: fields_of_recipe[path] for path in {*chosen, "distillation.teacher"}}
+    rows = [Row(BASELINE, baseline)]
+    with_config = {BASELINE: rows[0]}
     for trick in _wanted(tricks(baseline, values, large_batch, warmup), only, one_at_a_time):
         if trick.name in unavailable:
             if trick.name in only:
                 raise ValueError(f"{trick.name} cannot be had here: {unavailable[trick.name]}")
-            found.append(Row(trick.name, None, reason=unavailable[trick.name]))
+            rows.append(Row(trick.name, None, reason=unavailable[trick.name]))
             continue
         below = with_config[trick.stands_on] if one_at_a_time else list(with_config.values())[-1]
         assert below.config is not None
         config = override(below.config, trick.fields)
         if config == below.config:
-            told = ", ".join(f"{path} {value}" for path, value in trick.fields.items())
-            raise ValueError(f"{told} is what the row {below.name!r} has already: choose another value")
+            setting = ", ".join(f"{path} {value}" for path, value in trick.fields.items())
+            raise ValueError(f"{setting} is what the row {below.name!r} has already: choose another value")
         row = Row(trick.name, config, below.name, dict(trick.fields), source=trick.source)
-        found.append(row)
+        rows.append(row)
         with_config[trick.name] = row
-    return found
+    return rows
 
 
-def _wanted(known: Sequence[Trick], only: Collection[str], one_at_a_time: bool) -> list[Trick]:
-    by_name = {trick.name: trick for trick in known}
+def _wanted(all_tricks: Sequence[Trick], only: Collection[str], one_at_a_time: bool) -> list[Trick]:
+    by_name = {trick.name: trick for trick in all_tricks}
     for name in only:
         if name not in by_name:
             raise ValueError(f"{name!r} is no trick of the ablation: choose some of {', '.join(by_name)}")
     wanted = set(only or by_name)
-    for trick in reversed(known):  # what a trick stands on comes before it
+    for trick in reversed(all_tricks):  # what a trick stands on comes before it
         if one_at_a_time and trick.name in wanted:
             wanted.add(trick.stands_on)
-    return [trick for trick in known if trick.name in wanted]
+    return [trick for trick in all_tricks if trick.name in wanted]
 
 
 def unavailable(base: TrainConfig) -> dict[str, str]:
     """Tricks that this recipe cannot have, with the reason. Raises ValueError for a network that does not exist."""
     name, options = base.model.name, base.model.options
     models.count_params(name, 10, options)
-    found = {}
+    reasons = {}
     try:
         models.check_init(name, options, "family", True)
     except ValueError as error:
-        found["zero gamma"] = str(error)
+        reasons["zero gamma"] = str(error)
     if base.optimizer.weight_decay == 0:
-        found["no bias decay"] = "optimizer.weight_decay is 0, so nothing decays"
+        reasons["no bias decay"] = "optimizer.weight_decay is 0, so nothing decays"
     if base.data.grid == 2:
-        found |= dict.fromkeys(("mixup", "distillation"), "it is for single images, not for 2 × 2 grids")
+        reasons |= dict.fromkeys(("mixup", "distillation"), "it is for single images, not for 2 × 2 grids")
     elif base.distillation.teacher is None:
-        found["distillation"] = "give --teacher"
+        reasons["distillation"] = "give --teacher"
     try:
         models.check_options(name, {**options, "tweak": "b"})
     except ValueError:
-        found |= dict.fromkeys(TWEAKS, f"{name} has no model.tweak")
-    return found
+        reasons |= dict.fromkeys(TWEAKS, f"{name} has no model.tweak")
+    return reasons

@@ -93,8 +93,8 @@ def until_terminated() -> threading.Event:
 def pins(report: Path) -> list[str]:
     """`name==version` of all that pip would install from an index, sorted."""
     installs = json.loads(report.read_text())["install"]
-    found = [each["metadata"] for each in installs if "dir_info" not in each["download_info"]]
-    return sorted(f"{each['name'].lower()}=={each['version']}" for each in found)
+    packages = [each["metadata"] for each in installs if "dir_info" not in each["download_info"]]
+    return sorted(f"{each['name'].lower()}=={each['version']}" for each in packages)
 
 
 def main() -> int:
@@ -124,9 +124,9 @@ def main() -> int:
             case "spot":
                 spot.watch(arguments.head, spot.Metadata(), until_terminated())
             case "stop":
-                told = own_machines.stop(own_machines.BOOTSTRAP.expanduser())
-                print("\n".join(told), file=sys.stderr)
-                return 1 if told else 0
+                failures = own_machines.stop(own_machines.BOOTSTRAP.expanduser())
+                print("\n".join(failures), file=sys.stderr)
+                return 1 if failures else 0
             case "pins":
                 print("\n".join(pins(arguments.report)))
     except (checks.ClusterFileError, OSError) as error:

@@ -45,7 +45,7 @@ def stop(bootstrap: Path) -> list[str]:
         )
         for worker in workers
     }
-    told = []
+    failures = []
     for worker, process in running.items():
         try:
             _, errors = process.communicate(timeout=SECONDS)
@@ -54,5 +54,5 @@ def stop(bootstrap: Path) -> list[str]:
             errors = f"no answer within {SECONDS:g} s"
         if process.returncode != 0:
             reason = errors.strip().splitlines()[-1:] or [f"exit code {process.returncode}"]
-            told.append(f"Ray may still run on {worker} ({reason[0]}): run `ray stop` there")
-    return told
+            failures.append(f"Ray may still run on {worker} ({reason[0]}): run `ray stop` there")
+    return failures

@@ -140,8 +140,8 @@ class _Table:
         for name in names:
             if name in self.schema.names:
                 return name
-        found = ", ".join(self.schema.names)
-        raise DataError(f"{self.path} has the columns {found}: one named {' or '.join(names)} is needed, rename it")
+        columns = ", ".join(self.schema.names)
+        raise DataError(f"{self.path} has the columns {columns}: one named {' or '.join(names)} is needed, rename it")
 
     def _corrupt(self, error: Exception) -> DataError:
         return DataError(f"{self.path} cannot be read as Parquet ({error}): it is damaged or cut short, copy it again")

@@ -70,8 +70,8 @@ def prepare(source: str, image_size: int = 32) -> Path:
 
     Returns the store's folder. Raises DataError; then nothing half-written stays.
     """
-    found = sources.find(source)
-    folder = _folder(found, image_size)
+    origin = sources.find(source)
+    folder = _folder(origin, image_size)
     if (folder / "train.arrow").exists():
         return folder
     # Of this host: a network folder may keep processes of one host apart and not those of two, who then both prepare.
@@ -83,12 +83,12 @@ def prepare(source: str, image_size: int = 32) -> Path:
                 return folder
             # Left by a process that was killed; the lock says that nobody is writing there.
             shutil.rmtree(partial, ignore_errors=True)
-            dataset = found.read(image_size)
+            dataset = origin.read(image_size)
             if len(dataset.train.labels) == 0:
                 raise DataError(f"data {source!r} has no training images: add some, or choose other data")
             try:
                 partial.mkdir()
-                _write(partial, found.name, dataset)
+                _write(partial, origin.name, dataset)
                 _put(partial, folder)
             finally:
                 shutil.rmtree(partial, ignore_errors=True)

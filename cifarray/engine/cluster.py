@@ -168,8 +168,8 @@ def failed_launches() -> str:
 
 def _refusals(report: dict[str, Any]) -> list[str]:
     """The node types that version 1 could not launch in the last half hour, and why."""
-    known = (report.get("node_availability_summary") or {}).get("node_availabilities") or {}
-    reasons = {name: record["unavailable_node_information"] for name, record in known.items()}
+    records = (report.get("node_availability_summary") or {}).get("node_availabilities") or {}
+    reasons = {name: record["unavailable_node_information"] for name, record in records.items()}
     return [f"{name}: {why['category']}, {why['description']}" for name, why in reasons.items() if why]
 
 

@@ -41,9 +41,9 @@ def missing(requirements: NodeRequirements, patience: float = 0.0) -> str | None
     """
     # Who runs from the driver's own folder runs its code, though somebody may have edited a file since it began.
     code = {"cifarray": requirements.versions["cifarray"]} if _code() == requirements.code else {}
-    told = difference(requirements.versions, {**versions(), **code})
-    if told is not None:
-        return told
+    other_versions = difference(requirements.versions, {**versions(), **code})
+    if other_versions is not None:
+        return other_versions
     try:
         seen = storage.patiently(requirements.marker, lambda: storage.exists(requirements.marker), patience)
     except storage.StorageError as error:
@@ -110,9 +110,9 @@ def refuse_what_nodes_lack(study: "Study") -> None:
                     "look at it with `ray status`, or take it out of the cluster"
                 )
             node = asked.pop(done[0])
-            told = _answer(done[0])
-            if told is not None and any(known["NodeID"] == node and known["Alive"] for known in ray.nodes()):
-                raise StudyError(f"node {nodes[node]} {told}")
+            lack = _answer(done[0])
+            if lack is not None and any(known["NodeID"] == node and known["Alive"] for known in ray.nodes()):
+                raise StudyError(f"node {nodes[node]} {lack}")
     finally:
         with contextlib.suppress(storage.StorageError):
             storage.delete(probe)
@@ -121,9 +121,9 @@ def refuse_what_nodes_lack(study: "Study") -> None:
 def _look(requirements: NodeRequirements) -> str | None:
     """On a node: what it lacks. Its storage must be one that can be written to from there, too."""
     os.environ.update(requirements.environment)
-    told = missing(requirements)
-    if told is not None:
-        return told
+    lack = missing(requirements)
+    if lack is not None:
+        return lack
     mine = f"{requirements.marker}-{uuid.uuid4().hex}"
     try:
         storage.write_bytes(mine, b"")
@@ -143,7 +143,7 @@ def _answer(ref: Any) -> str | None:
     import ray
 
     try:
-        told: str | None = ray.get(ref)
+        lack: str | None = ray.get(ref)
     except ray.exceptions.RayError as error:
         # Its cifarray has no such module, or is not there at all.
         lines = [line for line in str(error).splitlines() if "Error: " in line] or str(error).splitlines()
@@ -151,7 +151,7 @@ def _answer(ref: Any) -> str | None:
             f"cannot run this cifarray ({lines[-1].strip()}): bring it up to date (ray up again), "
             "or submit the job with --working-dir, so that every node runs that code"
         )
-    return told
+    return lack
 
 
 def _local_paths(study: "Study") -> tuple[str, ...]:

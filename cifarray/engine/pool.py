@@ -142,7 +142,7 @@ class Pool:
         """
         while len(self.groups) < min(self.capacity, remaining):
             self._open()
-        begin, told = time.monotonic(), False
+        begin, warned = time.monotonic(), False
         while True:
             self._welcome(timeout=1.0 if wait and not self._free() else 0.0)
             free = self._free()
@@ -150,11 +150,11 @@ class Pool:
                 return free[0] if free else None
             while len(self.groups) < min(self.capacity, remaining):
                 self._open()
-            if not told and time.monotonic() - begin > PATIENCE_SECONDS:
+            if not warned and time.monotonic() - begin > PATIENCE_SECONDS:
                 now = self._look()
                 failed = cluster.failed_launches() if now.can_grow else ""
                 log.warning(what_is_missing(now, self._needs, self.settings.workers, PATIENCE_SECONDS, failed))
-                told = True
+                warned = True
 
     def release(self, remaining: int) -> None:
         """Close the groups that are more than the `remaining` trials need, so that their nodes become idle.

@@ -48,12 +48,12 @@ def orphaned_placement_groups(job_id: str) -> Iterator[Any]:
     from ray.util.placement_group import PlacementGroup
 
     for serialized in state._connect_and_get_accessor().get_placement_group_table():
-        known = PlacementGroupTableData.FromString(serialized)
+        record = PlacementGroupTableData.FromString(serialized)
         # Of one that the driver made itself, as Tune does for trials, Ray says too that its actor is dead.
-        by_actor = bool(known.creator_actor_id.strip(b"\xff"))
-        is_orphan = by_actor and known.creator_actor_dead and known.state != PlacementGroupTableData.REMOVED
-        if known.creator_job_id == bytes.fromhex(job_id) and is_orphan:
-            yield PlacementGroup(ray.PlacementGroupID(known.placement_group_id))
+        by_actor = bool(record.creator_actor_id.strip(b"\xff"))
+        is_orphan = by_actor and record.creator_actor_dead and record.state != PlacementGroupTableData.REMOVED
+        if record.creator_job_id == bytes.fromhex(job_id) and is_orphan:
+            yield PlacementGroup(ray.PlacementGroupID(record.placement_group_id))
 
 
 def requester_of(trainer: Any) -> str:

@@ -43,7 +43,7 @@ def difference(driver: Mapping[str, str], node: Mapping[str, str]) -> str | None
     others = [name for name in driver if driver[name] != node.get(name)]
     if not others:
         return None
-    here, there = (" and ".join(f"{name} {known.get(name, 'none')}" for name in others) for known in (node, driver))
+    here, there = (" and ".join(f"{name} {those.get(name, 'none')}" for name in others) for those in (node, driver))
     remedy = "bring it up to date (ray up again)"
     if "python" in others:
         remedy = "install the driver's Python there, delete ~/cifarray/.venv and ray up again"

@@ -29,9 +29,9 @@ def serve(settings: dict[str, Any]) -> None:
     host = settings["host"]
     rank = ray.train.get_context().get_world_rank()
     os.environ.update(settings["requirements"].environment)
-    told = missing(settings["requirements"], patience=storage.AWAY_SECONDS)
-    if told is not None:
-        ray.get(host.refuse.remote(f"node {ray.util.get_node_ip_address()} {told}"))
+    lack = missing(settings["requirements"], patience=storage.AWAY_SECONDS)
+    if lack is not None:
+        ray.get(host.refuse.remote(f"node {ray.util.get_node_ip_address()} {lack}"))
         return
     torch.set_num_threads(settings["threads"])
     generation = ray.get(host.hello.remote(rank, os.getpid(), ray.get_runtime_context().get_actor_id()))

@@ -49,11 +49,11 @@ def run_final_test(target: str, where: str, tracking_uri: str, only_new: bool = 
                 f"the test split was opened {opening} time{'s' if opening > 1 else ''} for this trial"
             )
             accuracies.append(metrics.get("test_accuracy"))
-        known = [accuracy for accuracy in accuracies if accuracy is not None]
-        if len(known) > 1 and RECIPE not in state.space.domains:
+        measured = [accuracy for accuracy in accuracies if accuracy is not None]
+        if len(measured) > 1 and RECIPE not in state.space.domains:
             yield (
-                f"mean test accuracy {100 * statistics.fmean(known):.2f} % ± {100 * statistics.stdev(known):.2f} "
-                f"(n = {len(known)} seeds)"
+                f"mean test accuracy {100 * statistics.fmean(measured):.2f} % ± {100 * statistics.stdev(measured):.2f} "
+                f"(n = {len(measured)} seeds)"
             )
         tracked = tracking.finish(timeout=30.0)
         if tracked.message:

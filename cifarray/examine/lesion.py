@@ -35,22 +35,22 @@ def run_lesion(target: str, where: str, tracking_uri: str, source: str | None, l
     classifier = networks.load(address)
     name = f"{folder.name}-{number}" if number is not None else Path(address).stem
     yield f"{name}: {classifier.config.model.name}, {address}"
-    intact, found = _measure(classifier, source or classifier.config.data.source, limit)
-    rises = median_rises(intact, found)
+    intact, measured = _measure(classifier, source or classifier.config.data.source, limit)
+    rises = median_rises(intact, measured)
     paths = {kind: folder / f"lesion-{name}.{kind}" for kind in ("png", "csv")}
-    draw(paths["png"], f"{_describe(classifier.config)}: one residual branch silent at a time", intact, found)
-    write_table(paths["csv"], intact, found)
+    draw(paths["png"], f"{_describe(classifier.config)}: one residual branch silent at a time", intact, measured)
+    write_table(paths["csv"], intact, measured)
     yield f"intact: error {100 * intact:.2f} %"
     for kind, rise in rises.items():
-        count = sum(each.downsamples is (kind == "downsampling") for each in found)
+        count = sum(each.downsamples is (kind == "downsampling") for each in measured)
         yield f"median rise over {count} {kind} blocks: {100 * rise:+.2f} points"
-    worst = max(found, key=lambda each: each.error)
+    worst = max(measured, key=lambda each: each.error)
     yield f"largest rise: {100 * (worst.error - intact):+.2f} points, block {worst.index} ({worst.name})"
     yield f"picture: {paths['png']}"
     yield f"table:   {paths['csv']}"
     if number is not None:
         metrics = {f"lesion_rise_{kind}": rise for kind, rise in rises.items()}
-        metrics |= {"lesion_rise_median": statistics.median(each.error - intact for each in found)}
+        metrics |= {"lesion_rise_median": statistics.median(each.error - intact for each in measured)}
         artifacts = tuple(map(str, paths.values()))
         event = LesionStudied(trial=number, metrics=metrics, artifacts=artifacts)
         message = append_to_ended(folder, event, tracking_uri)
@@ -59,10 +59,10 @@ def run_lesion(target: str, where: str, tracking_uri: str, source: str | None, l
 
 
 def _describe(config: TrainConfig) -> str:
-    told = [
+    options = [
         f"{name} {value}" for name, value in config.model.options.items() if name in ("depth", "widen_factor", "alpha")
     ]
-    return f"{config.model.name} ({', '.join(told)})"
+    return f"{config.model.name} ({', '.join(options)})"
 
 
 def _measure(classifier: Classifier, source: str, limit: int | None) -> tuple[float, list[Lesion]]:

@@ -49,9 +49,9 @@ class Segment:
 
 def chain(names: Iterable[str]) -> list[Segment]:
     """The segments that follow on one another from the first event on; of two for the same place the lesser."""
-    found = [Segment(int(match[1]), int(match[2]), match[3]) for match in map(_NAME.fullmatch, names) if match]
+    segments = [Segment(int(match[1]), int(match[2]), match[3]) for match in map(_NAME.fullmatch, names) if match]
     chosen: list[Segment] = []
-    for segment in sorted(found):
+    for segment in sorted(segments):
         if segment.first == (chosen[-1].end if chosen else 0):
             chosen.append(segment)
     return chosen

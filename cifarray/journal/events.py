@@ -44,8 +44,8 @@ def from_json(line: str | bytes) -> Event | None:
     if kind not in KINDS:
         _warn_of(kind)
         return None
-    required, known = _fields(kind)
-    unknown = sorted(values.keys() - known)
+    required, allowed = _fields(kind)
+    unknown = sorted(values.keys() - allowed)
     newer = kind == StudyStarted.kind and values.get("format", 1) > FORMAT
     if unknown or newer:
         what = f"format {values['format']}" if newer else f"the field {unknown[0]!r} of {kind!r}"
@@ -64,9 +64,9 @@ def from_json(line: str | bytes) -> Event | None:
 @cache
 def _fields(kind: str) -> tuple[frozenset[str], frozenset[str]]:
     """Names of the fields that an event of this kind must have, and of all that it may have."""
-    known = fields(KINDS[kind])
-    required = (each.name for each in known if each.default is MISSING and each.default_factory is MISSING)
-    return frozenset(required), frozenset(each.name for each in known)
+    all_fields = fields(KINDS[kind])
+    required = (each.name for each in all_fields if each.default is MISSING and each.default_factory is MISSING)
+    return frozenset(required), frozenset(each.name for each in all_fields)
 
 
 @cache

@@ -36,12 +36,12 @@ def open_journal(study: Study) -> Journal:
     if not journal.events:
         return journal
     identity = json.loads(json.dumps(study.identity()))
-    known = _began(journal).identity()
+    before = _began(journal).identity()
     # Fields that came after the study began have their defaults in it.
     with contextlib.suppress(ValueError):
-        known |= json.loads(json.dumps(SearchSpace.from_dict(study.name, known).to_dict()))
+        before |= json.loads(json.dumps(SearchSpace.from_dict(study.name, before).to_dict()))
     trials = [event for event in journal.events if isinstance(event, TrialSampled)]
-    changes = difference(_with_more_seeds(known, identity, trials), identity)
+    changes = difference(_with_more_seeds(before, identity, trials), identity)
     if not changes:
         return journal
     journal.close()
@@ -63,19 +63,19 @@ def _began(journal: Journal) -> StudyStarted:
     return first
 
 
-def _with_more_seeds(known: dict[str, Any], identity: dict[str, Any], trials: list[TrialSampled]) -> dict[str, Any]:
+def _with_more_seeds(before: dict[str, Any], identity: dict[str, Any], trials: list[TrialSampled]) -> dict[str, Any]:
     """What is known of a study, with the seeds that are asked for now where those only follow the ones that it has.
 
     In a grid whose slowest field is the seed, more seeds are more trials after those that are there.
     """
-    domains, wanted = known["domains"], identity["domains"]
+    domains, wanted = before["domains"], identity["domains"]
     if identity["searcher"] != "grid" or not list(domains)[:1] == list(wanted)[:1] == ["seed"]:
-        return known
+        return before
     # Those that it began with, and those that it was given since.
     seeds = list(dict.fromkeys([*domains["seed"].get("values", []), *(trial.params["seed"] for trial in trials)]))
     if wanted["seed"].get("values", [])[: len(seeds)] != seeds:
-        return known
-    return {**known, "domains": {**domains, "seed": wanted["seed"]}}
+        return before
+    return {**before, "domains": {**domains, "seed": wanted["seed"]}}
 
 
 def is_finished(study: Study) -> bool:

@@ -62,12 +62,12 @@ def find(target: str, where: str) -> tuple[Path, int | None]:
     if number.isdigit() and study and _has_journal(base / study):
         return base / study, int(number)
     for state in base.glob("*/tracking.json"):
-        known = json.loads(state.read_text())
-        for trial, run in known.get("runs", {}).items():
+        tracked = json.loads(state.read_text())
+        for trial, run in tracked.get("runs", {}).items():
             if run == target:
                 _bring_up_to_date(state.parent)
                 return state.parent, int(trial)
-        if known.get("parent_run_id") == target:
+        if tracked.get("parent_run_id") == target:
             _bring_up_to_date(state.parent)
             return state.parent, None
     names = sorted(path.parent.name for path in base.glob(f"*/{FILE_NAME}") if _has_journal(path.parent))

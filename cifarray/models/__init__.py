@@ -89,10 +89,10 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
     if name not in FAMILIES:
         raise ValueError(f"model.name {name!r} is not known: choose {_choices(name, FAMILIES)}")
     parameters = list(inspect.signature(FAMILIES[name]).parameters.values())[1:]
-    known = {parameter.name: parameter for parameter in parameters}
+    options_by_name = {parameter.name: parameter for parameter in parameters}
     for option in options:
-        if option not in known:
-            raise ValueError(f"model.{option} is not an option of {name}: choose {_choices(option, known)}")
+        if option not in options_by_name:
+            raise ValueError(f"model.{option} is not an option of {name}: choose {_choices(option, options_by_name)}")
     for parameter in parameters:
         if parameter.default is parameter.empty and parameter.name not in options:
             raise ValueError(f"{name} needs model.{parameter.name}: give it a value")
@@ -158,8 +158,8 @@ def seed_shared_draws(network: nn.Module, seed: int) -> None:
             generator.manual_seed(seed)
 
 
-def _choices(value: str, known: Mapping[str, Any]) -> str:
+def _choices(value: str, names: Mapping[str, Any]) -> str:
     """The known names as part of a sentence, a similar one first."""
-    similar = difflib.get_close_matches(value, known, n=1)
-    rest = [name for name in known if name not in similar]
+    similar = difflib.get_close_matches(value, names, n=1)
+    rest = [name for name in names if name not in similar]
     return " or ".join([*similar, ", ".join(rest)] if similar and rest else [", ".join([*similar, *rest])])

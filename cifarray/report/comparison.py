@@ -50,8 +50,8 @@ class RecipeResult:
         return None if seconds is None else seconds / 60
 
     def _median(self, name: str) -> float | None:
-        found = [epoch[name] for trial in self.trials for epoch in trial.epochs[1:] or trial.epochs if name in epoch]
-        return statistics.median(found) if found else None
+        values = [epoch[name] for trial in self.trials for epoch in trial.epochs[1:] or trial.epochs if name in epoch]
+        return statistics.median(values) if values else None
 
     @property
     def missing(self) -> str:
@@ -61,8 +61,8 @@ class RecipeResult:
 
 def rows(state: StudyState, metric: Metric) -> list[RecipeResult]:
     """Best mean first; a recipe none of whose trials completed comes last."""
-    found = rows_in_order(state, metric)
-    return sorted(found, key=lambda row: -metric.score(row.mean) if row.mean is not None else float("inf"))
+    results = rows_in_order(state, metric)
+    return sorted(results, key=lambda row: -metric.score(row.mean) if row.mean is not None else float("inf"))
 
 
 def rows_in_order(state: StudyState, metric: Metric) -> list[RecipeResult]:
@@ -70,7 +70,7 @@ def rows_in_order(state: StudyState, metric: Metric) -> list[RecipeResult]:
 
     metric: of the last validation, or `test_…` of the final test.
     """
-    found = []
+    results = []
     for name in state.space.recipes:
         trials = [trial for trial in state.trials.values() if trial.params.get(RECIPE) == name]
         done = [trial for trial in trials if trial.outcome is Outcome.COMPLETED]
@@ -80,8 +80,8 @@ def rows_in_order(state: StudyState, metric: Metric) -> list[RecipeResult]:
             if trial.outcome is not Outcome.COMPLETED:
                 key = str(trial.outcome or "unfinished")
                 others[key] = others.get(key, 0) + 1
-        found.append(RecipeResult(name, done, values, others))
-    return found
+        results.append(RecipeResult(name, done, values, others))
+    return results
 
 
 def comparison(state: StudyState, metric: Metric) -> Table:

@@ -42,8 +42,8 @@ def rows(state: StudyState) -> list[dict[str, Any]]:
 
 def measured(state: StudyState) -> list[str]:
     """What validation gave, the study's metric first."""
-    known = {name for trial in state.trials.values() for metrics in trial.epochs[-1:] for name in metrics}
-    others = sorted(name for name in known if name.startswith("val_") and name != state.metric.name)
+    names = {name for trial in state.trials.values() for metrics in trial.epochs[-1:] for name in metrics}
+    others = sorted(name for name in names if name.startswith("val_") and name != state.metric.name)
     return [state.metric.name, *others]
 
 
@@ -73,10 +73,10 @@ def table(state: StudyState, limit: int = 10) -> Table:
 def write_reports(state: StudyState, folder: Path) -> list[str]:
     """leaderboard.csv, leaderboard.md and config.json in `folder`; returns their paths."""
     columns = ["rank", "trial", "outcome", "epochs", *measured(state), *SIZES, *state.space.domains]
-    found = [[row[name] for name in columns] for row in rows(state)]
+    cells = [[row[name] for name in columns] for row in rows(state)]
     contents = {
-        "leaderboard.csv": as_csv(columns, found),
-        "leaderboard.md": as_markdown(columns, found),
+        "leaderboard.csv": as_csv(columns, cells),
+        "leaderboard.md": as_markdown(columns, cells),
         "config.json": json.dumps(state.space.to_dict(), indent=2) + "\n",
     }
     for name, content in contents.items():
@@ -84,19 +84,19 @@ def write_reports(state: StudyState, folder: Path) -> list[str]:
     return [str(folder / name) for name in contents]
 
 
-def as_csv(columns: Sequence[str], found: Iterable[Sequence[Any]]) -> str:
+def as_csv(columns: Sequence[str], cells: Iterable[Sequence[Any]]) -> str:
     """Numbers with six digits; None is empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows([_plain(value) for value in row] for row in found)
+    writer.writerows([_plain(value) for value in row] for row in cells)
     return text.getvalue()
 
 
-def as_markdown(columns: Sequence[str], found: Iterable[Sequence[Any]]) -> str:
+def as_markdown(columns: Sequence[str], cells: Iterable[Sequence[Any]]) -> str:
     """The same as a table."""
     lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
-    lines += ["| " + " | ".join(str(_plain(value)) for value in row) + " |" for row in found]
+    lines += ["| " + " | ".join(str(_plain(value)) for value in row) + " |" for row in cells]
     return "\n".join(lines) + "\n"
 
 

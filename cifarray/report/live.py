@@ -122,10 +122,10 @@ class LineView(Progress):
                 return f"trial {number} starts{after}: {describe_params(self.state.trials[number])}"
             case EpochEnded(trial=number):
                 epochs = self.state.trials[number].config["epochs"]
-                told = describe_metrics(event.metrics, self.state.metric)
+                metrics = describe_metrics(event.metrics, self.state.metric)
                 # What stops a trial is said with its end.
                 why = f" ({event.reason})" if event.reason and event.decision is Decision.CONTINUE else ""
-                return f"trial {number} epoch {event.epoch}/{epochs}: {told}{why}"
+                return f"trial {number} epoch {event.epoch}/{epochs}: {metrics}{why}"
             case WorkersRestarted():
                 return f"trial {event.trial} lost its workers ({event.restarts}): goes on from its checkpoint"
             case MicroBatchHalved():

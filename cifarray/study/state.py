@@ -284,8 +284,8 @@ class StudyState:
         assert isinstance(verdict, Retry | End), "only a study pauses"
         events: list[Event] = []
         if verdict.restarts > trial.restarts:
-            told = WorkersRestarted(trial=number, restarts=verdict.restarts, epoch=trial.epoch, reason=message)
-            events.append(told)
+            restarted = WorkersRestarted(trial=number, restarts=verdict.restarts, epoch=trial.epoch, reason=message)
+            events.append(restarted)
         if isinstance(verdict, End):
             return [*events, TrialEnded(trial=number, outcome=verdict.outcome, message=verdict.message)]
         if verdict.accumulate is not None:
@@ -339,5 +339,9 @@ def _remove(ranked: list[RankKey], key: RankKey | None) -> None:
 def _smaller_micro_batches(config: Mapping[str, Any], workers: int) -> int | None:
     """How many micro-batches a trial that is out of memory may try next; None if it may not, or they are as small as
     can be."""
-    known = TrainConfig.from_dict(config)
-    return more_accumulation(known.batch_size // workers, known.accumulate) if known.auto_micro_batch else None
+    train_config = TrainConfig.from_dict(config)
+    return (
+        more_accumulation(train_config.batch_size // workers, train_config.accumulate)
+        if train_config.auto_micro_batch
+        else None
+    )

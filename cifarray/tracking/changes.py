@@ -154,8 +154,8 @@ class StudyRuns:
         # Named so that they come after the searched fields: the compare page opens with the first three that differ.
         sizes = {"size.num_params": event.num_params, "size.macs": event.macs}
         # What was chosen may be more than fields of the config: the recipe's name.
-        known = {**event.params, **flatten(event.config), **sizes}
-        change.params |= {name: brief(value) for name, value in known.items()}
+        params = {**event.params, **flatten(event.config), **sizes}
+        change.params |= {name: brief(value) for name, value in params.items()}
         varied = ", ".join(f"{name}={brief(value)}" for name, value in event.params.items())
         change.tags |= {
             STUDY_TAG: self.id,

@@ -72,8 +72,8 @@ class Mirror:
         # The study as it was told so far, without telling it again.
         self._study, self._position = StudyRuns(), 0
         if state.position:
-            told = self.journal.read_bytes()[: state.position]
-            self._take(told.splitlines(keepends=True))
+            sent = self.journal.read_bytes()[: state.position]
+            self._take(sent.splitlines(keepends=True))
             self._study.changes.clear()
         return client
 
@@ -186,11 +186,11 @@ class Mirror:
 
 def _experiment(client: MlflowClient, state: State) -> str:
     """Id of the experiment, made if it is missing; beside a local database its artifacts lie beside it too."""
-    found = client.get_experiment_by_name(state.experiment)
-    if found is not None and found.lifecycle_stage != "active":
+    experiment = client.get_experiment_by_name(state.experiment)
+    if experiment is not None and experiment.lifecycle_stage != "active":
         raise StoreError(f"experiment {state.experiment!r} is deleted in {state.tracking_uri}: restore it there")
-    if found is not None:
-        return str(found.experiment_id)
+    if experiment is not None:
+        return str(experiment.experiment_id)
     file = sqlite_file(state.tracking_uri)
     artifacts = file.absolute().with_name("mlartifacts").as_uri() if file is not None else None
     # The kind spares people the question what they want to see.
