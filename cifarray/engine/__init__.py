@@ -1,8 +1,10 @@
-"""How many are trained.
+"""How a study is carried out on Ray.
 
-Pure, no Ray: `space` (what varies), `samplers` (what to try next), `asha` (whom to stop), `study_state` (all
-decisions), `plan` (how much fits). On disk: `journal`. On Ray: `study` (the Tuner), `driver` (where state, journal and
-pool meet), `trial` (Tune's Trainable), `pool` and `worker_group` (Train), `worker` (what every DDP worker runs).
+Read in this order: `run` (a study from top to bottom), `driver` (where state, journal and pool meet) behind
+`tune_adapters` (as Tune asks and tells), `trial` (Tune's Trainable), `pool` and `worker_group` (Train), `worker` (what
+every DDP worker runs), `orders` (what these say to each other). What the machines have: `capacity`, `cluster`, `nodes`,
+`versions`; `ray_internals` (what is not Ray's public interface). Not here: what is decided (`cifarray.study`), how one
+network is trained (`cifarray.training`).
 """
 
 import os

@@ -1,6 +1,6 @@
 """Reaching Ray: joining the cluster or starting one on this machine, quietly; asking what it knows; tidying up there.
 
-Not here: how much of it a study uses (`plan`).
+Not here: how much of it a study uses (`capacity`).
 """
 
 import contextlib

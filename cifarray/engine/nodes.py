@@ -2,7 +2,7 @@
 
 Looked for are the driver's versions, the storage (a local path that only looks the same is none), local data and
 teachers. Nodes that join later are looked at by their workers when those begin (`worker`), with the same words. Not
-here: how much fits on the nodes (`plan`).
+here: how much fits on the nodes (`capacity`).
 """
 
 import contextlib

@@ -2,7 +2,7 @@
 
 Groups belong to no Tune actor: Tune keeps one idle actor in all and none after an exception, and each new group costs
 many seconds. Here: opening as many as fit and closing those that no trial needs any more, waiting for them, leases,
-replacing what broke. Not here: how many fit (`plan`), which trial gets one (`driver`), what a group does
+replacing what broke. Not here: how many fit (`capacity`), which trial gets one (`driver`), what a group does
 (`worker_group`).
 """
 

@@ -39,7 +39,7 @@ class Study:
     """What trials are compared by."""
     workers: int = 1
     cpus_per_worker: float | None = None
-    """None: as `plan.default_cpus_per_worker` says."""
+    """None: as `engine.capacity.default_cpus_per_worker` says."""
     gpus_per_worker: float | None = None
     """None: one where the cluster has GPUs."""
     concurrent: int | None = None

@@ -2,12 +2,12 @@
 
 Read in this order: `changes` (which event becomes what in MLflow; pure), `mirror` (sends it, and knows what was sent),
 `__main__` (the child process that follows the journal), `process` (the driver's handle on it), `state` (how far it
-came), `store` and `database` (addresses, and making a SQLite store).
+came), `addresses` and `database` (addresses, and making a SQLite store).
 Not here: what is an event (`cifarray.study.events`). Importing this package does not import mlflow, which takes a
 second and which only the child needs.
 """
 
+from cifarray.tracking.addresses import checkpoint_of_run
 from cifarray.tracking.process import Tracking, TrackingResult
-from cifarray.tracking.store import checkpoint_of_run
 
 __all__ = ["Tracking", "TrackingResult", "checkpoint_of_run"]

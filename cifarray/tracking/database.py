@@ -12,7 +12,7 @@ from pathlib import Path
 from filelock import FileLock
 from mlflow.tracking import MlflowClient
 
-from cifarray.tracking.store import SQLITE
+from cifarray.tracking.addresses import SQLITE
 
 
 def make_database(file: Path) -> None:

@@ -18,10 +18,10 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from cifarray.journal.events import from_json
+from cifarray.tracking.addresses import sqlite_file
 from cifarray.tracking.changes import PARENT, RUNNING, STUDY_TAG, TRIAL_TAG, Change, Key, StudyRuns
 from cifarray.tracking.database import make_database
 from cifarray.tracking.state import State
-from cifarray.tracking.store import sqlite_file
 
 EVENTS_PER_BATCH = 2000
 METRICS, PARAMS, TAGS = 800, 100, 100  # in one call: MLflow takes 100 params, 100 tags, 1000 of all together
