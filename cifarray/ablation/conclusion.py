@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from cifarray.ablation.picture import draw
-from cifarray.ablation.results import metrics, remarks, results, table, write_reports
+from cifarray.ablation.results import metrics, results
 from cifarray.ablation.rows import Row
+from cifarray.ablation.table import remarks, table, write_reports
 from cifarray.report.leaderboard import short_value
 from cifarray.study.events import StudyReported
 from cifarray.study.state import StudyState

@@ -1,6 +1,6 @@
 """The picture of an ablation: every difference with its interval, and beside it the mean of every row.
 
-Not here: the numbers (`ablation`).
+Not here: the numbers (`results`).
 """
 
 import statistics

@@ -1,6 +1,6 @@
 """What is already there under a study's name: nothing, a study to go on with, a finished one, another one.
 
-Not here: what is in a journal (`journal`), running a study (`study`).
+Not here: what is in a journal (`journal`), running a study (`cifarray.engine`).
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 """The table of a comparison: one row per recipe, mean and deviation over its seeds, the published figure beside it.
 
 Not here: which trials there are (`cifarray.study.state`), a search's leaderboard (`leaderboard`), rows that are
-compared pair by pair (`ablation`).
+compared pair by pair (`cifarray.ablation`).
 """
 
 import statistics

@@ -9,17 +9,9 @@ from rich.console import Console
 
 from cifarray import recipes
 from cifarray.ablation.picture import draw
-from cifarray.ablation.results import (
-    Result,
-    axis_limit,
-    interval_line,
-    metrics,
-    remarks,
-    results,
-    table,
-    write_reports,
-)
+from cifarray.ablation.results import Result, axis_limit, metrics, results
 from cifarray.ablation.rows import Row, rows_of
+from cifarray.ablation.table import interval_line, remarks, table, write_reports
 from cifarray.config import override
 from cifarray.study.stats import Paired
 from cifarray.study.trial_record import Metric
