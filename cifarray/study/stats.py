@@ -1,6 +1,7 @@
 """Paired comparisons: differences between two rows of trials that share their seeds, and how far to believe them.
 
-Pure functions of numbers. Not here: which rows are compared (`cifarray.ablation.rows`), how it looks (`cifarray.ablation`).
+Pure functions of numbers. Not here: which rows are compared (`cifarray.ablation.rows`), how it
+looks (`cifarray.ablation`).
 """
 
 import statistics
