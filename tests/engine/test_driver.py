@@ -180,3 +180,22 @@ def test_epochs_that_are_run_again_after_a_loss_are_counted_once():
     run(driver, answer)
     assert seen == [1, 2, 3, 4, 2, 3, 4]
     assert [e.epoch for e in driver.journal.events if isinstance(e, EpochEnded)] == [1, 2, 3, 4]
+
+
+class NeverWalked(dict):
+    """Trials that may be looked up and counted, but not gone through."""
+
+    def _refuse(self, *_):
+        raise AssertionError("all trials were gone through for one answer")
+
+    __iter__ = values = items = keys = _refuse
+
+
+@pytest.mark.parametrize("scheduler", [RunAll(), Asha(3, 1)])
+def test_no_answer_goes_through_all_trials(scheduler):
+    """So the ten thousandth trial costs what the first one did."""
+    driver = make_driver(num_trials=40, num_groups=4, epochs=9, scheduler=scheduler)
+    driver.state.trials = NeverWalked()
+    run(driver)
+    assert len(driver.state.trials) == 40
+    assert driver.state.best().outcome is Outcome.COMPLETED
