@@ -86,6 +86,11 @@ class DataConfig(Part):
         """Side of what the network sees."""
         return (self.crop_size or self.image_size) * self.grid
 
+    @property
+    def picture_size(self) -> int:
+        """Side of what a trained network is given to classify: a stored image, or a grid of them."""
+        return self.image_size * self.grid
+
     @field_validator("policy", mode="before")
     @classmethod
     def _word(cls, value: Any) -> Any:

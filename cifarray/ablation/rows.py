@@ -10,6 +10,7 @@ from typing import Any
 
 from cifarray import models
 from cifarray.config import TrainConfig, flatten, override
+from cifarray.training.tasks.kinds import SINGLE_LABEL, kind_of
 
 BASELINE = "baseline"
 LARGE_BATCH, WARMUP = 4, 0.1
@@ -168,8 +169,9 @@ def unavailable(base: TrainConfig) -> dict[str, str]:
         reasons["zero gamma"] = str(error)
     if base.optimizer.weight_decay == 0:
         reasons["no bias decay"] = "optimizer.weight_decay is 0, so nothing decays"
-    if base.data.grid == 2:
-        reasons |= dict.fromkeys(("mixup", "distillation"), "it is for single images, not for 2 × 2 grids")
+    kind = kind_of(base)
+    if kind != SINGLE_LABEL:
+        reasons |= dict.fromkeys(("mixup", "distillation"), f"it is for single images, not for {kind.sees}")
     elif base.distillation.teacher is None:
         reasons["distillation"] = "give --teacher"
     try:

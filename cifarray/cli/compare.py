@@ -22,6 +22,7 @@ from cifarray.space.space import RECIPE, SearchSpace
 from cifarray.study.state import StudyState
 from cifarray.study.study import Study
 from cifarray.study.trial_record import Metric, Outcome
+from cifarray.training.tasks.kinds import kind_of
 
 BASELINE = "linear"
 """The recipe that stands in every comparison."""
@@ -84,8 +85,9 @@ def comparison_space(names: Sequence[str], final: bool, seeds: int, first_seed: 
     Raises ValueError for an unknown recipe, or for recipes of single images and of grids together.
     """
     configs = {name: recipes.get(name) for name in names}
-    if len({config.data.grid for config in configs.values()}) > 1:
-        raise StudyError("recipes of single images and of 2 × 2 grids cannot be compared: name only one kind")
+    seen = list(dict.fromkeys(kind_of(config).sees for config in configs.values()))
+    if len(seen) > 1:
+        raise StudyError(f"recipes of {' and of '.join(seen)} cannot be compared: name only one kind")
     if final:
         on_all = [name for name in names if recipes.find(name).published.train_images != 45_000]
         configs |= {name: override(configs[name], {"data.validation": 0}) for name in on_all}

@@ -17,7 +17,7 @@ from cifarray.study.samplers import SEARCHERS
 from cifarray.study.schedulers import SCHEDULERS, Asha, RunAll
 from cifarray.study.study import Study
 from cifarray.study.trial_record import Metric
-from cifarray.training.task import METRICS
+from cifarray.training.tasks.kinds import kind_of
 
 SMOKE_DATA, SMOKE_LIMIT, SMOKE_TRIALS, SMOKE_EPOCHS = "synthetic:2000", 2000, 4, 2
 DEFAULT_TRIALS = 20
@@ -146,7 +146,7 @@ def make_study(space: SearchSpace, flags: argparse.Namespace, scheduler: str) ->
         scheduler=asha if scheduler == asha.name else RunAll(),
         searcher=flags.searcher or "random",
         seed=flags.seed,
-        metric=Metric(flags.metric or f"val_{next(iter(METRICS[space.base.data.grid]))}"),
+        metric=Metric(flags.metric or kind_of(space.base).default_metric),
         workers=flags.workers,
         cpus_per_worker=flags.cpus_per_worker,
         gpus_per_worker=flags.gpus_per_worker,

@@ -140,7 +140,7 @@ class StudyDriver:
         decision = Decision.STOP
         if answer.fault is None:
             decision, events = self.state.after_epoch(
-                answer.trial, answer.epoch, answer.metrics, answer.checkpoint, answer.precision
+                answer.trial, answer.epoch, answer.metrics, answer.checkpoint, answer.precision, answer.remark
             )
             self.record([*self.state.after_restarts(answer.trial, answer.restarts), *events])
         else:

@@ -91,7 +91,8 @@ def _run_epoch(training: Training, order: Order, rank: int, host: Any) -> None:
     if due:
         address = storage.join(order.folder, f"epoch-{training.epoch:04d}.pt")
         storage.patiently(address, partial(save_checkpoint, address, training.state()))
-    answer = Answer(order.trial, training.epoch, metrics, address)
+    answer = Answer(order.trial, training.epoch, metrics, address, training.precision, training.remark)
+    training.remark = ""  # said once
     ray.get(host.answer.remote(order.lease, answer))
 
 

@@ -21,6 +21,7 @@ from cifarray.study.events import LesionStudied
 from cifarray.tracking.ended import append_to_ended
 from cifarray.training.classifier import Classifier
 from cifarray.training.evaluate import evaluate
+from cifarray.training.tasks.kinds import kind_of
 
 
 def run_lesion(target: str, where: str, tracking_uri: str, source: str | None, limit: int | None) -> Iterator[str]:
@@ -70,8 +71,9 @@ def _measure(classifier: Classifier, source: str, limit: int | None) -> tuple[fl
     data = classifier.config.data
     if limit is not None and limit < 1:
         raise StudyError(f"limit {limit} is too few: choose 1 or more")
-    if data.grid == 2:
-        raise StudyError("a network of 2 × 2 grids has no single error to draw: give one of single images")
+    kind = kind_of(classifier.config)
+    if not kind.has_error:
+        raise StudyError(f"a network of {kind.sees} has no single error to draw: give one of single images")
     if data.validation == 0:
         raise StudyError("the network was trained on all images (data.validation 0): give one that held some out")
     if not residual_blocks(classifier.network):

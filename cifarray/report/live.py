@@ -26,6 +26,7 @@ from cifarray.study.events import (
 from cifarray.study.state import StudyState
 from cifarray.study.study import Study
 from cifarray.study.trial_record import Decision, Metric, Outcome, TrialRecord
+from cifarray.training.tasks.kinds import Kind, kind_of
 
 SHOWN_ENDED = 8
 
@@ -122,10 +123,11 @@ class LineView(Progress):
                 return f"trial {number} starts{after}: {describe_params(self.state.trials[number])}"
             case EpochEnded(trial=number):
                 epochs = self.state.trials[number].config["epochs"]
-                metrics = describe_metrics(event.metrics, self.state.metric)
+                metrics = describe_metrics(event.metrics, self.state.metric, kind_of(self.state.space.base))
                 # What stops a trial is said with its end.
                 why = f" ({event.reason})" if event.reason and event.decision is Decision.CONTINUE else ""
-                return f"trial {number} epoch {event.epoch}/{epochs}: {metrics}{why}"
+                remark = f"; {event.remark}" if event.remark else ""
+                return f"trial {number} epoch {event.epoch}/{epochs}: {metrics}{why}{remark}"
             case WorkersRestarted():
                 return f"trial {event.trial} lost its workers ({event.restarts}): goes on from its checkpoint"
             case MicroBatchHalved():
@@ -161,6 +163,8 @@ class TableView(Progress):
                 self.console.print(f"trial {event.trial} {event.outcome}:\n{event.message}", markup=False)
             case MicroBatchHalved():
                 self.console.print(describe_micro_batch(event), markup=False, highlight=False, soft_wrap=True)
+            case EpochEnded(remark=remark) if remark:
+                self.console.print(f"trial {event.trial}: {remark}", markup=False, highlight=False, soft_wrap=True)
 
     def stop(self) -> None:
         if self._live is not None:
@@ -217,16 +221,12 @@ def describe_micro_batch(event: MicroBatchHalved) -> str:
     )
 
 
-def describe_metrics(metrics: Mapping[str, Any], metric: Metric) -> str:
+def describe_metrics(metrics: Mapping[str, Any], metric: Metric, kind: Kind) -> str:
     """The telling ones of an epoch's metrics, in a line."""
     parts = [f"train loss {metrics['train_loss']:.3f}"] if "train_loss" in metrics else []
     if metric.name in metrics:
         parts.append(f"{metric.label} {metric.show(metrics[metric.name])}")
-    if "val_label_accuracy" in metrics:
-        # Most labels are not there, so the accuracy of saying no to all of them has to stand beside it.
-        no, right = metrics["val_label_accuracy_of_no"], metrics["val_label_accuracy"]
-        parts.append(f"per-label accuracy {100 * right:.1f} % (always no: {100 * no:.1f} %)")
-        parts.append(f"F1 {100 * metrics['val_f1']:.1f} %, exact match {100 * metrics['val_exact_match']:.1f} %")
+    parts += kind.details(metrics)
     if "images_per_second" in metrics:
         parts.append(f"{metrics['images_per_second']:,.0f} images/s")
     if "teacher_seconds" in metrics:

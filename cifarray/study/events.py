@@ -120,6 +120,8 @@ class EpochEnded(Event):
     """Of the decision, in words; empty where there was nothing to decide."""
     precision: str = ""
     """The number format that it was trained in; empty in older journals."""
+    remark: str = ""
+    """What its workers have to say to the user."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "decision", Decision(self.decision))

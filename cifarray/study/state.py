@@ -235,9 +235,15 @@ class StudyState:
         return sample(self.space, self.searcher, self.seed, number, history, self.allowed)
 
     def after_epoch(
-        self, number: int, epoch: int, metrics: Mapping[str, Any], checkpoint: str | None, precision: str = ""
+        self,
+        number: int,
+        epoch: int,
+        metrics: Mapping[str, Any],
+        checkpoint: str | None,
+        precision: str = "",
+        remark: str = "",
     ) -> tuple[Decision, list[Event]]:
-        """What follows `epoch` of a trial, and the events that record it.
+        """What follows `epoch` of a trial, and the events that record it, with what its workers say of it.
 
         An epoch that the journal has already (it is run again after a restart) gets the decision that it had, and no
         event; so nothing is counted twice.
@@ -259,6 +265,7 @@ class StudyState:
                 checkpoint=checkpoint,
                 reason=reason,
                 precision=precision,
+                remark=remark,
             )
         ]
         if decision in OUTCOME_OF:

@@ -15,6 +15,7 @@ from cifarray.study.samplers import SearcherName
 from cifarray.study.schedulers import RunAll, Scheduler
 from cifarray.study.state import StudyState
 from cifarray.study.trial_record import DEFAULT_METRIC, Metric
+from cifarray.training.tasks.kinds import kind_of
 
 NAME_RULE = "letters, digits, '-', '_' and '.'"
 
@@ -96,7 +97,6 @@ def _check(study: Study) -> None:
     # Late: they bring torch along, which reading a journal does not need.
     from cifarray.models import check_init, check_options, check_stochastic_depth
     from cifarray.training.batches import check_batch
-    from cifarray.training.task import METRICS
 
     if not study.name or not all(c.isalnum() or c in "-_." for c in study.name) or study.name.startswith("."):
         raise ValueError(f"study name {study.name!r} is not valid: use {NAME_RULE}, not starting with a dot")
@@ -123,7 +123,7 @@ def _check(study: Study) -> None:
         check_batch(size, study.workers, accumulate)
     if study.gpus_per_worker == 0 and any(config.sync_batch_norm for config in configs):
         raise ValueError("sync_batch_norm works on GPUs only and gpus_per_worker is 0: set sync_batch_norm to false")
-    for grid in sorted({config.data.grid for config in configs}):
-        known = [f"val_{name}" for name in METRICS[grid]]
-        if study.metric.name not in known:
-            raise ValueError(f"metric {study.metric.name!r} is not measured here: choose one of {', '.join(known)}")
+    for kind in {kind.name: kind for kind in map(kind_of, configs)}.values():
+        measured = [f"val_{name}" for name in kind.metrics]
+        if study.metric.name not in measured:
+            raise ValueError(f"metric {study.metric.name!r} is not measured here: choose one of {', '.join(measured)}")

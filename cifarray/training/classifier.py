@@ -12,21 +12,30 @@ from cifarray.config import TrainConfig
 from cifarray.data import center_view, normalise
 from cifarray.models import build
 from cifarray.training.checkpoint import load_checkpoint
-from cifarray.training.precision import autocast
+from cifarray.training.precision import Resolved, autocast, resolve
+from cifarray.training.tasks.registry import answers_of
 
 
 class Classifier(nn.Module):
     """(N, side, side, 3) uint8 images to (N, num_classes) float32 logits, on the device of the network.
 
     `data` is what a checkpoint says of its data: classes, mean, std, image_size. `metrics` are those of the last epoch.
+    `precision` is the format that it was trained in, so that it answers as it did in its validation; None: as the
+    config says, on the device at hand.
     """
 
     def __init__(
-        self, network: nn.Module, config: TrainConfig, data: dict[str, Any], metrics: dict[str, float] | None = None
+        self,
+        network: nn.Module,
+        config: TrainConfig,
+        data: dict[str, Any],
+        metrics: dict[str, float] | None = None,
+        precision: Resolved | None = None,
     ) -> None:
         super().__init__()
         self.network = network
         self.config = config
+        self.precision = precision
         self.classes = tuple(data["classes"])
         self.mean = tuple(data["mean"])
         self.std = tuple(data["std"])
@@ -49,23 +58,18 @@ class Classifier(nn.Module):
         if crop_size is not None and crop_size < side:
             images = center_view(images, crop_size)
         batch = normalise(images, self.mean, self.std)
-        with autocast(self.config.precision, device):
+        with autocast(self.precision or resolve(self.config.precision, device), device):
             logits = self.network(batch if self.config.channels_last else batch.contiguous())
         return logits.float()
 
     def classify(self, images: Tensor) -> list[str]:
-        """The name of the likeliest class of each image; of a grid all that it shows, joined by commas.
+        """What each image shows, in the words of the network's task.
 
         Raises ValueError as `forward` does.
         """
         with torch.inference_mode():
             logits = self(images)
-        if self.config.data.grid == 1:
-            return [self.classes[index] for index in logits.argmax(1).tolist()]
-        return [
-            ", ".join(name for name, there in zip(self.classes, row, strict=True) if there)
-            for row in (logits > 0).tolist()
-        ]
+        return answers_of(self.config).names(logits, self.classes)
 
 
 def load_classifier(address: str) -> Classifier:
@@ -80,4 +84,4 @@ def load_classifier(address: str) -> Classifier:
     network.load_state_dict(state["model"] if average is None else average["weights"])
     if config.channels_last:
         network.to(memory_format=torch.channels_last)
-    return Classifier(network, config, state["data"], state["metrics"]).eval()
+    return Classifier(network, config, state["data"], state["metrics"], state["precision"]).eval()

@@ -15,8 +15,9 @@ from cifarray import storage
 from cifarray.config import DistillationConfig, TrainConfig
 from cifarray.data import ImageStore, split_indices
 from cifarray.training.classifier import Classifier, load_classifier
-from cifarray.training.precision import autocast
-from cifarray.training.task import Targets, Task
+from cifarray.training.precision import Resolved, autocast
+from cifarray.training.tasks.kinds import kind_of
+from cifarray.training.tasks.task import Targets, Task
 
 
 def distillation_loss(logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
@@ -32,10 +33,12 @@ def distillation_loss(logits: Tensor, teacher_logits: Tensor, temperature: float
 class Distilled:
     """A task with a teacher: its batches carry the teacher's logits as well, its loss adds the distance to them."""
 
-    def __init__(self, task: Task, config: TrainConfig, store: ImageStore, device: torch.device) -> None:
+    def __init__(
+        self, task: Task, config: TrainConfig, store: ImageStore, device: torch.device, precision: Resolved
+    ) -> None:
         """Raises ValueError for a teacher of other classes or sizes, or one that has seen the validation images."""
         assert config.distillation.teacher is not None
-        self.task, self.config, self.device = task, config, device
+        self.task, self.config, self.device, self.precision = task, config, device, precision
         self.teacher = load_teacher(config.distillation.teacher, device)
         check_teacher(self.teacher, config, store)
         self.to_teacher = _renormalisation(store, self.teacher, device)
@@ -74,7 +77,7 @@ class Distilled:
         if self.to_teacher is not None:
             scale, shift = self.to_teacher
             images = images * scale + shift
-        with autocast(self.config.precision, self.device):
+        with autocast(self.precision, self.device):
             return self.teacher.network(images).float()
 
     def _start(self) -> None:
@@ -111,8 +114,9 @@ def check_teacher(teacher: Classifier, config: TrainConfig, store: ImageStore) -
             f"the teacher {name} knows {len(teacher.classes)} classes ({', '.join(teacher.classes[:3])} …), the data "
             f"has {len(store.classes)} ({', '.join(store.classes[:3])} …): give a teacher that was trained on this data"
         )
-    if theirs.grid != config.data.grid:
-        raise ValueError(f"the teacher {name} sees 2 × 2 grids, the student single images: give one of single images")
+    sees, student_sees = kind_of(teacher.config).sees, kind_of(config).sees
+    if sees != student_sees:
+        raise ValueError(f"the teacher {name} sees {sees}, the student {student_sees}: give one of {student_sees}")
     if theirs.input_size != config.data.input_size:
         raise ValueError(
             f"the teacher {name} sees images of {theirs.input_size} × {theirs.input_size} pixels, the student of "

@@ -26,9 +26,10 @@ from cifarray.training.evaluate import evaluate
 from cifarray.training.memory import peak_bytes, reset_peak
 from cifarray.training.optimizer import build_optimizer
 from cifarray.training.parallel import average_buffers, reduced, unreduced, wrapped
-from cifarray.training.precision import autocast, resolve
+from cifarray.training.precision import agreed, autocast
 from cifarray.training.schedule import build_schedule
-from cifarray.training.task import GridLabels, SingleLabel, Task
+from cifarray.training.tasks.registry import make_task
+from cifarray.training.tasks.task import Task
 
 _STEPS_BETWEEN_CHECKS = 50
 """Looking whether the loss is finite waits for the device and for the other ranks."""
@@ -43,6 +44,8 @@ class Diverged(RuntimeError):  # noqa: N818 - the name of the outcome
 
 class Training:
     """`epoch` epochs are done; `step` of the next one has begun (from 0).
+
+    `precision` is the number format of all its epochs, on all ranks; `remark` what the user should know of it.
 
     `in_backward` is true from just before the backward pass of a batch's last micro-batch until the optimizer has
     stepped: an exception then may have left other ranks waiting in an all-reduce.
@@ -78,24 +81,22 @@ class Training:
         fits_on_gpu = device.type == "cuda" and store.images.nbytes <= _MOST_BYTES_ON_GPU
         self.images = store.images.to(device) if fits_on_gpu else store.images
         self.labels = store.labels.to(self.images.device)
-        self.task: Task
-        if config.data.grid == 2:
-            self.task = GridLabels(config, store, self.images, self.labels, device, self.train_rows)
-        else:
-            self.task = SingleLabel(config, store, self.images, self.labels, device)
+        began_in = None if checkpoint is None else checkpoint["precision"]
+        self.precision, self.remark = agreed(config.precision, device, world_size, began_in)
+        self.task: Task = make_task(config, store, self.images, self.labels, device, self.train_rows)
         if config.distillation.teacher is None:
             load_teacher.cache_clear()  # the memory of an earlier trial's teacher
         else:
-            self.task = Distilled(self.task, config, store, device)
+            self.task = Distilled(self.task, config, store, device, self.precision)
         self.data = {"classes": list(store.classes), "mean": list(store.mean), "std": list(store.std)}
-        self.data["image_size"] = config.data.image_size * config.data.grid
+        self.data["image_size"] = config.data.picture_size
 
         seed_torch("weights", config.seed)
         self.network = self._new_network(len(store.classes))
         self.average = MovingAverage(self.network, config.ema_decay) if config.ema_decay else None
         self.optimizer = build_optimizer(self.network, config.optimizer, config.peak_lr)
         self.schedule = build_schedule(self.optimizer, config.schedule, config.epochs * self.steps_per_epoch)
-        self.scaler = torch.amp.GradScaler(device.type, enabled=resolve(config.precision, device) == "fp16")
+        self.scaler = torch.amp.GradScaler(device.type, enabled=self.precision == "fp16")
         if checkpoint is not None:
             self._restore(checkpoint)
         self.networks = [self.network] if self.average is None else [self.network, self.average.network]
@@ -104,7 +105,7 @@ class Training:
         if world_size > 2:
             self._settle_reduction()
         # Evaluated without compilation: its shapes would be compiled for a few batches an epoch.
-        self.classifier = Classifier(self.networks[-1], config, self.data)
+        self.classifier = Classifier(self.networks[-1], config, self.data, precision=self.precision)
 
     def run_epoch(self) -> dict[str, float]:
         """Trains one epoch and evaluates. Collective; every rank gets the same metrics.
@@ -135,7 +136,7 @@ class Training:
                     images = images.contiguous()
                 last = share is self.shares[-1]
                 with unreduced(self.module, last):
-                    with autocast(config.precision, self.device):
+                    with autocast(self.precision, self.device):
                         logits = self.module(images)
                     loss = self.task.loss(logits.float(), targets) / len(self.shares)
                     self.in_backward = last
@@ -201,6 +202,7 @@ class Training:
             "scaler": self.scaler.state_dict(),
             "average": None if self.average is None else self.average.state(),
             "epoch": self.epoch,
+            "precision": self.precision,
             "config": self.config.to_dict(),
             "metrics": self.metrics,
             "data": self.data,
@@ -257,7 +259,7 @@ class Training:
         images = torch.zeros(self.micro_batch, 3, side, side, device=self.device)
         if self.config.channels_last:
             images = images.to(memory_format=torch.channels_last)
-        with autocast(self.config.precision, self.device):
+        with autocast(self.precision, self.device):
             logits = self.module(images)
         logits.sum().backward()
         self.optimizer.zero_grad()
@@ -270,7 +272,7 @@ class Training:
     def _raise_unless_finite(self, reduced: float, name: str) -> None:
         """`reduced` is the same on all ranks, and so is the decision."""
         if not math.isfinite(reduced):
-            more = ", or set precision to bf16" if self.config.precision == "fp16" else ""
+            more = ", or set precision to bf16" if self.precision == "fp16" else ""
             raise Diverged(
                 f"the {name} is {reduced} in epoch {self.epoch + 1}, step {self.step + 1}: lower optimizer.lr{more}"
             )

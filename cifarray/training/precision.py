@@ -6,13 +6,19 @@ Not here: the gradient scaling that fp16 needs (the loop holds torch's GradScale
 from typing import Literal
 
 import torch
+import torch.distributed as dist
+
+from cifarray.training.parallel import reduced
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Resolved = Literal["fp32", "bf16", "fp16"]
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_AUTO: tuple[Resolved, ...] = ("fp32", "bf16")
+"""What `auto` chooses from; what every device has comes first."""
 
 
-def resolve(precision: Precision, device: torch.device) -> Literal["fp32", "bf16", "fp16"]:
+def resolve(precision: Precision, device: torch.device) -> Resolved:
     """`auto` is bf16 where the hardware computes in it, else fp32: bf16 has float32's range and needs no scaling."""
     if precision != "auto":
         return precision
@@ -23,7 +29,28 @@ def resolve(precision: Precision, device: torch.device) -> Literal["fp32", "bf16
     return "fp32"
 
 
-def autocast(precision: Precision, device: torch.device) -> torch.autocast:
-    """The context that a forward pass runs in; for fp32 it changes nothing."""
+def agreed(
+    precision: Precision, device: torch.device, world_size: int, began_in: Resolved | None
+) -> tuple[Resolved, str]:
+    """The format of one trial on all its ranks, and what the user should know of it, mostly nothing.
+
+    began_in: the one that its checkpoint was trained in, which stays: any device computes in it, if slowly, and a
+    trial that goes on elsewhere is then still the same. Else `auto` is what all ranks have. Collective.
+    """
     resolved = resolve(precision, device)
-    return torch.autocast(device.type, dtype=_DTYPES[resolved], enabled=resolved != "fp32")
+    if precision != "auto":
+        return resolved, ""
+    if world_size > 1:
+        least = reduced(torch.tensor([_AUTO.index(resolved)]), device, world_size, dist.ReduceOp.MIN)
+        resolved = _AUTO[int(least[0])]
+    if began_in is None or began_in == resolved:
+        return resolved, ""
+    return began_in, (
+        f"precision auto was {began_in} where this trial began and would be {resolved} here: it goes on in {began_in}, "
+        f"so that its figures mean the same; set precision to {resolved} for studies that are to run here"
+    )
+
+
+def autocast(precision: Resolved, device: torch.device) -> torch.autocast:
+    """The context that a forward pass runs in; for fp32 it changes nothing."""
+    return torch.autocast(device.type, dtype=_DTYPES[precision], enabled=precision != "fp32")

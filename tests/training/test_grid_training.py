@@ -9,9 +9,10 @@ from ranks import Ranks
 from tiny import CPU, assert_same_weights, tiny, train
 
 from cifarray.data import open_store
-from cifarray.training.evaluate import evaluate, multi_label_metrics
+from cifarray.training.evaluate import evaluate
 from cifarray.training.loop import Training
-from cifarray.training.task import METRICS
+from cifarray.training.tasks.grid_labels import multi_label_metrics
+from cifarray.training.tasks.kinds import GRID_LABELS
 
 GRID = {"data__grid": 2}
 
@@ -53,7 +54,7 @@ def test_an_epoch_reports_the_metrics_of_many_labels_and_learns() -> None:
     states = train(tiny(**GRID, epochs=3))
     metrics = states[-1]["metrics"]
     assert {name.removeprefix("val_") for name in metrics if name.startswith("val_")} == {
-        *METRICS[2],
+        *GRID_LABELS.metrics,
         "label_accuracy_of_no",
     }
     # Ten classes, four images each, drawn from 30.

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from cifarray.data import below, draw, open_store
 from cifarray.training.mixing import Mixing, mixed_targets
-from cifarray.training.task import SingleLabel
+from cifarray.training.tasks.single_label import SingleLabel
 
 
 def random_images(count: int, side: int = 16) -> Tensor:

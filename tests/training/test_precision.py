@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import CPU, tiny
+from ranks import Ranks
+from tiny import CPU, tiny, train
 
 from cifarray.training.loop import Training
 from cifarray.training.precision import Precision, autocast, resolve
@@ -67,3 +68,61 @@ def test_bf16_trains_like_fp32() -> None:
         losses[precision] = sum(seen[250:300]) / 50
     assert losses["fp32"] < 1.5  # of ln 10 = 2.3: something was learned
     assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.02)
+
+
+def pretend_bf16(there: bool) -> None:
+    torch.cpu._is_avx512_bf16_supported = lambda: there  # type: ignore[method-assign]
+    torch.cpu._is_amx_tile_supported = lambda: False  # type: ignore[method-assign]
+
+
+def precision_on(rank: int, world_size: int, has_bf16: tuple[bool, ...], precision: str) -> tuple[str, str]:
+    before = torch.cpu._is_avx512_bf16_supported, torch.cpu._is_amx_tile_supported
+    pretend_bf16(has_bf16[rank])
+    try:
+        training = Training(tiny(precision=precision), CPU, rank, world_size)
+        return training.precision, training.state()["precision"]
+    finally:
+        torch.cpu._is_avx512_bf16_supported, torch.cpu._is_amx_tile_supported = before  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize(
+    ("has_bf16", "precision", "agreed"),
+    [
+        ((True, True), "auto", "bf16"),
+        ((True, False), "auto", "fp32"),
+        ((False, True), "auto", "fp32"),
+        ((False, True), "bf16", "bf16"),  # who asks for it gets it
+    ],
+)
+def test_the_ranks_of_a_trial_agree_on_what_all_of_them_have(
+    two_ranks: Ranks, has_bf16: tuple[bool, bool], precision: str, agreed: str
+) -> None:
+    assert two_ranks(precision_on, has_bf16, precision) == [(agreed, agreed)] * 2
+
+
+@pytest.mark.parametrize(("there", "here"), [("bf16", "fp32"), ("fp32", "bf16")])
+def test_a_trial_that_goes_on_elsewhere_keeps_its_format_and_says_so(
+    there: str, here: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def machine(precision: str) -> None:
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: precision == "bf16")
+        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+
+    machine(there)
+    first = Training(tiny(), CPU)
+    assert (first.precision, first.remark) == (there, "")
+    first.run_epoch()
+    checkpoint = first.state()
+    machine(here)
+    again = Training(tiny(), CPU, checkpoint=checkpoint)
+    assert again.precision == there
+    assert f"was {there} where this trial began and would be {here} here: it goes on in {there}" in again.remark
+    second = again.run_epoch()
+    machine(there)
+    assert second["train_loss"] == train(tiny())[-1]["metrics"]["train_loss"]
+
+
+def test_a_checkpoint_that_does_not_say_its_format_goes_on_as_the_machine_has_it() -> None:
+    first = Training(tiny(), CPU)
+    checkpoint = {**first.state(), "precision": None}
+    assert Training(tiny(), CPU, checkpoint=checkpoint).remark == ""

@@ -237,7 +237,7 @@ def test_the_state_is_plain_types_and_tensors_and_no_view_of_the_training(schedu
     state = training.state()
     assert state.keys() == {
         *("model", "optimizer", "scheduler", "scaler", "average"),
-        *("epoch", "config", "metrics", "data"),
+        *("epoch", "precision", "config", "metrics", "data"),
     }
     assert plain_types(state)
     assert TrainConfig.from_dict(state["config"]) == training.config

@@ -1,0 +1,118 @@
+"""A 2 × 2 grid of images, all classes that it shows."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cifarray.config import TrainConfig
+from cifarray.data import Augmentation, ImageStore, grid_members, multi_hot, quarter_numbers, tile
+from cifarray.data.grids import EVALUATION_EPOCH
+
+
+class GridLabels:
+    """Binary cross-entropy on each label."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        store: ImageStore,
+        images: Tensor,
+        labels: Tensor,
+        device: torch.device,
+        pool: Tensor,
+    ) -> None:
+        """`pool`: the rows (M,) that may be in a grid."""
+        self.config, self.images, self.labels, self.device = config, images, labels, device
+        self.num_classes = len(store.classes)
+        self.augment = Augmentation(config.data, store.mean, store.std, store.covariance)
+        self.pool = pool.to(images.device)
+
+    def batch(self, rows: Tensor, share: slice, epoch: int) -> tuple[Tensor, Tensor]:
+        """Each quarter is augmented by itself; targets (B, C) float32 multi-hot."""
+        rows = rows[share]
+        members = grid_members(rows, self.pool, self.config.seed, epoch)
+        quarters = self.images.index_select(0, members.flatten()).to(self.device, non_blocking=True)
+        labels = self.labels[members].to(self.device, non_blocking=True)
+        pixels = self.augment(quarters, quarter_numbers(rows), seed=self.config.seed, epoch=epoch)
+        return tile(pixels).contiguous(memory_format=torch.channels_last), multi_hot(labels, self.num_classes)
+
+    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        smoothing = self.config.label_smoothing
+        return F.binary_cross_entropy_with_logits(logits, targets * (1 - smoothing) + smoothing / 2)
+
+    def correct(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """The share of right labels, summed over the batch."""
+        return ((logits > 0) == (targets > 0.5)).float().mean(1).sum()
+
+    def epoch_metrics(self) -> dict[str, float]:
+        return {}
+
+
+class GridLabelsAnswers:
+    """The metrics of many labels, from all ranks' logits, with `label_accuracy_of_no`."""
+
+    def evaluate(
+        self,
+        classifier: nn.Module,
+        num_classes: int,
+        images: Tensor,
+        labels: Tensor,
+        rows: Tensor,
+        rank: int,
+        world_size: int,
+        chunk: int,
+    ) -> dict[str, float]:
+        """One picture for each row, the same in every evaluation: its other images are drawn from `rows` too.
+
+        precision, recall, f1 and label_accuracy are over all labels of all pictures (micro), a label being there where
+        its logit is above 0; exact_match is the share of pictures without a wrong label, map the mean over the classes
+        of the average precision, label_accuracy_of_no what one gets who always says no.
+        """
+        device = next(classifier.parameters()).device
+        members = grid_members(rows, rows, seed=0, epoch=EVALUATION_EPOCH).to(images.device)
+        parts = []
+        for part in torch.split(members[rank::world_size], max(1, chunk // 4)):
+            quarters = images.index_select(0, part.flatten()).permute(0, 3, 1, 2)
+            parts.append(classifier(tile(quarters).permute(0, 2, 3, 1)))
+        logits = torch.cat(parts) if parts else torch.empty(0, num_classes, device=device)
+        logits = _gathered(logits, len(rows), rank, world_size)
+        targets = multi_hot(labels[members].to(device), num_classes)
+        return {**multi_label_metrics(logits, targets), "label_accuracy_of_no": 1 - targets.mean().item()}
+
+    def names(self, logits: Tensor, classes: Sequence[str]) -> list[str]:
+        """All classes that a picture shows, joined by commas."""
+        return [
+            ", ".join(name for name, there in zip(classes, row, strict=True) if there) for row in (logits > 0).tolist()
+        ]
+
+
+def multi_label_metrics(logits: Tensor, targets: Tensor) -> dict[str, float]:
+    """loss (binary cross-entropy) and the metrics of `kinds.GRID_LABELS`, from (N, C) logits and targets of 0 and 1."""
+    # Takes seconds to import, which only those pay who need it.
+    from torchmetrics.functional import classification as metrics
+
+    said, true = torch.sigmoid(logits), targets.long()
+    labels = targets.shape[1]
+    values = {
+        "loss": F.binary_cross_entropy_with_logits(logits.double(), targets.double()),
+        "precision": metrics.multilabel_precision(said, true, labels, average="micro"),
+        "recall": metrics.multilabel_recall(said, true, labels, average="micro"),
+        "f1": metrics.multilabel_f1_score(said, true, labels, average="micro"),
+        "label_accuracy": metrics.multilabel_accuracy(said, true, labels, average="micro"),
+        "exact_match": metrics.multilabel_exact_match(said, true, labels),
+        "map": metrics.multilabel_average_precision(said, true, labels, average="macro"),
+    }
+    return {name: float(value) for name, value in values.items()}
+
+
+def _gathered(part: Tensor, count: int, rank: int, world_size: int) -> Tensor:
+    """Rows rank, rank + world_size, … of each rank put together: all `count` rows on every rank."""
+    if world_size == 1:
+        return part
+    whole = torch.zeros(count, part.shape[1], device=part.device)
+    whole[rank::world_size] = part
+    dist.all_reduce(whole)
+    return whole
