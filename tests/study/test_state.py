@@ -138,14 +138,18 @@ def test_the_third_loss_of_its_workers_ends_a_trial():
 
 
 def test_an_outcome_that_a_crash_cut_off_is_repaired():
-    state = make_state()
-    events = run_to_the_end(state, 0, 0.5)
-    assert isinstance(events[-1], TrialEnded)
-    again = make_state()
+    """Of a trial that was stopped, with why."""
+    events = []
+    state = make_state(scheduler=Asha(2, 1))
+    for number, accuracy in enumerate((0.5, 0.4)):
+        events += run_to_the_end(state, number, accuracy)
+    assert events[-1] == TrialEnded(trial=1, outcome=Outcome.STOPPED, message="2nd of 2 after epoch 1, 1 goes on")
+    again = make_state(scheduler=Asha(2, 1))
     again.replay(events[:-1])
     assert again.repairs() == events[-1:]
     again.replay(again.repairs())
     assert again.repairs() == []
+    assert again == state
 
 
 def test_best_trials_and_unfinished_ones_keep_their_newest_checkpoint():
