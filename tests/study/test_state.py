@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from histories import sampled, started, study_started
+from histories import sampled, started
 
 from cifarray.config import TrainConfig, override
 from cifarray.journal.events import from_json, to_json
@@ -275,34 +275,6 @@ def test_the_precision_of_a_trial_is_that_of_its_last_epoch():
     for epoch, precision in enumerate(("bf16", "fp32"), start=1):
         state.replay(state.after_epoch(0, epoch, {"val_accuracy": 0.5}, None, precision)[1])
     assert state.trials[0].precision == "fp32"
-
-
-def test_from_its_journal_a_study_has_all_that_decides():
-    domains = {"model.widen_factor": choice(1, 10)}
-    space = SearchSpace("wrn", override(TrainConfig(), {"model.depth": 10}), domains, max_params=1_000_000)
-    first = study_started(
-        "wrn",
-        space,
-        scheduler={"name": "asha", "reduction_factor": 4, "grace_epochs": 2},
-        searcher="grid",
-        seed=7,
-        metric="val_loss",
-        keep_checkpoints=5,
-        num_classes=10,
-    )
-    state = StudyState.from_events([first, sampled(0, {"model.widen_factor": 1})])
-    assert state.space == space
-    assert (state.searcher, state.scheduler, state.seed) == ("grid", Asha(4, 2), 7)
-    assert (state.metric, state.keep_checkpoints) == (Metric("val_loss"), 5)
-    assert list(state.trials) == [0]
-    # WRN-10-1 has 78,000 parameters, WRN-10-10 has 7.4 million.
-    assert state.budget == 1
-
-
-def test_what_does_not_begin_with_a_study_is_no_journal():
-    for events in ([], [sampled(0)]):
-        with pytest.raises(ValueError, match="begins with the study"):
-            StudyState.from_events(events)
 
 
 @pytest.mark.parametrize("seed", range(5))

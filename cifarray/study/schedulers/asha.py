@@ -46,8 +46,8 @@ class Asha:
             return Decision.CONTINUE, ""
         assert trial.score is not None, "a study that compares trials holds images out"
         place, reached, passing = self.place(trial.score, study.scores_after(trial.epoch))
-        go = "goes" if passing == 1 else "go"
-        reason = f"{ordinal(place)} of {reached} after epoch {trial.epoch}, {passing} {go} on"
+        go_on = "1 goes on" if passing == 1 else f"{passing} go on"
+        reason = f"{ordinal(place)} of {reached} after epoch {trial.epoch}, {go_on}"
         return (Decision.CONTINUE if place <= passing else Decision.STOP), reason
 
     def place(self, score: float, others: Sequence[float]) -> tuple[int, int, int]:
