@@ -9,7 +9,10 @@ from histories import OLDER, driver_started, epoch_ended, sampled, split_opened,
 from cifarray.config import TrainConfig
 from cifarray.journal import events as journal_events
 from cifarray.journal.events import FORMAT, JournalError, from_json, to_json
+from cifarray.journal.folder import is_finished, open_journal
 from cifarray.journal.journal import read_events
+from cifarray.space.domains import log_uniform
+from cifarray.space.space import SearchSpace
 from cifarray.study.events import (
     KINDS,
     CheckpointDropped,
@@ -21,8 +24,9 @@ from cifarray.study.events import (
     TrialEnded,
     WorkersRestarted,
 )
-from cifarray.study.schedulers import Asha
+from cifarray.study.schedulers import Asha, Assignment
 from cifarray.study.state import StudyState
+from cifarray.study.study import Study
 from cifarray.study.trial_record import Decision, Outcome
 
 ONE_OF_EACH = [
@@ -140,3 +144,19 @@ def test_a_journal_from_before_there_were_formats_gives_the_same_state(tmp_path)
     assert (best.checkpoint, best.restarts, best.test) == ((2, "/store/0/2"), 1, {"test_accuracy": 0.55})
     assert (other.outcome, other.decisions) == (Outcome.STOPPED, [Decision.STOP])
     assert (other.message, other.precision) == ("", "")
+
+
+def test_a_study_whose_journal_has_no_format_goes_on(tmp_path):
+    base = TrainConfig.from_dict({"model": {"name": "wide_resnet", "depth": 10, "widen_factor": 1}, "epochs": 2})
+    space = SearchSpace("wrn", base, {"optimizer.lr": log_uniform(0.01, 1.0)})
+    study = Study("wrn", space, 3, str(tmp_path), "sqlite://", scheduler=Asha(3, 1), workers=2)
+    study.folder.mkdir()
+    (study.folder / "journal.jsonl").write_text(OLDER)
+    assert is_finished(study)
+    journal = open_journal(study)
+    state = study.new_state()
+    state.replay(journal.events)
+    assert state.next(running=[]) == Assignment(2)
+    journal.append([sampled(2)])
+    journal.close()
+    assert read_events(journal.path)[-1].trial == 2
