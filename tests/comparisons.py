@@ -1,9 +1,12 @@
 """A finished comparison of recipes, made of events, and the cells of a table."""
 
+from histories import epoch_ended, sampled, split_opened
+
 from cifarray import recipes
 from cifarray.config import override
 from cifarray.space.domains import choice
 from cifarray.space.space import SearchSpace
+from cifarray.study.events import TrialEnded
 from cifarray.study.state import StudyState
 
 
@@ -12,29 +15,20 @@ def state_of(values, configs=None, outcome="completed", test=False, **pinned):
     configs = {name: override(recipes.get(name), pinned) for name in values} if configs is None else configs
     domains = {"seed": choice(0, 1, 2), "recipe": choice(*values)}
     space = SearchSpace("compare", next(iter(configs.values())), domains, configs)
-    state = StudyState(space, 100, "grid", None, 0)
+    state = StudyState(space, 100, "grid")
     number = 0
     for name, accuracies in values.items():
         for seed, accuracy in enumerate(accuracies):
             params = {"seed": seed, "recipe": name}
             config = space.config(params).to_dict()
-            trial = {"kind": "trial", "trial": number, "params": params, "config": config}
-            metrics = {"val_accuracy": accuracy, "images_per_second": 100.0, "epoch_seconds": 60.0}
+            measured = {"val_accuracy": accuracy, "images_per_second": 100.0, "epoch_seconds": 60.0}
             events = [
-                {**trial, "num_params": 1000, "macs": 2000},
-                {
-                    "kind": "epoch",
-                    "trial": number,
-                    "epoch": 1,
-                    "metrics": metrics,
-                    "decision": "continue",
-                    "checkpoint": None,
-                },
-                {"kind": "outcome", "trial": number, "outcome": outcome, "message": ""},
+                sampled(number, params, config, num_params=1000, macs=2000),
+                epoch_ended(number, 1, **measured),
+                TrialEnded(trial=number, outcome=outcome),
             ]
             if test:
-                event = {"kind": "test", "trial": number, "opening": 1, "metrics": {"test_accuracy": accuracy}}
-                events.append(event)
+                events.append(split_opened(number, test_accuracy=accuracy))
             state.replay(events)
             number += 1
     return state

@@ -5,6 +5,7 @@ import os
 
 import pytest
 import torch
+from histories import epoch_ended, sampled, study_started
 
 from cifarray.cli import teachers
 from cifarray.cli.ablate import ablate
@@ -15,6 +16,7 @@ from cifarray.data import open_store
 from cifarray.examine import networks
 from cifarray.journal.journal import Journal
 from cifarray.space.space import SearchSpace
+from cifarray.study.events import TrialEnded
 from cifarray.training.checkpoint import save_checkpoint
 from cifarray.training.loop import Training
 
@@ -42,15 +44,11 @@ def results(tmp_path, monkeypatch, untrained):
     address = tmp_path / "good" / "trial-0001" / "epoch-0001.pt"
     save_checkpoint(str(address), untrained)
     journal = Journal(tmp_path / "good")
-    study = {"kind": "study", "name": "good", "id": "x", "scheduler": None, "searcher": "random", "seed": 0}
-    space = SearchSpace("good", BASE).to_dict()
-    journal.append([{**study, **space, "metric": "val_accuracy", "num_trials": 2, "workers": 1, "storage": ""}])
+    journal.append([study_started("good", SearchSpace("good", BASE))])
     for number, accuracy, checkpoint in ((0, 0.5, None), (1, 0.7, str(address))):
-        metrics = {"val_accuracy": accuracy}
-        trial = {"trial": number, "params": {}, "config": BASE.to_dict(), "num_params": 1, "macs": 1}
-        epoch = {"trial": number, "epoch": 1, "metrics": metrics, "decision": "complete", "checkpoint": checkpoint}
-        outcome = {"trial": number, "outcome": "completed", "message": ""}
-        journal.append([{"kind": "trial", **trial}, {"kind": "epoch", **epoch}, {"kind": "outcome", **outcome}])
+        epoch = epoch_ended(number, 1, checkpoint, "complete", val_accuracy=accuracy)
+        end = TrialEnded(trial=number, outcome="completed")
+        journal.append([sampled(number, config=BASE.to_dict()), epoch, end])
     journal.close()
     runs = {"parent_run_id": PARENT_RUN, "runs": {"0": "00" * 16, "1": RUN}}
     (tmp_path / "good" / "tracking.json").write_text(json.dumps(runs))

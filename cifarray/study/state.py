@@ -154,6 +154,7 @@ class StudyState:
             if len(trial.checkpoints) > 1:
                 self._with_older.add(trial.number)
         if event.decision in OUTCOME_OF:
+            trial.message = event.reason
             self._end(trial, OUTCOME_OF[event.decision])
         else:
             self._rank(trial)

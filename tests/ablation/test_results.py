@@ -13,6 +13,7 @@ from cifarray.ablation.results import Result, axis_limit, metrics, results
 from cifarray.ablation.rows import Row, rows_of
 from cifarray.ablation.table import interval_line, remarks, table, write_reports
 from cifarray.config import override
+from cifarray.study.events import TrialEnded
 from cifarray.study.stats import Paired
 from cifarray.study.trial_record import Metric
 
@@ -39,7 +40,7 @@ def scripted(one_at_a_time=False, drop=()):
     state = state_of(values, configs)
     for name in drop:
         trial = next(t for t in state.trials.values() if t.params["recipe"] == name)
-        state.replay([{"kind": "outcome", "trial": trial.number, "outcome": "diverged", "message": ""}])
+        state.apply(TrialEnded(trial=trial.number, outcome="diverged"))
     return results(found, state, Metric())
 
 
@@ -177,7 +178,7 @@ def test_a_row_whose_comparison_row_failed_is_told():
     state = state_of(values, configs)
     for trial in state.trials.values():
         if trial.params["recipe"] == "linear scaling":
-            state.replay([{"kind": "outcome", "trial": trial.number, "outcome": "diverged", "message": ""}])
+            state.apply(TrialEnded(trial=trial.number, outcome="diverged"))
     told = remarks(results(found, state, Metric()), Metric())
     assert "linear scaling: 3 diverged, left out with their pairs" in told
     assert "warm-up: not compared, since linear scaling has no completed trial of the same seeds" in told

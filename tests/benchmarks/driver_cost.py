@@ -14,16 +14,15 @@ import argparse
 import resource
 import tempfile
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from cifarray.config import TrainConfig, override
 from cifarray.engine.cluster import connected
 from cifarray.engine.run import run_study
 from cifarray.space.domains import log_uniform
 from cifarray.space.space import SearchSpace
+from cifarray.study.events import Event, TrialEnded, TrialStarted
 from cifarray.study.samplers import SEARCHERS, SearcherName
 from cifarray.study.study import Study
 from tests.benchmarks.setting import Quiet, data_in, print_table
@@ -76,7 +75,7 @@ class CpuClock(Quiet):
         super().__init__()
         self.cpu: list[float] = []
 
-    def event(self, event: Mapping[str, Any]) -> None:
+    def event(self, event: Event) -> None:
         super().event(event)
         self.cpu.append(time.process_time())
 
@@ -101,11 +100,11 @@ def measure(folder: Path, trials: int, concurrent: int, searcher: SearcherName) 
     before = children_cpu()
     result = run_study(study, view, host=ScriptedGroup)
     end = time.time()
-    first = next(index for index, event in enumerate(view.events) if event["kind"] == "start")
-    last = max(index for index, event in enumerate(view.events) if event["kind"] == "outcome")
-    began = view.events[first]["time"]
+    first = next(index for index, event in enumerate(view.events) if isinstance(event, TrialStarted))
+    last = max(index for index, event in enumerate(view.events) if isinstance(event, TrialEnded))
+    began = view.events[first].time
     return Cost(
-        study=1000 * (view.events[last]["time"] - began) / trials,
+        study=1000 * (view.events[last].time - began) / trials,
         tracked=1000 * (end - began) / trials,
         driver_cpu=1000 * (view.cpu[last] - view.cpu[first]) / trials,
         mirror_cpu=1000 * (children_cpu() - before) / trials,

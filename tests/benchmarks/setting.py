@@ -6,20 +6,22 @@ Not here: what is measured.
 
 import os
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from cifarray.study.events import Event
 
 
 class Quiet:
     """A study's view that shows nothing and keeps the events."""
 
     def __init__(self) -> None:
-        self.events: list[Mapping[str, Any]] = []
+        self.events: list[Event] = []
 
     def start(self, study: Any, state: Any, worker: Any) -> None: ...
 
-    def event(self, event: Mapping[str, Any]) -> None:
+    def event(self, event: Event) -> None:
         self.events.append(event)
 
     def stop(self) -> None: ...

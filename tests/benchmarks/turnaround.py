@@ -40,6 +40,7 @@ from cifarray.engine.run import run_study
 from cifarray.engine.worker_group import WorkerGroup
 from cifarray.space.domains import choice
 from cifarray.space.space import SearchSpace
+from cifarray.study.events import EpochEnded
 from cifarray.study.study import Study
 from cifarray.training.checkpoint import save_checkpoint
 from cifarray.training.loop import Training
@@ -143,7 +144,7 @@ def warm(folder: Path, base: TrainConfig, trials: int) -> list[Mapping[str, Any]
     )
     view = Quiet()
     run_study(study, view, host=TimedGroup)
-    return [event["metrics"] for event in view.events if event["kind"] == "epoch"]
+    return [event.metrics for event in view.events if isinstance(event, EpochEnded)]
 
 
 def turnarounds(epochs: list[Mapping[str, Any]]) -> list[float]:

@@ -65,8 +65,13 @@ class Recorder:
 
     def stop(self): ...
 
+    def of(self, kind, **fields):
+        """The events of a type whose fields have these values."""
+        found = [event for event in self.events if isinstance(event, kind)]
+        return [event for event in found if all(getattr(event, name) == value for name, value in fields.items())]
+
     def count(self, kind, **fields):
-        return sum(e["kind"] == kind and all(e[k] == v for k, v in fields.items()) for e in self.events)
+        return len(self.of(kind, **fields))
 
 
 @pytest.fixture

@@ -5,12 +5,20 @@ It stands in for `WorkerGroup` where a test or a measurement is about the study 
 
 import asyncio
 import math
+from collections.abc import Mapping
 from typing import Any
 
-from cifarray.engine.orders import GroupSettings, Order
+from cifarray.engine.orders import Answer, GroupSettings, Order
+from cifarray.study.faults import Fault
+
+MESSAGES = {
+    Fault.RAISED: "Traceback: unlucky",
+    Fault.DIVERGED: "the loss is nan",
+    Fault.OUT_OF_MEMORY: "CUDA out of memory",
+}
 
 
-def accuracy(config: dict[str, Any], epoch: int) -> float:
+def accuracy(config: Mapping[str, Any], epoch: int) -> float:
     """Rises with the epochs, and is the better the nearer the learning rate is to 0.1."""
     lr = config["optimizer"]["lr"]
     return (1 - 0.5**epoch) / (1 + abs(math.log10(lr) + 1))
@@ -26,7 +34,7 @@ class ScriptedGroup:
     def __init__(self, settings: GroupSettings) -> None:
         self.changed = asyncio.Condition()
         self.order: Order | None = None
-        self.stays = 0
+        self.restarts = 0
 
     async def open(self) -> None: ...
 
@@ -38,23 +46,19 @@ class ScriptedGroup:
     async def worker_pids(self) -> dict[int, int]:
         return {}
 
-    async def move_in(self, order: Order, epoch: int, restarts_left: int) -> None:
+    async def move_in(self, order: Order, epoch: int, restarts: int) -> None:
         async with self.changed:
-            self.order = order
-            self.stays += 1
+            self.order, self.restarts = order, restarts
             self.changed.notify_all()
 
-    async def run_epoch(self, lease: int, epoch: int) -> dict[str, Any]:
+    async def run_epoch(self, lease: int, epoch: int) -> Answer:
         async with self.changed:
             await self.changed.wait_for(lambda: self.order is not None and self.order.lease == lease)
         assert self.order is not None
         config = self.order.config
-        if config["seed"] == 13:
-            return {"outcome": "failed", "message": "Traceback: unlucky", "replace": False}
-        if config["seed"] == 14 and epoch == 2:
-            return {"outcome": "diverged", "message": "the loss is nan", "replace": False}
-        if config["seed"] == 15 and epoch == 2 and config["batch_size"] / config["accumulate"] > 16:
-            return {"outcome": "out_of_memory", "message": "CUDA out of memory", "replace": False}
+        fault = self._fault(config, epoch)
+        if fault is not None:
+            return Answer(self.order.trial, epoch - 1, restarts=self.restarts, fault=fault, message=MESSAGES[fault])
         metrics = {
             "epoch": epoch,
             "train_loss": 1.0 / epoch,
@@ -66,6 +70,15 @@ class ScriptedGroup:
             "epoch_seconds": 0.01,
             "peak_memory_bytes": 2**20,
         }
-        return {"metrics": metrics, "checkpoint": None, "restarts": 0}
+        return Answer(self.order.trial, epoch, metrics, restarts=self.restarts)
+
+    def _fault(self, config: Mapping[str, Any], epoch: int) -> Fault | None:
+        if config["seed"] == 13:
+            return Fault.RAISED
+        if config["seed"] == 14 and epoch == 2:
+            return Fault.DIVERGED
+        if config["seed"] == 15 and epoch == 2 and config["batch_size"] / config["accumulate"] > 16:
+            return Fault.OUT_OF_MEMORY
+        return None
 
     async def leave(self) -> None: ...

@@ -17,6 +17,7 @@ from cifarray.engine import cluster
 from cifarray.engine.capacity import Node
 from cifarray.engine.run import run_study
 from cifarray.space.domains import choice
+from cifarray.study.events import EpochEnded, GroupChanged, TrialStarted
 from cifarray.study.trial_record import Outcome
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -86,8 +87,8 @@ def test_a_study_makes_its_cluster_grow_and_lets_it_shrink(joined, make_study, m
         view = make_recorder()
         result = run_study(replace(study, storage=mount), view)
         assert {trial.outcome for trial in result.state.trials.values()} == {Outcome.COMPLETED}
-        assert view.count("group", event="ready") == 2
-        assert len({event["group"] for event in view.events if event["kind"] == "start"}) == 2
+        assert view.count(GroupChanged, event="ready") == 2
+        assert len({event.group for event in view.of(TrialStarted)}) == 2
         wait_until(lambda: len(cluster.look().nodes) == 1, 120)
         ray.shutdown()
 
@@ -144,8 +145,8 @@ def test_a_trial_outlives_its_nodes(nodes, joined, make_study, make_recorder):
     acts = {1: (lose, first), 3: (replace, right)}
 
     def on_event(event):
-        if event["kind"] == "epoch" and event["epoch"] in acts:
-            act, node = acts.pop(event["epoch"])
+        if isinstance(event, EpochEnded) and event.epoch in acts:
+            act, node = acts.pop(event.epoch)
             threading.Thread(target=act, args=(node,)).start()
 
     fields = {"epochs": 5, "data.source": "synthetic:2000"}
@@ -175,10 +176,11 @@ from cifarray.engine.cluster import connected
 from cifarray.space.domains import choice
 from cifarray.space.space import SearchSpace
 from cifarray.engine.run import run_study
+from cifarray.study.events import EpochEnded
 from cifarray.study.study import Study
 
 def tell(event):
-    if event["kind"] == "epoch":
+    if isinstance(event, EpochEnded):
         print("epoch", flush=True)
 
 folder, epochs = sys.argv[1], int(sys.argv[2])

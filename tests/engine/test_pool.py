@@ -1,5 +1,7 @@
 """The pool on a real Ray with scripted groups: demand, growth, what is closed, and starts that fail."""
 
+from types import SimpleNamespace
+
 import pytest
 from scripted import ScriptedGroup
 
@@ -8,7 +10,8 @@ from cifarray.engine import pool as pool_module
 from cifarray.engine.capacity import Cluster, Node
 from cifarray.engine.orders import GroupSettings, NodeRequirements, RefusedError
 from cifarray.engine.pool import GroupStartError, Pool
-from cifarray.study.state import Assignment
+from cifarray.study.faults import REFUSED_SECONDS
+from cifarray.study.schedulers import Assignment
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -63,11 +66,11 @@ def make_pool(ray_session, events, monkeypatch):
 
 
 def names(events, kind):
-    return [event["group"].rsplit("-", 1)[1] for event in events if event["event"] == kind]
+    return [event.group.rsplit("-", 1)[1] for event in events if event.event == kind]
 
 
 def move_in(pool, group):
-    return pool.move_in(group, Assignment(0, 0, None, 1, 0), {}, "", 3)
+    return pool.move_in(group, Assignment(0), {}, "")
 
 
 def test_each_group_that_is_ready_makes_the_next_one_demand(make_pool, events):
@@ -142,19 +145,57 @@ def test_what_the_user_has_to_mend_ends_the_study_at_once(make_pool, events):
     assert names(events, "started") == ["0"]
 
 
-def test_a_late_node_that_lacks_something_does_not_end_a_study_that_has_a_group(make_pool, events, caplog):
-    most = [WORKER]
-    pool, _ = make_pool("late", nodes=[WORKER], most=most)
-    group = pool.acquire(remaining=9, wait=True)
-    move_in(pool, group)
-    pool._host = RefusedGroup
-    most.append(WORKER)
-    while pool.limit is None:
+@pytest.fixture
+def clock(monkeypatch):
+    """The pool's clock, which only moves on when it is told to: `clock.now += seconds`."""
+    made = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(pool_module, "time", SimpleNamespace(monotonic=lambda: made.now))
+    return made
+
+
+@pytest.fixture
+def pool_beside_refused_place(make_pool, clock):
+    """It has one group, which is in use, and room for another one on a node that will refuse it."""
+    pool, _ = make_pool("late", nodes=[WORKER] * 2)
+    pool.limit = 1
+    move_in(pool, pool.acquire(remaining=9, wait=True))
+    pool.limit, pool._host = None, RefusedGroup
+    return pool
+
+
+def be_refused(pool):
+    """One group more is tried, until its node has refused it."""
+    assert pool.capacity == 2
+    while pool.capacity == 2:
         assert pool.acquire(remaining=9, wait=False) is None
-    assert pool.limit == 1
+
+
+def test_a_late_node_that_lacks_something_does_not_end_a_study_that_has_a_group(
+    pool_beside_refused_place, clock, events, caplog
+):
+    pool = pool_beside_refused_place
+    be_refused(pool)
     assert "give a --storage that all nodes share; the study goes on with the 1 worker groups" in caplog.text
+    clock.now += REFUSED_SECONDS - 1
+    assert pool.capacity == 1
     assert pool.acquire(remaining=9, wait=False) is None
-    assert pool.groups == [group]
+    assert [group.name for group in pool.groups] == ["late/group-0"]
+    assert names(events, "started") == ["0", "1"]
+
+
+def test_a_place_that_refused_is_tried_again_after_a_while_for_somebody_may_have_mended_it(
+    pool_beside_refused_place, clock, events
+):
+    pool = pool_beside_refused_place
+    for _ in range(2):
+        be_refused(pool)
+        clock.now += REFUSED_SECONDS
+    pool._host = ScriptedGroup
+    while pool.acquire(remaining=9, wait=False) is None:
+        assert pool.capacity == 2
+    assert names(events, "started") == ["0", "1", "2", "3"]
+    assert names(events, "replaced") == ["1", "2"]
+    assert [group.name for group in pool.groups] == ["late/group-0", "late/group-3"]
 
 
 def test_a_start_that_fails_on_a_node_that_came_and_died_does_not_count(make_pool, monkeypatch):

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import boto3
 import pytest
+from histories import driver_ended, driver_started, sampled, split_opened, study_started
 
 from cifarray import places, storage
 from cifarray.cli.train import train
@@ -15,6 +16,7 @@ from cifarray.journal import targets
 from cifarray.journal.copy import chain
 from cifarray.journal.folder import set_aside
 from cifarray.journal.journal import Journal, StudyRunningError, read_events
+from cifarray.study.events import EpochEnded, LesionStudied, TrialStarted
 from cifarray.study.trial_record import Outcome
 from cifarray.tracking.ended import append_to_ended, open_ended
 
@@ -39,7 +41,7 @@ def test_another_head_goes_on_from_the_bucket(
     study = replace(study, storage=bucket)
 
     def interrupt(event):
-        if event["kind"] == "epoch" and event["epoch"] == 2:
+        if isinstance(event, EpochEnded) and event.epoch == 2:
             raise KeyboardInterrupt
 
     assert run_study(study, make_recorder(interrupt)).reason == "interrupted"
@@ -57,7 +59,7 @@ def test_another_head_goes_on_from_the_bucket(
     result = run_study(replace(study, num_trials=2), view)
     assert result.reason == "finished"
     assert [trial.outcome for trial in result.state.trials.values()] == [Outcome.COMPLETED] * 2
-    assert [e["epoch"] for e in view.events if e["kind"] == "start"] == [2, 0]
+    assert [event.epoch for event in view.of(TrialStarted)] == [2, 0]
     there = (study.folder / "journal.jsonl").read_bytes()
     assert there.startswith(here.read_bytes())
 
@@ -121,7 +123,7 @@ def test_nothing_is_added_from_elsewhere_to_a_study_that_runs(bucket, make_study
     move_to(monkeypatch, tmp_path, "head")
     storage.write_bytes(study.marker, b"{}")
     running = Journal(study.folder)
-    running.append([{"kind": "study"}, {"kind": "ended"}, {"kind": "driver"}, {"kind": "trial", "trial": 0}])
+    running.append([study_started(), driver_ended(), driver_started(), sampled(0)])
     running.keep()
 
     move_to(monkeypatch, tmp_path, "laptop")
@@ -130,15 +132,15 @@ def test_nothing_is_added_from_elsewhere_to_a_study_that_runs(bucket, make_study
         match="study 'wrn' runs on another machine, or was killed: wait for its end, or run it again first",
     ):
         next(run_final_test("wrn", bucket, study.tracking_uri))
-    told = append_to_ended(study.folder, {"kind": "lesion", "trial": 0}, study.tracking_uri)
+    told = append_to_ended(study.folder, LesionStudied(trial=0, metrics={}), study.tracking_uri)
     assert told.startswith("the study is running, or was killed and is to be run again first, so MLflow hears of this")
 
     running.keep()
-    running.append([{"kind": "ended"}])
+    running.append([driver_ended()])
     running.close()
     afterwards = open_ended(study.folder)
-    assert [event["kind"] for event in afterwards.events] == ["study", "ended", "driver", "trial", "ended"]
-    afterwards.append([{"kind": "test", "trial": 0}])
+    assert [event.kind for event in afterwards.events] == ["study", "ended", "driver", "trial", "ended"]
+    afterwards.append([split_opened(0)])
     afterwards.close()
     # What is found out does not make it a study that runs.
     open_ended(study.folder).close()
@@ -146,7 +148,7 @@ def test_nothing_is_added_from_elsewhere_to_a_study_that_runs(bucket, make_study
 
 def test_on_one_disk_a_study_that_was_killed_is_added_to(tmp_path):
     journal = Journal(tmp_path / "wrn")
-    journal.append([{"kind": "driver"}])
+    journal.append([driver_started()])
     with pytest.raises(StudyRunningError, match="has a driver that lives"):
         open_ended(tmp_path / "wrn")
     journal.close()
@@ -161,13 +163,13 @@ def test_what_a_name_means_is_what_the_head_made_of_it_since(bucket, make_study,
         move_to(monkeypatch, tmp_path, head)
         journal = Journal(study.folder)
         if head == "head":
-            journal.append([{"kind": "driver", "number": number}, {"kind": "ended", "number": number}])
+            journal.append([driver_started(), driver_ended(message=f"the end of driver {number}")])
         else:
             (study.folder / "tracking.json").write_text(json.dumps({"runs": {"0": "0123456789abcdef"}}))
         journal.close()
     move_to(monkeypatch, tmp_path, "laptop")
     folder, _ = targets.find(target, bucket)
-    assert read_events(folder / "journal.jsonl")[-1]["number"] == 2
+    assert read_events(folder / "journal.jsonl")[-1].message == "the end of driver 2"
 
 
 def test_what_runs_on_this_machine_is_found_as_it_is_here(bucket, make_study, tmp_path, monkeypatch):
@@ -175,7 +177,7 @@ def test_what_runs_on_this_machine_is_found_as_it_is_here(bucket, make_study, tm
     study = replace(make_study("wrn"), storage=bucket)
     storage.write_bytes(study.marker, b"{}")
     journal = Journal(study.folder)
-    journal.append([{"kind": "driver"}])
+    journal.append([driver_started()])
     assert targets.find("wrn", bucket) == (study.folder, None)
     journal.close()
 
@@ -186,7 +188,7 @@ def test_what_was_trained_on_another_head_is_found_and_what_is_found_out_is_kept
     study = replace(make_study("wrn"), storage=bucket)
     storage.write_bytes(study.marker, b"{}")
     journal = Journal(study.folder)
-    journal.append([{"kind": "study"}, {"kind": "trial", "trial": 1}])
+    journal.append([study_started(), sampled(1)])
     journal.close()
     for number, name in enumerate(["wrn", "wrn-1"], start=1):
         monkeypatch.setenv("CIFARRAY_HOME", str(tmp_path / f"home-{number}"))
@@ -194,7 +196,7 @@ def test_what_was_trained_on_another_head_is_found_and_what_is_found_out_is_kept
         assert folder == study.folder
         journal = Journal(folder)
         assert len(journal.events) == 1 + number
-        journal.append([{"kind": "test", "trial": 1}])
+        journal.append([split_opened(1)])
         journal.close()
     with pytest.raises(StudyError, match="'wrm' is no study"):
         targets.find("wrm", bucket)

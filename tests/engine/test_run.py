@@ -6,6 +6,7 @@ import signal
 from dataclasses import replace
 
 import pytest
+from histories import sampled, split_opened
 from scripted import ScriptedGroup, accuracy
 
 from cifarray.config import TrainConfig, override
@@ -15,7 +16,15 @@ from cifarray.journal.folder import StudyChangedError, is_finished, set_aside
 from cifarray.journal.journal import Journal, StudyRunningError, read_events
 from cifarray.space.domains import cases, choice, log_uniform
 from cifarray.space.space import SearchSpace
-from cifarray.study.schedulers.asha import Asha
+from cifarray.study.events import (
+    EpochEnded,
+    GroupChanged,
+    MicroBatchHalved,
+    TrialSampled,
+    TrialStarted,
+    WorkersRestarted,
+)
+from cifarray.study.schedulers import Asha
 from cifarray.study.state import StudyState
 from cifarray.study.trial_record import Outcome
 
@@ -27,10 +36,11 @@ def outcomes(result):
 def simulated(study):
     """The study's end without Ray: trials one after the other."""
     state = study.new_state()
-    while (number := state.next_number([])) is not None:
+    while (assignment := state.next([])) is not None:
+        number = assignment.number
         params = state.sample(number)
         config = study.space.config(params).to_dict()
-        state.apply({"kind": "trial", "trial": number, "params": params, "config": config, "num_params": 1, "macs": 1})
+        state.apply(sampled(number, params, config))
         for epoch in range(1, config["epochs"] + 1):
             _, events = state.after_epoch(number, epoch, {"val_accuracy": accuracy(config, epoch)}, None)
             state.replay(events)
@@ -50,7 +60,7 @@ def test_one_at_a_time_a_study_decides_as_the_pure_functions_do(ray_session, mak
     assert result.reason == "finished"
     assert told(result.state) == simulated(study)
     assert {Outcome.COMPLETED, Outcome.STOPPED} == set(outcomes(result))
-    assert view.count("group", event="started") == 1
+    assert view.count(GroupChanged, event="started") == 1
 
 
 def test_failing_trials_cost_no_worker_group(ray_session, make_study, make_recorder):
@@ -61,7 +71,7 @@ def test_failing_trials_cost_no_worker_group(ray_session, make_study, make_recor
     assert ended[13] is Outcome.FAILED
     assert ended[14] is Outcome.DIVERGED
     assert sum(outcome is Outcome.COMPLETED for outcome in ended.values()) == 7
-    assert view.count("group", event="started") == 2
+    assert view.count(GroupChanged, event="started") == 2
 
 
 def test_out_of_memory_ends_a_trial_unless_it_may_halve_its_micro_batches(ray_session, make_study, make_recorder):
@@ -70,17 +80,17 @@ def test_out_of_memory_ends_a_trial_unless_it_may_halve_its_micro_batches(ray_se
     view = make_recorder()
     result = run_study(make_study("strict", 2, seeds, searcher="grid"), view, host=ScriptedGroup)
     assert [result.state.trials[n].outcome for n in range(2)] == [Outcome.COMPLETED, Outcome.OUT_OF_MEMORY]
-    assert view.count("micro_batch") == 0
+    assert view.count(MicroBatchHalved) == 0
 
     view = make_recorder()
     study = make_study("lenient", 2, seeds, {"auto_micro_batch": True}, searcher="grid")
     result = run_study(study, view, host=ScriptedGroup)
     assert [result.state.trials[n].outcome for n in range(2)] == [Outcome.COMPLETED, Outcome.COMPLETED]
-    halved = [(e["trial"], e["accumulate"], e["epoch"]) for e in view.events if e["kind"] == "micro_batch"]
+    halved = [(event.trial, event.accumulate, event.epoch) for event in view.of(MicroBatchHalved)]
     assert halved == [(1, 2, 0), (1, 4, 0)]  # this group writes no checkpoints
     assert result.state.trials[1].config["accumulate"] == 4
-    assert view.count("epoch", trial=1) == 4
-    assert view.count("restart") == 0
+    assert view.count(EpochEnded, trial=1) == 4
+    assert view.count(WorkersRestarted) == 0
     again = run_study(study, make_recorder(), host=ScriptedGroup)
     assert again.state.trials[1].config["accumulate"] == 4
 
@@ -91,7 +101,7 @@ def test_a_killed_trial_actor_costs_neither_the_trial_nor_a_group(ray_session, m
     killed = []
 
     def kill_once(event):
-        if event["kind"] == "epoch" and event["trial"] == 1 and not killed:
+        if isinstance(event, EpochEnded) and event.trial == 1 and not killed:
             filters = [("class_name", "=", "Trial"), ("state", "=", "ALIVE")]
             actors = list_actors(address=ray_session.get_runtime_context().gcs_address, filters=filters)
             killed.extend(actor.pid for actor in actors)
@@ -103,8 +113,8 @@ def test_a_killed_trial_actor_costs_neither_the_trial_nor_a_group(ray_session, m
     result = run_study(study, view, host=ScriptedGroup)
     assert killed
     assert told(result.state) == simulated(study)
-    assert view.count("group", event="started") == 1
-    assert view.count("restart") >= 1
+    assert view.count(GroupChanged, event="started") == 1
+    assert view.count(WorkersRestarted) >= 1
 
 
 def test_a_finished_study_is_only_shown_again(ray_session, make_study, make_recorder):
@@ -113,7 +123,7 @@ def test_a_finished_study_is_only_shown_again(ray_session, make_study, make_reco
     view = make_recorder()
     again = run_study(study, view, host=ScriptedGroup)
     assert again.state.ranking() == first.state.ranking()
-    assert view.count("start") == 0
+    assert view.count(TrialStarted) == 0
 
 
 def test_a_study_that_was_tested_afterwards_is_still_finished(ray_session, make_study, make_recorder):
@@ -122,7 +132,7 @@ def test_a_study_that_was_tested_afterwards_is_still_finished(ray_session, make_
     run_study(study, make_recorder(), host=ScriptedGroup)
     assert is_finished(study)
     journal = Journal(study.folder)
-    journal.append([{"kind": "test", "trial": 0, "opening": 1, "metrics": {}}])
+    journal.append([split_opened(0)])
     journal.close()
     assert is_finished(study)
 
@@ -141,7 +151,7 @@ def test_more_seeds_are_more_trials_of_the_same_study(ray_session, make_study, m
     run_study(study(1, 2), make_recorder(), host=ScriptedGroup)
     view = make_recorder()
     result = run_study(study(1, 2, 3), view, host=ScriptedGroup)
-    assert view.count("trial") == 2
+    assert view.count(TrialSampled) == 2
     assert [trial.params["seed"] for trial in result.state.trials.values()] == [1, 1, 2, 2, 3, 3]
     for others in ((2, 3, 1), (1, 2, 4), (4, 5, 6)):
         with pytest.raises(StudyChangedError, match="domains.seed.values"):
@@ -207,7 +217,7 @@ def test_a_study_whose_driver_lives_is_refused(ray_session, make_study, make_rec
     refused = []
 
     def start_again(event):
-        if event["kind"] == "start":
+        if isinstance(event, TrialStarted):
             with pytest.raises(StudyRunningError, match="has a driver that lives"):
                 run_study(study, make_recorder(), host=ScriptedGroup)
             refused.append(event)
@@ -225,7 +235,7 @@ def test_what_can_never_fit_is_refused_and_can_be_mended_under_the_same_name(ray
 
 def test_a_study_that_never_had_a_trial_may_change(ray_session, make_study, make_recorder):
     def interrupt(event):
-        if event["kind"] == "group" and event["event"] == "started":
+        if isinstance(event, GroupChanged) and event.event == "started":
             raise KeyboardInterrupt
 
     assert run_study(make_study(num_trials=1), make_recorder(interrupt), host=ScriptedGroup).reason == "interrupted"
@@ -237,16 +247,17 @@ def test_an_interrupt_leaves_a_study_that_goes_on(ray_session, make_study, make_
     study = make_study(num_trials=5, scheduler=Asha(2, 1), concurrent=1)
 
     def interrupt(event):
-        if event["kind"] == "epoch" and event["trial"] == 2:
+        if isinstance(event, EpochEnded) and event.trial == 2:
             raise KeyboardInterrupt
 
     stopped = run_study(study, make_recorder(interrupt), host=ScriptedGroup)
     assert stopped.reason == "interrupted"
-    assert read_events(study.folder / "journal.jsonl")[-1]["reason"] == "interrupted"
+    assert read_events(study.folder / "journal.jsonl")[-1].reason == "interrupted"
     result = run_study(study, make_recorder(), host=ScriptedGroup)
     assert told(result.state) == simulated(study)
-    kinds = [(e["trial"], e["epoch"]) for e in read_events(study.folder / "journal.jsonl") if e["kind"] == "epoch"]
-    assert len(kinds) == len(set(kinds))
+    events = read_events(study.folder / "journal.jsonl")
+    epochs = [(event.trial, event.epoch) for event in events if isinstance(event, EpochEnded)]
+    assert len(epochs) == len(set(epochs))
 
 
 def test_the_journal_alone_tells_the_study(ray_session, make_study, make_recorder):

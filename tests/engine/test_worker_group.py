@@ -10,6 +10,7 @@ from short_of_memory import ShortOfMemoryGroup
 
 from cifarray.engine.run import run_study
 from cifarray.space.domains import choice
+from cifarray.study.events import EpochEnded, GroupChanged, MicroBatchHalved, TrialEnded, WorkersRestarted
 from cifarray.study.trial_record import Outcome
 from cifarray.training.checkpoint import load_checkpoint
 
@@ -38,7 +39,7 @@ def kill_a_worker_after(ray, study_name, epoch, delay=0.2):
     killed = []
 
     def on_event(event):
-        if event["kind"] == "epoch" and event["epoch"] == epoch and not killed:
+        if isinstance(event, EpochEnded) and event.epoch == epoch and not killed:
             killed.append(worker_pids(ray, study_name)[1])
             threading.Timer(delay, os.kill, (killed[0], signal.SIGKILL)).start()
 
@@ -64,7 +65,7 @@ def test_a_worker_killed_in_mid_epoch_costs_one_restart_and_no_bit(ray_session, 
     assert killed
     assert disturbed.state.trials[0].outcome is Outcome.COMPLETED
     assert disturbed.state.trials[0].restarts == 1
-    assert view.count("group", event="started") == 1
+    assert view.count(GroupChanged, event="started") == 1
     assert_same_weights(weights(disturbed), weights(undisturbed))
 
 
@@ -75,9 +76,9 @@ def test_workers_without_memory_go_on_with_smaller_micro_batches(ray_session, ma
     result = run_study(study, view, host=ShortOfMemoryGroup)
     trial = result.state.trials[0]
     assert trial.outcome is Outcome.COMPLETED, trial.message
-    assert [(e["accumulate"], e["epoch"]) for e in view.events if e["kind"] == "micro_batch"] == [(2, 1)]
-    assert [e["epoch"] for e in view.events if e["kind"] == "epoch"] == [1, 2, 3, 4]
-    assert view.count("restart") == 0
+    assert [(event.accumulate, event.epoch) for event in view.of(MicroBatchHalved)] == [(2, 1)]
+    assert [event.epoch for event in view.of(EpochEnded)] == [1, 2, 3, 4]
+    assert view.count(WorkersRestarted) == 0
     assert load_checkpoint(trial.checkpoint[1])["config"]["accumulate"] == 2
 
 
@@ -87,7 +88,7 @@ def test_a_worker_without_memory_keeps_its_group(ray_session, make_study, make_r
     result = run_study(make_study("alone_halved", 1, {"optimizer.lr": choice(0.1)}, fields), view, ShortOfMemoryGroup)
     assert result.state.trials[0].outcome is Outcome.COMPLETED
     assert result.state.trials[0].config["accumulate"] == 2
-    assert view.count("group", event="started") == 1
+    assert view.count(GroupChanged, event="started") == 1
 
 
 def test_a_trial_in_a_warm_group_equals_the_trial_alone(ray_session, make_study, make_recorder):
@@ -117,8 +118,8 @@ def test_failing_and_diverging_trials_keep_their_group(ray_session, make_study, 
     assert ended.count(Outcome.COMPLETED) >= 2
     assert ended[2] is ended[5] is Outcome.FAILED
     assert "100000" in result.state.trials[2].message
-    assert view.count("group", event="started") == 1
-    assert view.count("restart") == 0
+    assert view.count(GroupChanged, event="started") == 1
+    assert view.count(WorkersRestarted) == 0
 
 
 def resident_bytes(pid):
@@ -130,7 +131,7 @@ def test_memory_is_flat_over_a_hundred_short_trials(ray_session, make_study, mak
     readings = []
 
     def read_memory(event):
-        if event["kind"] == "outcome":
+        if isinstance(event, TrialEnded):
             host = ray_session.get_actor("short/group-0", namespace="cifarray")
             pids = ray_session.get(host.worker_pids.remote())
             host_pid = ray_session.get(host.pid.remote())

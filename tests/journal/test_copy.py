@@ -5,16 +5,18 @@ import threading
 from pathlib import Path
 
 import pytest
+from histories import driver_ended, driver_started, epoch_ended, study_started
 
 from cifarray import storage
 from cifarray.journal import copy as journal_copy
 from cifarray.journal.copy import JournalCopy, JournalForkedError, Segment, chain
 from cifarray.journal.journal import Journal, StudyRunningError, read_events
 from cifarray.storage import StorageError
+from cifarray.study.events import CheckpointDropped
 
 
 def make_events(count, start=0):
-    return [{"kind": "epoch", "trial": 0, "epoch": number, "loss": 1 / (number + 3)} for number in range(start, count)]
+    return [epoch_ended(0, number, train_loss=1 / (number + 3)) for number in range(start, count)]
 
 
 @pytest.fixture
@@ -50,7 +52,7 @@ def test_another_head_goes_on_with_the_same_journal_byte_for_byte(opened, tmp_pa
     assert [(segment.first, segment.end) for segment in segments(tmp_path)][-1][1] == 7
     there = opened("there")
     assert there.path.read_bytes() == here.path.read_bytes()
-    assert [event["epoch"] for event in there.events] == list(range(7))
+    assert [event.epoch for event in there.events] == list(range(7))
     there.append(make_events(8, start=7))
     there.close()
     assert [event["epoch"] for event in copied(tmp_path)] == list(range(8))
@@ -63,7 +65,7 @@ def test_a_head_that_comes_back_takes_what_the_other_did_meanwhile(opened):
     there = opened("there")
     there.append(make_events(4, start=2))
     there.close()
-    assert [event["epoch"] for event in opened("here").events] == [0, 1, 2, 3]
+    assert [event.epoch for event in opened("here").events] == [0, 1, 2, 3]
 
 
 def lose_the_head(journal, monkeypatch):
@@ -76,10 +78,10 @@ def test_what_was_not_copied_is_lost_and_is_never_mixed_with_what_came_after(ope
     here.append(make_events(2))
     here.keep()
     lose_the_head(here, monkeypatch)
-    here.append([{"kind": "epoch", "trial": 0, "epoch": 2, "loss": 9.0}])
+    here.append([epoch_ended(0, 2, train_loss=9.0)])
     here.close()
     there = opened("there")
-    assert [event["epoch"] for event in there.events] == [0, 1]
+    assert [event.epoch for event in there.events] == [0, 1]
     there.append(make_events(3, start=2))
     there.close()
     with pytest.raises(JournalForkedError, match=r"differ from event 3 on.*delete the file to go on from the copy"):
@@ -94,7 +96,7 @@ def taken_over(opened):
     here.append(make_events(2))
     here.keep()
     there = opened("there")
-    there.append([{"kind": "driver"}])
+    there.append([driver_started()])
     there.keep()
     return here, there
 
@@ -106,9 +108,9 @@ def test_a_head_whose_study_another_takes_over_stops_and_spoils_nothing(opened, 
     with pytest.raises(StudyRunningError, match="driven by another head too .*: stop one of the two"):
         here.append(make_events(4, start=3))
     # Its last words are for its own disk.
-    here.append([{"kind": "ended"}])
+    here.append([driver_ended()])
     here.close()
-    there.append([{"kind": "ended"}])
+    there.append([driver_ended()])
     there.close()
     assert [event["kind"] for event in copied(tmp_path)] == ["epoch", "epoch", "driver", "ended"]
 
@@ -131,7 +133,7 @@ def test_a_head_whose_study_another_sets_aside_is_told_so(opened, tmp_path, begu
     storage.move_folder(str(tmp_path / "bucket"), str(tmp_path / "aside"))
     if begun:
         there = opened("there")
-        there.append([{"kind": "study"}])
+        there.append([study_started()])
         there.keep()
     path.write_text('{"epoch": 0}\n{"epoch": 1}\n')
     here.update()
@@ -173,7 +175,7 @@ def test_a_hole_ends_the_chain():
 def test_the_copy_never_names_a_checkpoint_that_is_deleted(opened, tmp_path, monkeypatch):
     journal = opened("here")
     seen = []
-    journal.append([{"kind": "dropped", "checkpoint": "a"}])
+    journal.append([CheckpointDropped(trial=0, epoch=1, checkpoint="a")])
     journal.when_kept(lambda: seen.append([event["checkpoint"] for event in copied(tmp_path)]))
     journal.keep()
     assert seen == [["a"]]
@@ -183,7 +185,7 @@ def test_the_copy_never_names_a_checkpoint_that_is_deleted(opened, tmp_path, mon
 
     with monkeypatch.context() as patch:
         patch.setattr(storage, "write_bytes", away)
-        journal.append([{"kind": "dropped", "checkpoint": "b"}])
+        journal.append([CheckpointDropped(trial=0, epoch=1, checkpoint="b")])
         journal.when_kept(lambda: seen.append([event["checkpoint"] for event in copied(tmp_path)]))
         journal.keep()
         assert len(seen) == 1

@@ -2,14 +2,16 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
+from histories import driver_started, epoch_ended
 
 from cifarray.journal.journal import Journal, JournalError, StudyRunningError, read_events
 
 
 def make_events(count, start=0):
-    return [{"kind": "epoch", "trial": 0, "epoch": number} for number in range(start, start + count)]
+    return [epoch_ended(0, number) for number in range(start, start + count)]
 
 
 def test_what_was_appended_is_read_again(tmp_path):
@@ -18,7 +20,7 @@ def test_what_was_appended_is_read_again(tmp_path):
     journal.close()
     again = Journal(tmp_path)
     again.append(make_events(2, start=3))
-    assert [event["epoch"] for event in read_events(again.path)] == [0, 1, 2, 3, 4]
+    assert [event.epoch for event in read_events(again.path)] == [0, 1, 2, 3, 4]
     again.close()
 
 
@@ -32,7 +34,7 @@ def test_a_torn_last_line_is_dropped_and_written_over(tmp_path):
     assert len(again.events) == 2
     again.append(make_events(1, start=2))
     again.close()
-    assert [event["epoch"] for event in read_events(again.path)] == [0, 1, 2]
+    assert [event.epoch for event in read_events(again.path)] == [0, 1, 2]
 
 
 def test_a_damaged_line_is_named_with_the_remedy(tmp_path):
@@ -40,7 +42,7 @@ def test_a_damaged_line_is_named_with_the_remedy(tmp_path):
     journal.append(make_events(2))
     journal.close()
     journal.path.write_bytes(b"garbage\n" + journal.path.read_bytes())
-    with pytest.raises(JournalError, match=r"line 1: restore the file, or start the study anew with --fresh"):
+    with pytest.raises(JournalError, match=r"damaged at line 1 \(.*\): restore the file, or start .* --fresh"):
         Journal(tmp_path)
 
 
@@ -55,12 +57,13 @@ def test_a_second_driver_is_refused_while_the_first_lives(tmp_path):
 def test_the_lock_of_a_killed_driver_is_free(tmp_path):
     code = (
         "import os, signal, sys; from pathlib import Path; from cifarray.journal.journal import Journal\n"
-        "journal = Journal(Path(sys.argv[1])); journal.append([{'kind': 'driver'}])\n"
+        "from cifarray.study.events import DriverStarted\n"
+        "journal = Journal(Path(sys.argv[1])); journal.append([DriverStarted(pid=1, versions={})])\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
     assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False).returncode == -9
     journal = Journal(tmp_path)
-    assert [event["kind"] for event in journal.events] == ["driver"]
+    assert [event.kind for event in journal.events] == ["driver"]
     journal.close()
 
 
@@ -76,6 +79,25 @@ def test_listeners_hear_an_event_after_it_is_on_disk(tmp_path):
 def test_numbers_that_json_has_not_are_an_error_here_and_not_later(tmp_path):
     journal = Journal(tmp_path)
     with pytest.raises(ValueError, match="JSON"):
-        journal.append([{"kind": "epoch", "metrics": {"train_loss": float("nan")}}])
+        journal.append([epoch_ended(0, 1, train_loss=float("nan"))])
     assert read_events(journal.path) == []
     journal.close()
+
+
+def test_an_event_is_given_the_time_at_which_it_is_taken_in(tmp_path, monkeypatch):
+    monkeypatch.setattr("time.time", lambda: 1_700_000_000.0)
+    journal = Journal(tmp_path)
+    journal.append([driver_started(), replace(epoch_ended(0, 1), time=3.0)])
+    assert [event.time for event in journal.events] == [1_700_000_000.0, 3.0]
+    assert read_events(journal.path) == journal.events
+    journal.close()
+
+
+def test_a_journal_of_a_newer_cifarray_is_refused_and_left_free(tmp_path):
+    """It is not damaged: what would help is another cifarray."""
+    Journal(tmp_path).close()
+    (tmp_path / "journal.jsonl").write_text('{"kind": "driver", "pid": 1, "versions": {}, "mood": "good"}\n')
+    for _ in range(2):
+        with pytest.raises(JournalError, match="written by a newer cifarray") as refused:
+            Journal(tmp_path)
+        assert "damaged" not in str(refused.value)

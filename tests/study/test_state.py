@@ -1,37 +1,40 @@
 """Decisions of a study, without Ray, files or clocks."""
 
-import json
+import random
 
 import pytest
+from histories import sampled, started
 
 from cifarray.config import TrainConfig, override
+from cifarray.journal.events import from_json, to_json
 from cifarray.space.domains import choice, log_uniform
 from cifarray.space.space import SearchSpace
-from cifarray.study.schedulers.asha import Asha
-from cifarray.study.state import MAX_RESTARTS, StudyState, outcome_event
+from cifarray.study.events import TrialEnded, WorkersRestarted
+from cifarray.study.faults import MAX_RESTARTS, Fault
+from cifarray.study.schedulers import Asha, Assignment
+from cifarray.study.state import StudyState
 from cifarray.study.trial_record import Decision, Metric, Outcome
 
 EPOCHS = 4
 
 
-def make_state(num_trials=6, scheduler=None, searcher="random", keep=2):
+def make_state(num_trials=6, keep=2, **plan):
     base = TrainConfig(epochs=EPOCHS)
     domains = {"optimizer.lr": log_uniform(0.01, 1.0), "batch_size": choice(64, 128)}
-    return StudyState(SearchSpace("toy", base, domains), num_trials, searcher, scheduler, seed=0, keep_checkpoints=keep)
+    return StudyState(SearchSpace("toy", base, domains), num_trials, keep_checkpoints=keep, **plan)
 
 
 def begin(state, number):
     params = state.sample(number)
-    config = state.space.config(params).to_dict()
-    event = {"kind": "trial", "trial": number, "params": params, "config": config, "num_params": 1, "macs": 1}
-    events = [event, {"kind": "start", "trial": number, "attempt": 1, "group": "g", "epoch": 0}]
+    events = [sampled(number, params, state.space.config(params).to_dict()), started(number)]
     state.replay(events)
     return events
 
 
 def run_epoch(state, number, epoch, accuracy):
     address = f"/store/{number}/{epoch}"
-    decision, events = state.after_epoch(number, epoch, {"epoch": epoch, "val_accuracy": accuracy}, address)
+    metrics = {"epoch": epoch, "val_accuracy": accuracy, "epoch_seconds": 2.0}
+    decision, events = state.after_epoch(number, epoch, metrics, address)
     state.replay(events)
     return decision, events
 
@@ -44,6 +47,11 @@ def run_to_the_end(state, number, accuracy):
         if decision is not Decision.CONTINUE:
             break
     return events
+
+
+def read_again(events):
+    """What another driver reads in the journal."""
+    return [from_json(to_json(event)) for event in events]
 
 
 def independent_asha(curves, factor, rungs):
@@ -63,7 +71,7 @@ def independent_asha(curves, factor, rungs):
 
 def test_trials_end_where_an_independent_asha_ends_them():
     accuracies = [0.5, 0.4, 0.6, 0.55, 0.7, 0.65, 0.2, 0.66, 0.68, 0.9, 0.71, 0.3]
-    state = make_state(len(accuracies), Asha(3, 1))
+    state = make_state(len(accuracies), scheduler=Asha(3, 1))
     for number, accuracy in enumerate(accuracies):
         run_to_the_end(state, number, accuracy)
     expected = independent_asha([[a] * EPOCHS for a in accuracies], factor=3, rungs=(1, 3))
@@ -76,8 +84,8 @@ def test_a_state_is_what_its_journal_says():
     for number, accuracy in enumerate([0.3, 0.5, 0.4]):
         events += run_to_the_end(state, number, accuracy)
     again = make_state(scheduler=Asha(2, 1))
-    again.replay(json.loads(json.dumps(events)))
-    assert again.ranking() == state.ranking()
+    again.replay(read_again(events))
+    assert again == state
     assert again.sample(3) == state.sample(3)
 
 
@@ -98,10 +106,8 @@ def test_unfinished_trials_come_before_new_ones_and_go_on_from_their_checkpoint(
     begin(state, 1)
     run_epoch(state, 1, 1, 0.5)
     run_epoch(state, 1, 2, 0.5)
-    assert state.next_number(running=[]) == 1
-    assignment = state.assignment(1)
-    assert (assignment.epoch, assignment.checkpoint, assignment.attempt) == (2, "/store/1/2", 2)
-    assert state.next_number(running=[1]) == 2
+    assert state.next(running=[]) == Assignment(1, epoch=2, checkpoint="/store/1/2", attempt=2)
+    assert state.next(running=[1]) == Assignment(2)
 
 
 def test_a_study_is_over_when_every_trial_has_an_outcome():
@@ -109,37 +115,41 @@ def test_a_study_is_over_when_every_trial_has_an_outcome():
     run_to_the_end(state, 0, 0.5)
     begin(state, 1)
     assert not state.is_over()
-    assert state.next_number(running=[1]) is None
-    state.apply(outcome_event(1, Outcome.DIVERGED))
+    assert state.next(running=[1]) is None
+    state.apply(TrialEnded(trial=1, outcome=Outcome.DIVERGED))
     assert state.is_over()
 
 
 def test_a_grid_ends_with_its_last_point():
     base = TrainConfig(epochs=1)
     space = SearchSpace("grid", base, {"batch_size": choice(64, 128)})
-    assert StudyState(space, 20, "grid", None, seed=0).budget == 2
+    assert StudyState(space, 20, "grid").budget == 2
 
 
 def test_the_third_loss_of_its_workers_ends_a_trial():
     state = make_state()
     begin(state, 0)
     for _ in range(MAX_RESTARTS - 1):
-        state.replay(state.after_loss(0, "killed"))
+        state.replay(state.after_fault(0, Fault.GROUP_DIED, "killed"))
         assert state.trials[0].outcome is None
-    state.replay(state.after_loss(0, "killed"))
+    state.replay(state.after_fault(0, Fault.GROUP_DIED, "killed"))
     assert state.trials[0].outcome is Outcome.FAILED
     assert "lost 3 times: killed" in state.trials[0].message
 
 
 def test_an_outcome_that_a_crash_cut_off_is_repaired():
-    state = make_state()
-    events = run_to_the_end(state, 0, 0.5)
-    assert events[-1]["kind"] == "outcome"
-    again = make_state()
+    """Of a trial that was stopped, with why."""
+    events = []
+    state = make_state(scheduler=Asha(2, 1))
+    for number, accuracy in enumerate((0.5, 0.4)):
+        events += run_to_the_end(state, number, accuracy)
+    assert events[-1] == TrialEnded(trial=1, outcome=Outcome.STOPPED, message="2nd of 2 after epoch 1, 1 goes on")
+    again = make_state(scheduler=Asha(2, 1))
     again.replay(events[:-1])
     assert again.repairs() == events[-1:]
     again.replay(again.repairs())
     assert again.repairs() == []
+    assert again == state
 
 
 def test_best_trials_and_unfinished_ones_keep_their_newest_checkpoint():
@@ -153,7 +163,7 @@ def test_best_trials_and_unfinished_ones_keep_their_newest_checkpoint():
     state.replay(dropped)
     kept = {number: sorted(trial.checkpoints) for number, trial in state.trials.items()}
     assert kept == {0: [], 1: [EPOCHS], 2: [EPOCHS], 3: [2]}
-    assert {event["checkpoint"] for event in dropped} >= {"/store/0/4", "/store/1/1", "/store/3/1"}
+    assert {event.checkpoint for event in dropped} >= {"/store/0/4", "/store/1/1", "/store/3/1"}
 
 
 def test_completed_trials_rank_before_stopped_and_diverged_ones():
@@ -162,9 +172,9 @@ def test_completed_trials_rank_before_stopped_and_diverged_ones():
     run_to_the_end(state, 1, 0.6)
     begin(state, 2)
     run_epoch(state, 2, 1, 0.99)
-    state.apply(outcome_event(2, Outcome.STOPPED))
+    state.apply(TrialEnded(trial=2, outcome=Outcome.STOPPED))
     begin(state, 3)
-    state.apply(outcome_event(3, Outcome.DIVERGED))
+    state.apply(TrialEnded(trial=3, outcome=Outcome.DIVERGED))
     assert [trial.number for trial in state.ranking()] == [1, 0, 2, 3]
 
 
@@ -175,7 +185,7 @@ def test_a_study_that_was_cut_off_anywhere_samples_the_same_trials(searcher):
         for number in range(14):
             if number == cut:
                 state = make_state(14, searcher=searcher)
-                state.replay(json.loads(json.dumps(events)))
+                state.replay(read_again(events))
             events += run_to_the_end(state, number, accuracy=state.sample(number)["optimizer.lr"])
         return [trial.params for trial in state.trials.values()]
 
@@ -202,30 +212,117 @@ def test_a_point_that_is_not_allowed_never_becomes_a_trial():
     assert {trial.params["batch_size"] for trial in state.trials.values()} == {128}
 
 
-def out_of_memory_state(**fields):
+def state_of_one(**fields):
+    """A trial that has done its first epoch."""
     base = override(TrainConfig(epochs=EPOCHS, batch_size=128), fields)
-    state = StudyState(SearchSpace("toy", base), 1, "random", None, seed=0)
+    state = StudyState(SearchSpace("toy", base), 1)
     begin(state, 0)
     run_epoch(state, 0, 1, 0.5)
     return state
 
 
 def test_a_trial_out_of_memory_has_ended():
-    state = out_of_memory_state()
-    state.replay(state.after_out_of_memory(0, 2, "CUDA out of memory"))
+    state = state_of_one()
+    state.replay(state.after_fault(0, Fault.OUT_OF_MEMORY, "CUDA out of memory", workers=2))
     assert state.trials[0].outcome is Outcome.OUT_OF_MEMORY
     assert state.trials[0].message == "CUDA out of memory"
 
 
 def test_a_trial_that_may_halves_its_micro_batches_until_they_are_two_images():
     """Two workers take 64 images each."""
-    state = out_of_memory_state(auto_micro_batch=True)
+    state = state_of_one(auto_micro_batch=True)
     seen = []
     while state.trials[0].outcome is None:
-        state.replay(state.after_out_of_memory(0, 2, "CUDA out of memory"))
+        state.replay(state.after_fault(0, Fault.OUT_OF_MEMORY, "CUDA out of memory", workers=2))
         seen.append(state.trials[0].config["accumulate"])
-        assert state.assignment(0).epoch == 1  # goes on after its checkpoint
     assert seen == [2, 4, 8, 16, 32, 32]
+    assert [epoch for epoch, _ in state.trials[0].halvings] == [1] * 5  # each time it goes on after its checkpoint
     assert state.trials[0].ending == "out_of_memory (32 micro-batches after epoch 1)"
     assert state.trials[0].outcome is Outcome.OUT_OF_MEMORY
     assert state.trials[0].restarts == 0
+
+
+def test_restarts_that_only_the_group_has_seen_count_too():
+    """The group went on by itself after each loss; the driver hears of that with what comes next."""
+    state = state_of_one()
+    assert state.after_restarts(0, 0) == []
+    state.replay(state.after_restarts(0, 2))
+    assert state.trials[0].restarts == 2
+    assert state.after_restarts(0, 2) == []
+
+    unheard = state_of_one()
+    told = unheard.after_fault(0, Fault.WORKERS_DIED, "a worker process died", restarts=2)
+    assert told == [
+        WorkersRestarted(trial=0, restarts=3, epoch=1, reason="a worker process died"),
+        TrialEnded(trial=0, outcome=Outcome.FAILED, message="its workers were lost 3 times: a worker process died"),
+    ]
+
+
+def test_who_is_stopped_and_who_goes_on_at_a_rung_is_told_why():
+    state = make_state(scheduler=Asha(2, 2))
+    for number in (0, 1):
+        begin(state, number)
+        assert [event.reason for event in run_epoch(state, number, 1, 0.5)[1]] == [""]
+    assert run_epoch(state, 0, 2, 0.5)[1][0].reason == "1st of 1 after epoch 2, 1 goes on"
+    epoch, end = run_epoch(state, 1, 2, 0.4)[1]
+    assert (epoch.decision, epoch.reason) == (Decision.STOP, "2nd of 2 after epoch 2, 1 goes on")
+    assert (end.outcome, end.message) == (Outcome.STOPPED, epoch.reason)
+
+
+def test_the_precision_of_a_trial_is_that_of_its_last_epoch():
+    state = make_state()
+    begin(state, 0)
+    for epoch, precision in enumerate(("bf16", "fp32"), start=1):
+        state.replay(state.after_epoch(0, epoch, {"val_accuracy": 0.5}, None, precision)[1])
+    assert state.trials[0].precision == "fp32"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_is_kept_up_to_date_is_what_a_look_at_all_trials_finds(seed):
+    """Trials that end in every way, that go on, that drop checkpoints, in an order by chance."""
+    chance = random.Random(seed)
+    state = make_state(num_trials=20, scheduler=Asha(2, 1), keep=2)
+    for _ in range(300):
+        act(state, chance)
+        trials = list(state.trials.values())
+        unfinished = [trial for trial in trials if trial.outcome is None]
+        assert list(state.unfinished.values()) == unfinished
+        assert sorted(trial.number for trial in state.ended) == [t.number for t in trials if t.outcome is not None]
+        assert state.is_over() == (not unfinished and len(trials) == 20)
+        assert state.remaining() == len(unfinished) + 20 - len(trials)
+        assert state.epochs_done == sum(len(trial.epochs) for trial in trials)
+        assert state.seconds_trained == sum(trial.seconds for trial in trials) == 2.0 * state.epochs_done
+        ranked = sorted(trials, key=rank)
+        assert state.ranking() == ranked
+        assert state.best() == next((trial for trial in ranked if trial.epochs), None)
+        for epoch in range(1, EPOCHS + 1):
+            reached = sorted(trial.scores[epoch - 1] for trial in trials if trial.epoch >= epoch)
+            assert list(state.scores_after(epoch)) == reached
+        keep = {t.number for t in [t for t in ranked if t.outcome is not None and t.checkpoints][:2]}
+        superfluous = {
+            (trial.number, epoch)
+            for trial in trials
+            for epoch in trial.checkpoints
+            if epoch < max(trial.checkpoints) or (trial.outcome is not None and trial.number not in keep)
+        }
+        assert {(event.trial, event.epoch) for event in state.superfluous_checkpoints()} == superfluous
+
+
+def act(state, chance):
+    """Something happens in a study."""
+    kind = chance.choice(["new", "epoch", "epoch", "epoch", "epoch", "fault", "drop"])
+    if kind == "new" and len(state.trials) < state.budget:
+        begin(state, len(state.trials))
+    elif kind == "drop":
+        state.replay(state.superfluous_checkpoints())
+    elif state.unfinished:
+        trial = state.unfinished[chance.choice(sorted(state.unfinished))]
+        if kind == "epoch":
+            run_epoch(state, trial.number, trial.epoch + 1, round(chance.random(), 1))
+        elif kind == "fault":
+            state.replay(state.after_fault(trial.number, chance.choice(list(Fault)), "bad luck"))
+
+
+def rank(trial):
+    score = trial.score if trial.outcome is not Outcome.DIVERGED and trial.epochs else float("-inf")
+    return trial.outcome is not Outcome.COMPLETED, -trial.epoch, -score, trial.number

@@ -1,17 +1,21 @@
 """A driver's journal, as a test writes it."""
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from histories import driver_ended, driver_started, epoch_ended, sampled, started, study_started
 
 from cifarray.config import TrainConfig, override
+from cifarray.journal.events import to_json
 from cifarray.places import default_tracking_uri
+from cifarray.study.events import CheckpointDropped, Event, TrialEnded
+from cifarray.study.trial_record import Outcome
 
 START = 1_700_000_000.0
-SPACE = {
+DOMAINS = {
     "model.widen_factor": {"values": [1, 2, 4]},
     "optimizer.lr": {"low": 0.01, "high": 1.0, "log": True, "integer": False},
 }
@@ -26,56 +30,50 @@ class JournalWriter:
         self.name = name
         self.id = f"id-of-{name}"
         self.now = START
-        self.events: list[dict[str, Any]] = []
+        self.events: list[Event] = []
 
-    def write(self, kind: str, **values: Any) -> dict[str, Any]:
+    def write(self, event: Event) -> Event:
         self.now += 1.0
-        event = {"kind": kind, "time": self.now, **values}
-        self.events.append(event)
+        self.events.append(replace(event, time=self.now))
+        self.write_line(to_json(self.events[-1]))
+        return self.events[-1]
+
+    def write_line(self, line: str) -> None:
         with open(self.path, "a") as file:
-            file.write(json.dumps(event) + "\n")
-        return event
+            file.write(line + "\n")
 
     def study(self, num_trials: int = 2) -> None:
-        self.write(
-            "study",
-            name=self.name,
-            id=self.id,
-            config=TrainConfig().to_dict(),
-            domains=SPACE,
-            scheduler={"reduction_factor": 3, "grace_epochs": 1},
-            searcher="random",
-            metric="val_accuracy",
-            num_trials=num_trials,
-            workers=2,
-            seed=0,
-            storage="results",
-        )
+        scheduler = {"name": "asha", "reduction_factor": 3, "grace_epochs": 1}
+        plan = {"id": self.id, "num_trials": num_trials, "workers": 2, "scheduler": scheduler, "domains": DOMAINS}
+        self.write(study_started(self.name, **plan))
         self.driver()
 
     def driver(self) -> None:
-        self.write("driver", pid=4711, versions={"torch": "2.9.0", "ray": "2.60.0"})
+        self.write(driver_started())
 
-    def trial(self, number: int, params: Mapping[str, Any] | None = None) -> None:
+    def trial(self, number: int, params: dict[str, Any] | None = None) -> None:
         params = {"model.widen_factor": 2, "optimizer.lr": 0.1} if params is None else params
         config = override(TrainConfig(), params).to_dict()
-        self.write("trial", trial=number, params=dict(params), config=config, num_params=691_674, macs=101_000_000)
+        self.write(sampled(number, params, config, num_params=691_674, macs=101_000_000))
         self.start(number)
 
     def start(self, number: int, epoch: int = 0) -> None:
-        self.write("start", trial=number, attempt=1, group=f"group-{number % 2}", epoch=epoch)
+        self.write(started(number, epoch, group=f"group-{number % 2}"))
 
     def epoch(
         self, number: int, epoch: int, accuracy: float = 0.5, checkpoint: str | None = None, **more: float
     ) -> None:
-        metrics = {"epoch": epoch, "train_loss": 1 / epoch, "val_accuracy": accuracy, **more}
-        self.write("epoch", trial=number, epoch=epoch, metrics=metrics, decision="continue", checkpoint=checkpoint)
+        metrics = {"train_loss": 1 / epoch, "val_accuracy": accuracy, **more}
+        self.write(epoch_ended(number, epoch, checkpoint, **metrics))
 
-    def outcome(self, number: int, outcome: str = "completed", message: str = "") -> None:
-        self.write("outcome", trial=number, outcome=outcome, message=message)
+    def drop(self, number: int, epoch: int, checkpoint: str) -> None:
+        self.write(CheckpointDropped(trial=number, epoch=epoch, checkpoint=checkpoint))
 
-    def ended(self, reason: str = "finished", message: str = "", artifacts: tuple[str, ...] = ()) -> None:
-        self.write("ended", reason=reason, message=message, artifacts=list(artifacts))
+    def outcome(self, number: int, outcome: Outcome = Outcome.COMPLETED, message: str = "") -> None:
+        self.write(TrialEnded(trial=number, outcome=outcome, message=message))
+
+    def ended(self, reason: str = "finished", artifacts: tuple[str, ...] = ()) -> None:
+        self.write(driver_ended(reason, artifacts=artifacts))
 
     def whole_study(self, num_trials: int = 2, epochs: int = 2) -> None:
         self.study(num_trials)
@@ -84,7 +82,7 @@ class JournalWriter:
             for epoch in range(1, epochs + 1):
                 self.epoch(number, epoch, accuracy=0.1 * epoch + 0.01 * number, checkpoint=f"ck/{number}/{epoch}")
                 if epoch > 1:
-                    self.write("dropped", trial=number, epoch=epoch - 1, checkpoint=f"ck/{number}/{epoch - 1}")
+                    self.drop(number, epoch - 1, f"ck/{number}/{epoch - 1}")
             self.outcome(number)
         self.ended()
 

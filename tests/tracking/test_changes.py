@@ -1,9 +1,13 @@
 """Which event becomes what: decided without MLflow."""
 
 import colorsys
+from dataclasses import replace
 
 import pytest
+from histories import epoch_ended, split_opened
 
+from cifarray.study.events import MicroBatchHalved, StudyReported
+from cifarray.study.trial_record import Outcome
 from cifarray.tracking.changes import CHECKPOINT_TAG, PARENT, StudyRuns, brief, color, describe
 
 
@@ -17,11 +21,11 @@ def told(journal) -> StudyRuns:
 @pytest.mark.parametrize(
     ("outcome", "status"),
     [
-        ("completed", "FINISHED"),
-        ("stopped", "FINISHED"),
-        ("diverged", "FAILED"),
-        ("out_of_memory", "FAILED"),
-        ("failed", "FAILED"),
+        (Outcome.COMPLETED, "FINISHED"),
+        (Outcome.STOPPED, "FINISHED"),
+        (Outcome.DIVERGED, "FAILED"),
+        (Outcome.OUT_OF_MEMORY, "FAILED"),
+        (Outcome.FAILED, "FAILED"),
     ],
 )
 def test_outcome_decides_the_status(journal, outcome, status):
@@ -78,7 +82,7 @@ def test_smaller_micro_batches_are_told_as_a_tag_since_params_are_written_once(j
     journal.study()
     journal.trial(0)
     for epoch, accumulate in ((1, 2), (1, 4)):
-        journal.write("micro_batch", trial=0, epoch=epoch, accumulate=accumulate, message="CUDA out of memory")
+        journal.write(MicroBatchHalved(trial=0, epoch=epoch, accumulate=accumulate, message="CUDA out of memory"))
     assert told(journal).changes[0].tags["accumulate"] == "2 after epoch 1, 4 after epoch 1"
 
 
@@ -86,7 +90,7 @@ def test_test_of_a_finished_study_wakes_nothing(journal):
     journal.whole_study()
     runs = told(journal)
     runs.changes.clear()
-    runs.apply(journal.write("test", trial=1, opening=2, metrics={"test_accuracy": 0.8, "test_loss": 0.6}))
+    runs.apply(journal.write(split_opened(1, opening=2, test_accuracy=0.8, test_loss=0.6)))
     runs.driver_gone()
     assert set(runs.changes) == {1}
     assert runs.changes[1].status is None
@@ -101,7 +105,7 @@ def test_report_of_a_finished_study_is_the_parents_and_wakes_nothing(journal):
     journal.whole_study()
     runs = told(journal)
     runs.changes.clear()
-    runs.apply(journal.write("report", artifacts=["ablation.png"], metrics={"ablation_mixup": 0.01}))
+    runs.apply(journal.write(StudyReported(metrics={"ablation_mixup": 0.01}, artifacts=("ablation.png",))))
     runs.driver_gone()
     assert set(runs.changes) == {PARENT}
     change = runs.changes[PARENT]
@@ -137,7 +141,7 @@ def test_best_accuracy_so_far_is_a_curve_over_epochs_spent(journal):
 def test_study_without_validation_images_has_no_best(journal):
     journal.study()
     journal.trial(0)
-    journal.write("epoch", trial=0, epoch=1, metrics={"train_loss": 1.0}, decision="complete", checkpoint=None)
+    journal.write(epoch_ended(0, 1, train_loss=1.0))
     assert told(journal).changes[PARENT].points == []
 
 
@@ -150,7 +154,7 @@ def test_checkpoint_tag_is_the_latest_kept_one(journal):
     journal.epoch(0, 4)
 
     def tag_after_dropping(epoch: int) -> str | None:
-        journal.write("dropped", trial=0, epoch=epoch, checkpoint=f"s3://bucket/{epoch}")
+        journal.drop(0, epoch, f"s3://bucket/{epoch}")
         return told(journal).changes[0].tags[CHECKPOINT_TAG]
 
     assert told(journal).changes[0].tags[CHECKPOINT_TAG] == "s3://bucket/3"
@@ -200,7 +204,7 @@ def test_neighbours_have_colours_that_differ():
 def test_long_values_fit_into_mlflow(journal):
     journal.study()
     journal.trial(0)
-    journal.outcome(0, "failed", message="x" * 100_000)
+    journal.outcome(0, Outcome.FAILED, message="x" * 100_000)
     assert len(told(journal).changes[0].tags["message"]) == 8000
     assert len(brief("x" * 100_000)) == 6000
 
@@ -209,7 +213,29 @@ def test_description_says_what_is_searched(journal):
     journal.study(num_trials=16)
     assert describe(journal.events[0]) == (
         "Searches model.widen_factor in {1, 2, 4}, optimizer.lr in 0.01..1 (log) · 16 trials · "
-        "scheduler (reduction_factor=3, grace_epochs=1) · searcher random · 2 workers per trial"
+        "scheduler asha (reduction_factor=3, grace_epochs=1) · searcher random · 2 workers per trial"
     )
-    alone = {**journal.events[0], "domains": {}, "num_trials": 1, "workers": 1, "scheduler": None}
+    alone = replace(journal.events[0], domains={}, num_trials=1, workers=1, scheduler=None)
     assert describe(alone) == "Trains one config · 1 trial · scheduler none · searcher random · 1 worker per trial"
+
+
+def test_why_a_trial_was_stopped_or_went_on_last_is_a_tag(journal):
+    journal.study()
+    for number, (decision, reason) in enumerate(
+        [("continue", "1st of 4 after epoch 1, 1 goes on"), ("stop", "2nd of 4 after epoch 1, 1 goes on")]
+    ):
+        journal.trial(number)
+        journal.write(epoch_ended(number, 1, decision=decision, reason=reason))
+    journal.epoch(0, 2)
+    changes = told(journal).changes
+    assert changes[0].tags["decision"] == "went on: 1st of 4 after epoch 1, 1 goes on"
+    assert changes[1].tags["decision"] == "stopped: 2nd of 4 after epoch 1, 1 goes on"
+
+
+def test_the_precision_of_the_last_epoch_is_a_tag(journal):
+    journal.study()
+    journal.trial(0)
+    journal.epoch(0, 1)
+    assert "precision" not in told(journal).changes[0].tags
+    journal.write(replace(epoch_ended(0, 2), precision="bf16"))
+    assert told(journal).changes[0].tags["precision"] == "bf16"

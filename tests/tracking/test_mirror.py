@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from histories import OLDER, sampled
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from cifarray.study.events import EpochEnded, WorkersRestarted
 from cifarray.tracking import checkpoint_of_run, mirror
 from cifarray.tracking.changes import color
 from cifarray.tracking.mirror import Mirror
@@ -55,7 +57,7 @@ def test_study_is_a_parent_and_trials_are_its_children(journal, new_mirror, runs
     journal.trial(0, {"model.widen_factor": 4, "optimizer.lr": 0.2})
     journal.epoch(0, 1, accuracy=0.5, checkpoint="/results/1", lr=0.2)
     journal.epoch(0, 2, accuracy=0.7, lr=0.0)
-    journal.write("restart", trial=0, restarts=1, epoch=1)
+    journal.write(WorkersRestarted(trial=0, restarts=1, epoch=1))
     journal.outcome(0)
     journal.ended(artifacts=(str(leaderboard), str(tmp_path / "not-there.csv")))
     new_mirror().update()
@@ -84,7 +86,7 @@ def test_study_is_a_parent_and_trials_are_its_children(journal, new_mirror, runs
     assert history(client, child, "train_loss") == [(1, 1.0), (2, 0.5)]
     assert "epoch" not in child.data.metrics
     assert [point.timestamp for point in client.get_metric_history(child.info.run_id, "val_accuracy")] == [
-        round(event["time"] * 1000) for event in journal.events if event["kind"] == "epoch"
+        round(event.time * 1000) for event in journal.events if isinstance(event, EpochEnded)
     ]
     assert parent.data.metrics["best_val_accuracy"] == 0.7
     assert [item.path for item in client.list_artifacts(parent.info.run_id)] == ["leaderboard.csv"]
@@ -99,7 +101,7 @@ def test_events_are_told_as_they_come(journal, new_mirror, runs, client):
     journal.epoch(0, 1, accuracy=0.4, checkpoint="/results/1")
     mirror.update()
     assert history(client, runs()["wrn-0"]) == [(1, 0.4)]
-    journal.write("dropped", trial=0, epoch=1, checkpoint="/results/1")
+    journal.drop(0, 1, "/results/1")
     mirror.update()
     assert "cifarray.checkpoint" not in runs()["wrn-0"].data.tags
 
@@ -120,11 +122,22 @@ def test_line_without_its_end_is_not_there_yet(journal, new_mirror, runs):
 
 def test_line_that_nobody_understands_is_left_out(journal, new_mirror, runs):
     journal.study()
-    journal.write("epoch", trial=0)
-    journal.write("a kind of a later version")
+    journal.write_line('{"kind": "epoch", "trial": 0}')
+    journal.write_line('{"kind": "a kind of a later version"}')
     journal.trial(0)
     new_mirror().update()
     assert set(runs()) == {"wrn", "wrn-0"}
+
+
+def test_a_journal_from_before_there_were_formats_is_mirrored(journal, new_mirror, runs, client):
+    journal.path.write_text(OLDER)
+    new_mirror().update()
+    assert statuses(runs()) == {"wrn": "FINISHED", "wrn-0": "FINISHED", "wrn-1": "FINISHED"}
+    assert history(client, runs()["wrn-0"]) == [(1, 0.5), (2, 0.6)]
+    tags = {"outcome": "completed", "restarts": "1", "cifarray.checkpoint": "/store/0/2", "test_openings": "1"}
+    assert tags.items() <= runs()["wrn-0"].data.tags.items()
+    assert runs()["wrn-1"].data.tags["outcome"] == "stopped"
+    assert not {"decision", "precision"} & runs()["wrn-1"].data.tags.keys()
 
 
 @pytest.mark.parametrize("ended", [True, False])
@@ -269,7 +282,7 @@ def test_store_that_is_away_loses_nothing(journal, new_mirror, runs, client, mon
 def test_many_params_and_epochs_fit_into_mlflows_limits(journal, new_mirror, runs, client):
     journal.study()
     options = {f"option_{number}": number for number in range(230)}
-    journal.write("trial", trial=0, params={}, config={"model": options}, num_params=1, macs=1)
+    journal.write(sampled(0, config={"model": options}))
     for epoch in range(1, 1201):
         journal.epoch(0, epoch)
     new_mirror().update()

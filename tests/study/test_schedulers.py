@@ -1,0 +1,34 @@
+"""What every scheduler does: a free group gets what waits before what is new. Found by name: `test_from_events`."""
+
+import pytest
+from histories import epoch_ended, sampled, started
+
+from cifarray.config import TrainConfig
+from cifarray.space.space import SearchSpace
+from cifarray.study.schedulers import SCHEDULERS, Assignment, RunAll, from_settings
+from cifarray.study.state import StudyState
+from cifarray.study.trial_record import Decision
+
+
+def test_a_study_without_a_scheduler_has_one_that_stops_nobody():
+    assert from_settings(None) == StudyState(SearchSpace("toy", TrainConfig()), 1).scheduler == RunAll()
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_who_waits_comes_before_a_new_trial_and_what_runs_is_left_alone(name):
+    state = StudyState(SearchSpace("toy", TrainConfig()), 3, scheduler=from_settings({"name": name}))
+    assert state.next(running=[]) == Assignment(0)
+    for number in (0, 1):
+        state.replay([sampled(number), started(number, attempt=2)])
+    state.apply(epoch_ended(1, 1, "/store/1"))
+    assert state.next(running=[0]) == Assignment(1, epoch=1, checkpoint="/store/1", attempt=3)
+    assert state.next(running=[1]) == Assignment(0, attempt=3)
+    assert state.next(running=[0, 1]) == Assignment(2)
+    state.apply(sampled(2))
+    assert state.next(running=[0, 1, 2]) is None
+
+
+def test_without_early_stopping_nothing_is_decided():
+    state = StudyState(SearchSpace("toy", TrainConfig()), 1)
+    state.apply(sampled(0))
+    assert RunAll().after_epoch(state, state.trials[0]) == (Decision.CONTINUE, "")
