@@ -71,7 +71,7 @@ def test_the_environment_gives_the_defaults_of_its_flags(capsys, monkeypatch, tm
 
 def test_train_is_a_study_of_one_trial_or_of_one_for_each_seed(capsys):
     assert run("train", "--dry-run") == 0
-    assert "1 trials, compared by val_accuracy, searcher grid, scheduler none" in capsys.readouterr().out
+    assert "1 trial, compared by val_accuracy, searcher grid, scheduler none" in capsys.readouterr().out
     assert run("train", "wide_resnet_28_10", "--dry-run", "--seeds", "3", "--seed", "5") == 0
     text = capsys.readouterr().out
     assert "  seed in {5, 6, 7}" in text

@@ -27,7 +27,7 @@ SPACES = {
 
 def draws(space, count, seed=0):
     source = random.Random(seed)
-    return [space.point(lambda name, domain: domain.draw(source)) for _ in range(count)]
+    return [space.tree.point(lambda name, domain: domain.draw(source)) for _ in range(count)]
 
 
 @pytest.mark.parametrize("name", SPACES)

@@ -158,9 +158,8 @@ def _wanted(known: Sequence[Trick], only: Collection[str], one_at_a_time: bool) 
 
 
 def unavailable(base: TrainConfig) -> dict[str, str]:
-    """Tricks that this recipe cannot have, with the reason. Raises ValueError for a network that does not exist."""
+    """Tricks that this recipe cannot have, with the reason."""
     name, options = base.model.name, base.model.options
-    models.count_params(name, 10, options)
     found = {}
     try:
         models.check_init(name, options, "family", True)

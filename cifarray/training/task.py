@@ -14,20 +14,6 @@ from cifarray.config import TrainConfig
 from cifarray.data import Augmentation, ImageStore, grid_members, multi_hot, quarter_numbers, tile
 from cifarray.training.mixing import Mixing, mixed_targets
 
-METRICS = {
-    1: {"accuracy": "accuracy", "loss": "loss"},
-    2: {
-        "map": "mean average precision",
-        "label_accuracy": "per-label accuracy",
-        "exact_match": "exact match",
-        "f1": "F1",
-        "precision": "precision",
-        "recall": "recall",
-        "loss": "loss",
-    },
-}
-"""What an evaluation gives, by `data.grid`, the first of them chosen by default to compare trials by."""
-
 Targets = Any
 """What a task's batches are compared with; only the task itself looks into it."""
 

@@ -11,7 +11,7 @@ from tiny import CPU, assert_same_weights, tiny, train
 from cifarray.data import open_store
 from cifarray.training.evaluate import evaluate, multi_label_metrics
 from cifarray.training.loop import Training
-from cifarray.training.task import METRICS
+from cifarray.training.metrics import METRICS
 
 GRID = {"data__grid": 2}
 
