@@ -62,8 +62,8 @@ def test_options_are_checked_without_torch() -> None:
         ("wide_resnets", {}, "model.name 'wide_resnets' is not known: choose wide_resnet or "),
         (
             "wide_resnet",
-            {"depth": 16, "widen_facter": 2},
-            "model.widen_facter is not an option of wide_resnet: choose widen_factor or ",
+            {"depth": 16, "width": 2},
+            "model.width is not an option of wide_resnet: choose ",
         ),
         ("wide_resnet", {"depth": 16}, "wide_resnet needs model.widen_factor: give it a value"),
     ],

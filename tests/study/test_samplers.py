@@ -203,7 +203,7 @@ def test_what_was_tried_changes_no_draw_that_is_new(searcher):
     repeated = 0
     history = []
     for number in range(12):
-        first = next(Sampler(FEW, searcher, 5)._draws(number, history))
+        first = Sampler(FEW, searcher, 5).sample(number, history, tried=())
         tried = {point_key(observation.params) for observation in history}
         params = sample(FEW, searcher, 5, number, history)
         repeated += point_key(first) in tried
