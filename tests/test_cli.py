@@ -2,6 +2,9 @@
 
 import importlib
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +12,8 @@ from cifarray import recipes
 from cifarray.cli.compare import compare as compare_job
 from cifarray.cli.tune import tune, tune_recipe
 from search_spaces import wrn
+
+ROOT = Path(__file__).parents[1]
 
 pytestmark = pytest.mark.usefixtures("storage")
 
@@ -46,6 +51,34 @@ def test_dry_run_shows_config_domains_trials_and_resources(capsys, storage):
     assert not list(storage.iterdir())
 
 
+PLANS = (
+    *("train", "compare", "tune_wrn", "tune_densenet", "tune_pyramidnet", "tune_imagenet_resnet"),
+    *("tune_lr_schedules", "tune_tricks", "ablate_tricks"),
+)
+
+
+@pytest.mark.parametrize("arguments", [*(f"{job} --dry-run" for job in PLANS), "train --list"])
+def test_plans_and_the_list_of_recipes_are_shown_without_torch_ray_and_mlflow(arguments):
+    """Their import alone takes longer than all the rest."""
+    job, *flags = arguments.split()
+    code = (
+        f"import runpy, sys; sys.modules.update(dict.fromkeys(['torch', 'ray', 'mlflow', 'optuna']))\n"
+        f"sys.argv = ['jobs/{job}.py', *{flags!r}]; sys.path.insert(0, '.')\n"
+        f"runpy.run_path('jobs/{job}.py', run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert ("published error" if "--list" in flags else "compared by val_accuracy") in done.stdout
+
+
+def test_the_plan_of_a_space_with_fewer_points_than_trials_says_so(capsys):
+    pinned = ("optimizer.lr=0.1", "optimizer.weight_decay=0.001", "model.depth=10")
+    assert run("tune", "--dry-run", "--trials", "20", "--set", *pinned) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("12 trials, compared by") for line in lines)  # 6 widening factors × 2 dropouts
+    assert "the space has only 12 points: 12 of 20 trials are run" in lines
+
+
 def test_smoke_is_four_trials_of_two_epochs_on_synthetic_images(capsys, monkeypatch):
     monkeypatch.setenv("CIFARRAY_DATA", "/somewhere/else")
     assert run("tune", "--smoke", "--dry-run") == 0
@@ -71,7 +104,7 @@ def test_the_environment_gives_the_defaults_of_its_flags(capsys, monkeypatch, tm
 
 def test_train_is_a_study_of_one_trial_or_of_one_for_each_seed(capsys):
     assert run("train", "--dry-run") == 0
-    assert "1 trials, compared by val_accuracy, searcher grid, scheduler none" in capsys.readouterr().out
+    assert "1 trial, compared by val_accuracy, searcher grid, scheduler none" in capsys.readouterr().out
     assert run("train", "wide_resnet_28_10", "--dry-run", "--seeds", "3", "--seed", "5") == 0
     text = capsys.readouterr().out
     assert "  seed in {5, 6, 7}" in text
@@ -98,6 +131,10 @@ def test_train_is_a_study_of_one_trial_or_of_one_for_each_seed(capsys):
         ("tune", ["--storage", "ftp://host/x"], "storage 'ftp://host/x' has an unknown scheme"),
         ("tune", ["--data", "imagenet"], "imagenet"),
         ("tune", ["--data", "synthetic", "--set", "model.depth=27"], "22 or 28"),
+        ("tune", ["--dry-run", "--set", "model.depth=27"], "22 or 28"),
+        ("tune", ["--dry-run", "--space", "model.depth=10..16"], "model.depth 11 is not 6n + 4"),
+        ("tune", ["--workers", "2", "--space", "batch_size=64..128"], "batch_size 65 is not divisible by 2 workers"),
+        ("tune", ["--space", "batch_size=64,128,64"], "{64, 128, 64} has 64 twice: give each value once"),
         ("final_test", ["nothing"], "'nothing' is no study, trial or MLflow run in"),
         ("lesion", ["nothing"], "'nothing' is no study, trial or MLflow run in"),
         ("prepare_data", ["--data", "/no/such/folder"], "/no/such/folder"),

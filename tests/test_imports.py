@@ -27,7 +27,7 @@ ROOMS = {
     "tracking": {"study", "journal"},
     "engine": {"data", "space", "training", "study", "journal", "report", "tracking"},
     "examine": {"models", "data", "space", "training", "study", "journal", "report", "tracking"},
-    "ablation": {"models", "recipes", "space", "study", "journal", "report", "tracking"},
+    "ablation": {"models", "recipes", "space", "training", "study", "journal", "report", "tracking"},
     "cluster_file": set(),
 }
 ROOMS["cli"] = set(ROOMS) - {"cluster_file"}

@@ -7,7 +7,7 @@ import pytest
 from cifarray import recipes
 from cifarray.errors import StudyError
 from cifarray.recipes import RECIPES
-from cifarray.space.domains import cases, choice, uniform
+from cifarray.space.domains import cases, choice, integers, uniform
 from cifarray.space.sizes import Sizes
 from cifarray.space.space import SearchSpace
 from cifarray.study.study import Study
@@ -27,7 +27,7 @@ SPACES = {
 
 def draws(space, count, seed=0):
     source = random.Random(seed)
-    return [space.point(lambda name, domain: domain.draw(source)) for _ in range(count)]
+    return [space.tree.point(lambda name, domain: domain.draw(source)) for _ in range(count)]
 
 
 @pytest.mark.parametrize("name", SPACES)
@@ -94,6 +94,20 @@ def test_a_space_that_nothing_satisfies_names_its_smallest_network():
     space = SearchSpace("none", wrn.smoke.base, wrn.smoke.domains, max_params=1000)
     with pytest.raises(StudyError, match="'none' is within max_params 1,000: the smallest of its corners has 77,"):
         Sizes(space, 10).check_corners()
+
+
+def test_a_range_of_whole_numbers_of_which_some_make_no_network_is_refused():
+    """Of 10 to 16 only the ends are 6n + 4 (arXiv:1605.07146, §2)."""
+    with pytest.raises(StudyError, match=r"model.depth 11 is not 6n \+ 4"):
+        Sizes(wrn.smoke.vary({"model.depth": integers(10, 16)}), 10).check_networks()
+    Sizes(wrn.smoke.vary({"model.widen_factor": integers(1, 3)}), 10).check_networks()
+
+
+def test_parameters_alone_decide_where_multiply_adds_are_not_limited(monkeypatch):
+    space = SearchSpace("small", wrn.space.base, wrn.space.domains, max_params=500_000)
+    sizes = Sizes(space, 10)
+    monkeypatch.setattr(sizes, "of", lambda config: pytest.fail("multiply-adds were counted"))
+    assert {params["model.widen_factor"] for params in draws(space, 40) if sizes.allowed(params)} == {1}
 
 
 def study_of(space, tmp_path):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from histories import epoch_ended, sampled, study_started
 
-from cifarray.cli import teachers
+from cifarray import data
 from cifarray.cli.ablate import ablate
 from cifarray.cli.flags import apply, study_parser
 from cifarray.cli.train import train
@@ -101,7 +101,7 @@ def test_where_nobody_names_a_teacher_nothing_is_read(monkeypatch, tmp_path):
     def read(*arguments):
         raise AssertionError("read")
 
-    monkeypatch.setattr(teachers, "open_store", read)
+    monkeypatch.setattr(data, "open_store", read)
     monkeypatch.setattr(networks, "find_checkpoint", read)
     assert applied("--set", "distillation.temperature=4").base.distillation.teacher is None
 

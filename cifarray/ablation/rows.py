@@ -159,9 +159,8 @@ def _wanted(all_tricks: Sequence[Trick], only: Collection[str], one_at_a_time: b
 
 
 def unavailable(base: TrainConfig) -> dict[str, str]:
-    """Tricks that this recipe cannot have, with the reason. Raises ValueError for a network that does not exist."""
+    """Tricks that this recipe cannot have, with the reason."""
     name, options = base.model.name, base.model.options
-    models.count_params(name, 10, options)
     reasons = {}
     try:
         models.check_init(name, options, "family", True)

@@ -5,7 +5,7 @@ import re
 import sys
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from rich.console import Console
 
@@ -15,11 +15,13 @@ from cifarray.ablation.rows import BASELINE, LARGE_BATCH, WARMUP, Row, rows_of, 
 from cifarray.cli.flags import BEST_KEPT, apply, checked_seeds, make_study, study_parser
 from cifarray.cli.running import errors_in_a_sentence, make_console, run
 from cifarray.config import override
-from cifarray.engine.run import StudyResult
 from cifarray.errors import StudyError
 from cifarray.space.domains import choice, parse_assignment
 from cifarray.space.space import RECIPE, SearchSpace
 from cifarray.study.study import Study
+
+if TYPE_CHECKING:
+    from cifarray.engine.run import StudyResult
 
 ON_OR_OFF = {
     "schedule.name": "cosine",
@@ -67,7 +69,7 @@ def ablate(default: str, arguments: Sequence[str] | None = None) -> NoReturn:
     make_console().print("rows")
     show_rows(rows, make_console())
 
-    def conclude(study: Study, result: StudyResult, console: Console) -> None:
+    def conclude(study: Study, result: "StudyResult", console: Console) -> None:
         show_ablation(rows, study, result.state, result.reason == "finished", console)
 
     sys.exit(run(study, flags, conclude))

@@ -3,7 +3,7 @@
 import hashlib
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from rich.console import Console
 
@@ -11,10 +11,7 @@ from cifarray import recipes
 from cifarray.cli.flags import apply, checked_seeds, make_study, study_parser
 from cifarray.cli.running import errors_in_a_sentence, run
 from cifarray.config import override
-from cifarray.data import open_store
-from cifarray.engine.run import StudyResult
 from cifarray.errors import StudyError
-from cifarray.examine.final_test import run_final_test
 from cifarray.journal.journal import FILE_NAME, read_events
 from cifarray.report.comparison import comparison
 from cifarray.space.domains import Choice, choice
@@ -23,6 +20,9 @@ from cifarray.study.state import StudyState
 from cifarray.study.study import Study
 from cifarray.study.trial_record import Metric, Outcome
 from cifarray.training.tasks.kinds import kind_of
+
+if TYPE_CHECKING:
+    from cifarray.engine.run import StudyResult
 
 BASELINE = "linear"
 """The recipe that stands in every comparison."""
@@ -58,16 +58,20 @@ def compare(default: Sequence[str], smoke: Sequence[str], arguments: Sequence[st
     if flags.final and not flags.dry_run:
         with errors_in_a_sentence():
             # Found out before anything is trained.
+            from cifarray.data import open_store
+
             open_store(space.base.data.source, "test", space.base.data.image_size)
     sys.exit(run(study, flags, _show_final if flags.final else _show_comparison))
 
 
-def _show_comparison(study: Study, result: StudyResult, console: Console) -> None:
+def _show_comparison(study: Study, result: "StudyResult", console: Console) -> None:
     console.print(comparison(result.state, study.metric))
 
 
-def _show_final(study: Study, result: StudyResult, console: Console) -> None:
+def _show_final(study: Study, result: "StudyResult", console: Console) -> None:
     """The test split is opened when all trials have ended, once for each; the same command again opens it for none."""
+    from cifarray.examine.final_test import run_final_test
+
     state = result.state
     if result.reason == "finished" and any(trial.outcome is Outcome.COMPLETED for trial in state.trials.values()):
         for line in run_final_test(study.name, study.storage, study.tracking_uri, only_new=True):

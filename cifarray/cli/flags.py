@@ -122,10 +122,11 @@ def apply(space: SearchSpace, flags: argparse.Namespace) -> SearchSpace:
         flags.trials = SMOKE_TRIALS
     # A seed that varies is shifted by --seed where the job makes it.
     seed = {} if "seed" in space.domains else {"seed": flags.seed}
-    space = space.pin({path: value for path, value in named.items() if value is not None} | seed)
-    space = space.pin({path: parse_value(value) for path, value in map(parse_assignment, flags.set)})
-    domains = {path: parse_domain(value, space.domains.get(path)) for path, value in map(parse_assignment, flags.space)}
-    space = space.vary(domains).limited(flags.max_params, flags.max_macs)
+    pinned = {path: value for path, value in named.items() if value is not None} | seed
+    pinned |= {path: parse_value(value) for path, value in map(parse_assignment, flags.set)}
+    left = space.domains_beside(pinned)
+    varied = {path: parse_domain(text, left.get(path)) for path, text in map(parse_assignment, flags.space)}
+    space = space.changed(pinned, varied, flags.max_params, flags.max_macs)
     return with_teachers(space, *storage_and_tracking(flags))
 
 

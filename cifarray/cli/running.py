@@ -1,42 +1,49 @@
 """What is printed before and after a study, its exit code, and errors in one sentence.
 
-Not here: how a study runs (`cifarray.engine.run`), what is shown meanwhile (`cifarray.report.live`).
+Ray and torch are imported where a study runs: its plan is shown without them. Not here: how a study runs
+(`cifarray.engine.run`), what is shown meanwhile (`cifarray.report.live`).
 """
 
 import argparse
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from cifarray import storage
 from cifarray.config import TrainConfig, flatten
-from cifarray.data import DataError, open_store
-from cifarray.engine.pool import GroupStartError
-from cifarray.engine.run import StudyResult, run_study
-from cifarray.errors import StudyError
+from cifarray.errors import UserError
 from cifarray.journal.folder import is_finished, set_aside
-from cifarray.models import build
 from cifarray.report.leaderboard import seeds_summary, short_value, table
 from cifarray.report.live import LineView, TableView
+from cifarray.space.domains import parse_assignment
+from cifarray.space.sizes import Sizes
+from cifarray.study.samplers import Sampler, shortage
 from cifarray.study.study import Study
 from cifarray.study.trial_record import Outcome
+
+if TYPE_CHECKING:
+    from cifarray.engine.run import StudyResult
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as a shell gives it."""
 
-Epilogue = Callable[[Study, StudyResult, Console], None]
+Epilogue = Callable[[Study, "StudyResult", Console], None]
 """What a job shows in place of the leaderboard."""
 
 
 def run(study: Study, flags: argparse.Namespace, epilogue: Epilogue | None = None) -> int:
     """Run, show, and the exit code."""
     console = make_console()
-    if flags.dry_run:
-        _show_plan(study, console)
-        return 0
     with errors_in_a_sentence():
+        if flags.dry_run:
+            if any(path.startswith("model.") for path, _ in map(parse_assignment, [*flags.set, *flags.space])):
+                # The networks of the recipes and of the spaces that come with the project are known to be some.
+                Sizes(study.space, num_classes=10).check_networks()
+            _show_plan(study, console)
+            return 0
         if flags.summary:
             with errors_in_a_sentence(ValueError):
                 _show_layers(study.space.base, console)
@@ -55,12 +62,17 @@ def _run_and_conclude(study: Study, flags: argparse.Namespace, console: Console,
         aside = set_aside(study)
         if aside:
             console.print(f"the study that was there is now {aside}", highlight=False, soft_wrap=True)
+    # Late: they bring Ray along.
+    from cifarray.engine.pool import GroupStartError
+    from cifarray.engine.run import run_study
+
     view = TableView(console) if console.is_terminal else LineView(console)
-    result = run_study(study, view)
+    with errors_in_a_sentence(GroupStartError):
+        result = run_study(study, view)
     return _conclude(study, result, console, epilogue)
 
 
-def _conclude(study: Study, result: StudyResult, console: Console, epilogue: Epilogue | None) -> int:
+def _conclude(study: Study, result: "StudyResult", console: Console, epilogue: Epilogue | None) -> int:
     completed = sum(trial.outcome is Outcome.COMPLETED for trial in result.state.trials.values())
 
     def say(text: str) -> None:
@@ -107,8 +119,13 @@ def _show_plan(study: Study, console: Console) -> None:
         if limit is not None:
             say(f"  at most {limit:,} {what}")
     scheduler = study.scheduler.describe(space.base.epochs)
-    trials = min(study.num_trials, space.grid_size()) if study.searcher == "grid" else study.num_trials
-    say(f"\n{trials} trials, compared by {study.metric.name}, searcher {study.searcher}, scheduler {scheduler}")
+    # Whatever the limits: which networks are within them is known when the data are open.
+    budget = Sampler(space, study.searcher, study.seed).budget(study.num_trials)
+    trials = f"{budget} trial{'s' if budget != 1 else ''}"
+    say(f"\n{trials}, compared by {study.metric.name}, searcher {study.searcher}, scheduler {scheduler}")
+    short = shortage(budget, study.num_trials)
+    if short:
+        say(short)
     cpus = "auto" if study.cpus_per_worker is None else f"{study.cpus_per_worker:g}"
     gpus = "auto" if study.gpus_per_worker is None else f"{study.gpus_per_worker:g}"
     at_once = "as many trials at once as fit" if study.concurrent is None else f"at most {study.concurrent} at once"
@@ -118,6 +135,9 @@ def _show_plan(study: Study, console: Console) -> None:
 def _show_layers(config: TrainConfig, console: Console) -> None:
     """torchinfo's table of the network, for one image."""
     from torchinfo import summary
+
+    from cifarray.data import open_store
+    from cifarray.models import build
 
     num_classes = len(open_store(config.data.source, "train", config.data.image_size).classes)
     network = build(config.model.name, num_classes, **config.model.options)
@@ -138,13 +158,7 @@ def errors_in_a_sentence(*more: type[Exception]) -> Iterator[None]:
 
     more: ValueError while configs, spaces and studies are made; one from deeper down is our mistake.
     """
-    mendable: tuple[type[Exception], ...] = (
-        StudyError,
-        DataError,
-        storage.StorageError,
-        GroupStartError,
-        ConnectionError,
-    )
+    mendable: tuple[type[Exception], ...] = (UserError, storage.StorageError, ConnectionError)
     try:
         yield
     except (*mendable, *more) as error:

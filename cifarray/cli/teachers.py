@@ -8,11 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from cifarray.config import TrainConfig, override
-from cifarray.data import open_store
-from cifarray.examine import networks
 from cifarray.space.domains import AnyDomain, Cases, Choice
 from cifarray.space.space import SearchSpace
-from cifarray.training.distillation import check_teacher
 
 TEACHER = "distillation.teacher"
 
@@ -29,6 +26,11 @@ def with_teachers(space: SearchSpace, where: str, tracking_uri: str) -> SearchSp
     names = varied.union(*({config.distillation.teacher} for config in configs)) - {None}
     if not names:
         return space
+    # Late: a teacher is a network and brings torch along, and most commands have none.
+    from cifarray.data import open_store
+    from cifarray.examine import networks
+    from cifarray.training.distillation import check_teacher
+
     addresses = {None: None, **{name: networks.find_checkpoint(str(name), where, tracking_uri)[2] for name in names}}
     for name in sorted(names, key=str):
         teacher = networks.load(str(addresses[name]))

@@ -81,7 +81,8 @@ def run_study(study: Study, view: View, host: type = WorkerGroup) -> StudyResult
         refuse_batches_without_images(study.space, store.labels)
         sizes = Sizes(study.space, len(store.classes))
         sizes.check_corners()
-        state.allowed = sizes.allowed
+        if study.space.is_limited:
+            state.allowed = sizes.allowed
         settings = None
         if not state.is_over():
             stack.enter_context(cluster.connected())

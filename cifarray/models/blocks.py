@@ -1,6 +1,6 @@
 """Pieces that several families share: residual blocks, parameter-free shortcuts, norms.
 
-Not here: any network, how weights begin (`initialise`).
+Not here: any network, how weights begin (`initial_weights`).
 """
 
 from collections.abc import Callable

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from cifarray.models.blocks import conv1x1, conv3x3, pooled
-from cifarray.models.initialise import he_fan_out
+from cifarray.models.initial_weights import he_fan_out
 from cifarray.models.options import check_depth, check_flag, check_number, check_share, check_whole
 
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cifarray.models.blocks import ResidualBlock, conv1x1, conv3x3, pooled
-from cifarray.models.initialise import xavier
+from cifarray.models.initial_weights import xavier
 from cifarray.models.options import check_choice, check_whole
 
 BLOCKS = {26: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cifarray.models.blocks import PaddedShortcut, ResidualBlock, conv1x1, conv3x3, pooled
-from cifarray.models.initialise import he_fan_out
+from cifarray.models.initial_weights import he_fan_out
 from cifarray.models.options import check_choice, check_number
 from cifarray.models.resnet import check_residual_depth
 

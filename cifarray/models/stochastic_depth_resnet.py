@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cifarray.models.blocks import PaddedShortcut, ResidualBlock, conv3x3, pooled
-from cifarray.models.initialise import he_fan_out
+from cifarray.models.initial_weights import he_fan_out
 from cifarray.models.options import check_choice, check_depth, check_share
 from cifarray.models.resnet import STAGES
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cifarray.models.blocks import ResidualBlock, conv1x1, conv3x3, pooled
-from cifarray.models.initialise import he_fan_in
+from cifarray.models.initial_weights import he_fan_in
 from cifarray.models.options import check_choice, check_depth, check_share, check_whole
 
 

@@ -23,6 +23,7 @@ from cifarray.study.events import (
     TrialStarted,
     WorkersRestarted,
 )
+from cifarray.study.samplers import shortage
 from cifarray.study.state import StudyState
 from cifarray.study.study import Study
 from cifarray.study.trial_record import Decision, Metric, Outcome, TrialRecord
@@ -52,6 +53,9 @@ class Progress:
             highlight=False,
             soft_wrap=True,
         )
+        fewer = shortage(state.budget, study.num_trials)
+        if fewer:
+            self.console.print(fewer, highlight=False, soft_wrap=True)
         if state.trials:
             self.console.print(f"going on: {ended} trials are done, {state.remaining()} remain", highlight=False)
 

@@ -3,14 +3,18 @@
 Not here: what a field is (`cifarray.space.space`).
 """
 
+import json
 import math
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 Value = bool | int | float | str | tuple[float, ...] | None
+
+PROBED_INTEGERS, PROBED_NUMBERS = 64, 5
+"""How much of a range's inside is looked at: depths are 6n + 4, fractions of images whole numbers from 1 on."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +38,23 @@ class Choice:
     def __post_init__(self) -> None:
         if not self.values:
             raise ValueError("Choice() has no values: give at least one")
+        # 1, 1.0 and true are equal to Python and not to a field.
+        written = [json.dumps(value) for value in self.values]
+        twice = [str(value) for value, text in zip(self.values, written, strict=True) if written.count(text) > 1]
+        if twice:
+            raise ValueError(f"{self} has {twice[0]} twice: give each value once")
 
     def draw(self, source: random.Random) -> Value:
         return self.values[source.randrange(len(self.values))]
 
     def corners(self) -> tuple[Value, ...]:
+        return self.values
+
+    def probes(self) -> tuple[Value, ...]:
+        return self.values
+
+    def all_values(self) -> Sequence[Value] | None:
+        """In the grid's order; None if there are infinitely many."""
         return self.values
 
     def when(self, path: str, *values: Value) -> "Choice":
@@ -77,6 +93,19 @@ class Range:
 
     def corners(self) -> tuple[Value, ...]:
         return (int(self.low), int(self.high)) if self.integer else (self.low, self.high)
+
+    def probes(self) -> tuple[Value, ...]:
+        """Its ends and some of its inside: a rule that both ends keep may be broken between them."""
+        if self.integer:
+            low, high = int(self.low), int(self.high)
+            return (*range(low, min(low + PROBED_INTEGERS, high)), high)
+        # Steps of the golden ratio: no two alike, and no round numbers.
+        shares = [number * (math.sqrt(5) - 1) / 2 % 1 for number in range(1, PROBED_NUMBERS + 1)]
+        return (*self.corners(), *(self.low + share * (self.high - self.low) for share in shares))
+
+    def all_values(self) -> Sequence[Value] | None:
+        """Rising; None if there are infinitely many."""
+        return range(int(self.low), int(self.high) + 1) if self.integer else None
 
     def when(self, path: str, *values: Value) -> "Range":
         """Varied only where another field, which comes before it in the space, has one of these values."""
@@ -131,21 +160,21 @@ def choice(*values: Value) -> Choice:
     return Choice(values)
 
 
-def from_dict(known: dict[str, Any]) -> AnyDomain:
+def from_dict(written: dict[str, Any]) -> AnyDomain:
     """The inverse of `dataclasses.asdict`, as a journal gives it back: tuples have become lists."""
-    if "cases" in known:
-        return Cases(known["path"], tuple((comparable(value), _plain(domain)) for value, domain in known["cases"]))
-    return _plain(known)
+    if "cases" in written:
+        return Cases(written["path"], tuple((comparable(value), _plain(domain)) for value, domain in written["cases"]))
+    return _plain(written)
 
 
-def _plain(known: dict[str, Any]) -> Domain:
-    values = dict(known)
-    if values.get("condition"):
-        condition = values["condition"]
-        values["condition"] = Condition(condition["path"], tuple(map(comparable, condition["values"])))
-    if "values" in values:
-        return Choice(tuple(map(comparable, values["values"])), values.get("condition"))
-    return Range(**values)
+def _plain(written: dict[str, Any]) -> Domain:
+    fields = dict(written)
+    if fields.get("condition"):
+        condition = fields["condition"]
+        fields["condition"] = Condition(condition["path"], tuple(map(comparable, condition["values"])))
+    if "values" in fields:
+        return Choice(tuple(map(comparable, fields["values"])), fields.get("condition"))
+    return Range(**fields)
 
 
 def comparable(value: Any) -> Any:

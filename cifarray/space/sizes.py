@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from cifarray.config import DataConfig
 from cifarray.errors import StudyError
-from cifarray.space.space import SearchSpace
+from cifarray.space.rules import NETWORK, parts
+from cifarray.space.space import RECIPE, SearchSpace
 
 if TYPE_CHECKING:
     from cifarray.models import ModelSize
+
+DECIDING = (RECIPE, "model.", "data.image_size", "data.crop_size", "data.grid")
+"""Fields of a point on which its network's size hangs."""
 
 
 class Sizes:
@@ -20,7 +24,10 @@ class Sizes:
 
     def __init__(self, space: SearchSpace, num_classes: int) -> None:
         self.space, self.num_classes = space, num_classes
-        self._known: dict[str, ModelSize] = {}
+        self._sizes: dict[str, ModelSize] = {}
+        self._params: dict[str, int] = {}
+        """Parameters alone, which are counted in a fraction of the time."""
+        self._allowed: dict[str, bool] = {}
 
     def of(self, config: Mapping[str, Any]) -> "ModelSize":
         """Of a train config, as a dict. Raises StudyError for a network that cannot be."""
@@ -29,42 +36,56 @@ class Sizes:
 
         side = DataConfig(**config["data"]).input_size
         key = json.dumps([config["model"], side], sort_keys=True)
-        if key not in self._known:
+        if key not in self._sizes:
             try:
-                self._known[key] = measure(config["model"]["name"], self.num_classes, side, _options(config))
+                self._sizes[key] = measure(config["model"]["name"], self.num_classes, side, _options(config))
             except ValueError as error:
                 raise StudyError(str(error)) from None
-        return self._known[key]
+        return self._sizes[key]
+
+    def params_of(self, config: Mapping[str, Any]) -> int:
+        """Of a train config, as a dict. Raises StudyError for options that make no network, whatever its images."""
+        from cifarray.models import count_params
+
+        key = json.dumps(config["model"], sort_keys=True)
+        if key not in self._params:
+            try:
+                self._params[key] = count_params(config["model"]["name"], self.num_classes, _options(config))
+            except ValueError as error:
+                raise StudyError(str(error)) from None
+        return self._params[key]
 
     def allowed(self, params: dict[str, Any]) -> bool:
         """Whether a point's network is within the space's limits."""
-        if self.space.max_params is None and self.space.max_macs is None:
+        if not self.space.is_limited:
             return True
-        size = self.of(self.space.config(params).to_dict())
-        return self.space.allows(size.num_params, size.macs)
+        key = json.dumps({path: params[path] for path in parts(DECIDING, params)})
+        if key not in self._allowed:
+            self._allowed[key] = self._is_within(self.space.config(params).to_dict())
+        return self._allowed[key]
+
+    def check_networks(self) -> list[dict[str, Any]]:
+        """Builds every corner's network, on any number of classes; their configs, the smallest first.
+
+        Raises StudyError if one cannot be.
+        """
+        corners = [self.space.config(corner).to_dict() for corner in self.space.corners_of(NETWORK)]
+        networks = {json.dumps(config["model"], sort_keys=True): config for config in corners}
+        return sorted(networks.values(), key=self.params_of)
 
     def check_corners(self) -> None:
-        """Builds every corner's network. Raises StudyError if one cannot be, or if none is within the limits.
+        """As `check_networks`; raises StudyError also if none is within the limits, or takes the images.
 
         Only the smallest of each kind takes an image, to see whether there are networks for its size and within the
         limits: counting multiply-adds takes several times as long as building.
         """
-        from cifarray.models import count_params
-
-        configs = [self.space.config(corner).to_dict() for corner in self.space.model_corners()]
-        try:
-            configs.sort(key=lambda config: count_params(config["model"]["name"], self.num_classes, _options(config)))
-        except ValueError as error:
-            raise StudyError(str(error)) from None
+        configs = self.check_networks()
         kinds = {(c["model"]["name"], c["model"].get("arch"), c["model"].get("resize")): c for c in reversed(configs)}
         for config in kinds.values():
             self.of(config)
-        sizes = (self.of(config) for config in configs)
-        smallest = next(sizes)
-        if self.space.allows(smallest.num_params, smallest.macs):
+        if any(self._is_within(config) for config in configs):
             return
-        if any(self.space.allows(size.num_params, size.macs) for size in sizes):
-            return
+        smallest = self.of(configs[0])
         limits = [(self.space.max_params, "max_params"), (self.space.max_macs, "max_macs")]
         given = " and ".join(f"{name} {limit:,}" for limit, name in limits if limit is not None)
         raise StudyError(
@@ -72,6 +93,12 @@ class Sizes:
             f"{smallest.num_params:,} parameters and {smallest.macs:,} MACs; raise the limit, or add smaller values to "
             "the domains"
         )
+
+    def _is_within(self, config: Mapping[str, Any]) -> bool:
+        if self.space.max_macs is None:
+            return self.space.allows(self.params_of(config), 0)
+        size = self.of(config)
+        return self.space.allows(size.num_params, size.macs)
 
 
 def _options(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,19 +1,21 @@
 """What varies: the search space = a base train config plus `{dotted field: domain}`, some of them on a condition.
 
-Here: points, pinning, grids, checking a space's corners. Not here: domains (`cifarray.space.domains`), which point to
-try next (`cifarray.study.samplers`).
+Here: the train configs of its points, pinning, the grid, checking its corners. Not here: domains
+(`cifarray.space.domains`), how they hang on each other (`tree`), which of them a rule reads together (`rules`), which
+point to try next (`cifarray.study.samplers`).
 """
 
-import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from cifarray.config import TrainConfig, flatten, override
 from cifarray.space import domains as domains_
-from cifarray.space.domains import AnyDomain, Cases, Domain, Range, Value, comparable
+from cifarray.space.domains import AnyDomain, Cases, Range, comparable
+from cifarray.space.rules import CONFIG, Rule, products
+from cifarray.space.tree import Tree
 
-MAX_CORNERS = 4096
 RECIPE = "recipe"
 """The field of a point that names one of the space's `recipes`."""
 
@@ -36,16 +38,17 @@ class SearchSpace:
     max_macs: int | None = None
 
     def __post_init__(self) -> None:
-        known = flatten(self.base.to_dict()).keys()
+        fields = flatten(self.base.to_dict()).keys()
         for number, (path, domain) in enumerate(self.domains.items()):
             if domain.condition is not None:
                 on = domain.condition.path
-                if on not in list(self.domains)[:number] and on not in known:
+                if on not in list(self.domains)[:number] and on not in fields:
                     raise ValueError(
                         f"{path} varies {domain.condition}, and {on} is neither a domain before it nor a field: "
                         "name one that is"
                     )
-        for corner in self.corners():
+        alone = [(path,) for path in self.domains]
+        for corner in self.corners_of([*alone, *CONFIG]):
             self.config(corner)
 
     def config(self, params: Mapping[str, Any]) -> TrainConfig:
@@ -67,61 +70,55 @@ class SearchSpace:
 
     def pin(self, values: Mapping[str, Any]) -> "SearchSpace":
         """Fields set to a value; their domains are removed, and those on a condition that can no longer hold."""
-        pinned = {path: comparable(value) for path, value in values.items()}
-
-        domains: dict[str, AnyDomain] = {}
-        gone = set()
-        for path, domain in self.domains.items():
-            on = domain.condition
-            if on is not None and (on.path in gone or (on.path in pinned and pinned[on.path] not in on.values)):
-                gone.add(path)
-            elif path not in pinned:
-                domains[path] = domain
-        recipes = {name: override(config, values) for name, config in self.recipes.items()}
-        return replace(self, base=override(self.base, values), domains=domains, recipes=recipes)
+        return self.changed(values, {})
 
     def vary(self, domains: Mapping[str, AnyDomain]) -> "SearchSpace":
         """Domains added or replaced."""
-        return replace(self, domains={**self.domains, **domains})
+        return self.changed({}, domains)
 
-    def limited(self, max_params: int | None, max_macs: int | None) -> "SearchSpace":
-        """With limits in place of those it has; None leaves one as it is."""
+    def changed(
+        self,
+        pinned: Mapping[str, Any],
+        varied: Mapping[str, AnyDomain],
+        max_params: int | None = None,
+        max_macs: int | None = None,
+    ) -> "SearchSpace":
+        """As `pin` and then `vary`, but only what comes out must keep all rules.
+
+        Limits are put in place of those that it has; None leaves one as it is.
+        """
         return replace(
             self,
+            base=override(self.base, pinned),
+            domains={**self.domains_beside(pinned), **varied},
+            recipes={name: override(config, pinned) for name, config in self.recipes.items()},
             max_params=self.max_params if max_params is None else max_params,
             max_macs=self.max_macs if max_macs is None else max_macs,
         )
 
-    def point(self, choose: Callable[[str, Domain], Value]) -> dict[str, Any]:
-        """A point: `choose` is asked for every field that varies there, in order, by the name of the field's domain."""
-        params: dict[str, Any] = {}
-        for path in self.domains:
-            found = self.domain_at(path, params)
-            if found is not None:
-                params[path] = choose(*found)
-        return params
+    def domains_beside(self, pinned: Mapping[str, Any]) -> dict[str, AnyDomain]:
+        """What still varies where some fields have a value."""
+        left: dict[str, AnyDomain] = {}
+        gone = set()
+        for path, domain in self.domains.items():
+            on = domain.condition
+            lost = on is not None and on.path in pinned and comparable(pinned[on.path]) not in on.values
+            if lost or (on is not None and on.path in gone):
+                gone.add(path)
+            elif path not in pinned:
+                left[path] = domain
+        return left
 
-    def domain_at(self, path: str, params: Mapping[str, Any]) -> tuple[str, Domain] | None:
-        """The domain of a field where `params` are chosen, and its name; None where the field does not vary.
-
-        A field whose domain depends on another one has several, each with a name of its own.
-        """
-        domain = self.domains[path]
-        if domain.condition is None:
-            return path, domain
-        on = domain.condition.path
-        if on in params:
-            value = params[on]
-        elif on in self.domains:
-            return None
-        else:
-            value = flatten(self.base.to_dict())[on]
-        if comparable(value) not in domain.condition.values:
-            return None
-        return (f"{path} [{comparable(value)}]", domain.at(value)) if isinstance(domain, Cases) else (path, domain)
+    @cached_property
+    def tree(self) -> Tree:
+        return Tree(self.domains, flatten(self.base.to_dict()))
 
     def grid(self) -> Iterator[dict[str, Any]]:
         """Every combination, the first domain slowest. Raises ValueError for a range: a grid needs choices."""
+        return (self.tree.point_at(number) for number in range(self.grid_size()))
+
+    def grid_size(self) -> int:
+        """Points of the grid, whatever the limits. Raises ValueError for a range: a grid needs choices."""
         for path, domain in self.domains.items():
             parts = [case for _, case in domain.cases] if isinstance(domain, Cases) else [domain]
             if any(isinstance(part, Range) for part in parts):
@@ -129,32 +126,26 @@ class SearchSpace:
                     f"{path} {domain} is a range and a grid needs choices: "
                     f"give some with --space {path}=a,b,c, or search with --searcher random"
                 )
-        return self._combinations(list(self.domains))
+        size = self.tree.num_points()
+        assert size is not None
+        return size
 
-    def grid_size(self) -> int:
-        return sum(1 for _ in self.grid())
+    def corners(self, paths: Collection[str]) -> Iterator[dict[str, Any]]:
+        """Points at every combination of the ends of some domains, in every recipe; for checks."""
+        return self.tree.corners([RECIPE, *paths])
 
-    def corners(self, paths: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
-        """Every combination of the ends of all domains, or of some and those that they depend on: for checks.
-
-        At most MAX_CORNERS of them.
+    def corners_of(self, rules: Collection[Rule]) -> Iterator[dict[str, Any]]:
+        """Points at which `rules` are to be checked: each end, and some of the inside, of every domain that they read,
+        and every combination of the ends of those that one rule reads together. In every recipe; one point at least.
         """
-        chosen = set(self.domains if paths is None else paths)
-        while True:
-            on = {domain.condition.path for path, domain in self.domains.items() if path in chosen and domain.condition}
-            if on <= chosen:
-                break
-            chosen |= on
-        return itertools.islice(self._combinations([path for path in self.domains if path in chosen]), MAX_CORNERS)
+        yield from self.corners([])
+        for paths in products(rules, self.domains):
+            yield from self.tree.corners([RECIPE, *paths], inside=len(paths) == 1)
 
-    def model_corners(self) -> Iterator[dict[str, Any]]:
-        """The corners of what decides the network."""
-        return self.corners([path for path in self.domains if path == RECIPE or path.startswith("model.")])
-
-    def start_corners(self) -> Iterator[dict[str, Any]]:
-        """The corners of what decides the network and how it begins: also its initialisation and stochastic depth."""
-        deciding = (RECIPE, "model", "init", "stochastic_depth")
-        return self.corners([path for path in self.domains if path.partition(".")[0] in deciding])
+    @property
+    def is_limited(self) -> bool:
+        """Whether some networks are too large."""
+        return self.max_params is not None or self.max_macs is not None
 
     def allows(self, num_params: int, macs: int) -> bool:
         """Whether a network of that size is part of the space."""
@@ -162,17 +153,17 @@ class SearchSpace:
         return not too_many and not (self.max_macs is not None and macs > self.max_macs)
 
     def to_dict(self) -> dict[str, Any]:
-        known: dict[str, Any] = {
+        plain: dict[str, Any] = {
             "config": self.base.to_dict(),
             "domains": {path: asdict(domain) for path, domain in self.domains.items()},
         }
         # Only what is there, so that a study stays the same when there come more ways to limit one.
         if self.recipes:
-            known["recipes"] = {name: config.to_dict() for name, config in self.recipes.items()}
+            plain["recipes"] = {name: config.to_dict() for name, config in self.recipes.items()}
         for limit in ("max_params", "max_macs"):
             if getattr(self, limit) is not None:
-                known[limit] = getattr(self, limit)
-        return known
+                plain[limit] = getattr(self, limit)
+        return plain
 
     @classmethod
     def from_dict(cls, name: str, values: Mapping[str, Any]) -> "SearchSpace":
@@ -180,21 +171,8 @@ class SearchSpace:
         return cls(
             name,
             TrainConfig.from_dict(values["config"]),
-            {path: domains_.from_dict(known) for path, known in values["domains"].items()},
-            {name: TrainConfig.from_dict(known) for name, known in values.get("recipes", {}).items()},
+            {path: domains_.from_dict(domain) for path, domain in values["domains"].items()},
+            {name: TrainConfig.from_dict(config) for name, config in values.get("recipes", {}).items()},
             values.get("max_params"),
             values.get("max_macs"),
         )
-
-    def _combinations(self, paths: list[str], chosen: dict[str, Any] | None = None) -> Iterator[dict[str, Any]]:
-        chosen = chosen or {}
-        if not paths:
-            yield dict(chosen)
-            return
-        path, *rest = paths
-        found = self.domain_at(path, chosen)
-        if found is None:
-            yield from self._combinations(rest, chosen)
-            return
-        for value in found[1].corners():
-            yield from self._combinations(rest, {**chosen, path: value})

@@ -1,51 +1,126 @@
-"""What to try next: random, grid, or Optuna's TPE, each a pure function of (space, study seed, trial number, history).
+"""What to try next: random, grid, or TPE, each a pure function of (space, study seed, trial number, earlier trials).
 
 A field on a condition is asked for where the condition holds, and the searcher never hears of it elsewhere. Points that
-are not allowed (the network is too large) are drawn again, or left out of the grid.
+are not allowed (the network is too large) or that an earlier trial had are drawn again, or left out of the grid: the
+same point trained once more with the same seed gives the same weights. So a space of few points has few trials.
 
-Nothing is remembered between two calls, so a study that was killed asks the same question again and gets the same
-answer. Optuna is used through ask and add_trial on a study that is rebuilt from the history at every ask: a few
-milliseconds, and conditional spaces and stopped trials are told as they are.
+A study that was killed asks the same question again and gets the same answer. Not here: TPE itself (`tpe`), how many
+points a space has (`cifarray.space.tree`).
 """
 
 import itertools
+import json
 import random
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any, Literal
 
 from cifarray.errors import StudyError
-from cifarray.space.domains import Choice, Domain, Range, Value, comparable
 from cifarray.space.space import SearchSpace
-
-if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
-    from optuna.trial import Trial
+from cifarray.study.tpe import Observation as Observation
+from cifarray.study.tpe import suggestions
 
 SearcherName = Literal["random", "grid", "tpe"]
 SEARCHERS: tuple[SearcherName, ...] = ("random", "grid", "tpe")
 MAX_DRAWS = 1000
-"""Draws for one trial before the space is said to be empty."""
+"""Draws for one trial, before what is left is looked through or the space is said to be empty."""
 MAX_ASKS = 50
-"""Of them, how many TPE makes; it does not learn from what was not allowed."""
+"""Of them, how many TPE makes."""
+MAX_LOOKED_THROUGH = 100_000
+"""Points; a space with more of them is taken to have enough that are allowed."""
 
-
-@dataclass(frozen=True)
-class Observation:
-    """What a sampler learns from one earlier trial.
-
-    values: the score (higher is better) per epoch, from epoch 1 on.
-    ended: whether the trial has an outcome; completed: whether it ran to its last epoch.
-    """
-
-    params: dict[str, Any]
-    values: tuple[float, ...]
-    ended: bool
-    completed: bool
+Params = dict[str, Any]
+Allowed = Callable[[Params], bool]
+"""Whether a point's network is within the space's limits."""
 
 
 class EmptySpaceError(StudyError):
-    """No point of the space is allowed, as far as can be seen."""
+    """No point of the space is left, as far as can be seen."""
+
+
+class Sampler:
+    """The searcher of one study. It remembers which points of a grid are allowed, and nothing of what it was asked.
+
+    allowed: None where all points are. Raises ValueError for an unknown searcher or a grid over a range.
+    """
+
+    def __init__(self, space: SearchSpace, searcher: SearcherName, seed: int, allowed: Allowed | None = None) -> None:
+        if searcher not in SEARCHERS:
+            raise ValueError(f"searcher {searcher!r} is unknown: choose one of {', '.join(SEARCHERS)}")
+        self.space, self.searcher, self.seed, self._allowed = space, searcher, seed, allowed
+        self._num_points = space.grid_size() if searcher == "grid" else space.tree.num_points()
+        self._allowed_points: list[Params] = []
+        """The first of them, in the grid's order; as many as were asked for so far."""
+        self._unseen = filter(allowed, self._points_from(0)) if allowed else iter(())
+
+    def budget(self, num_trials: int) -> int:
+        """How many trials there can be of `num_trials`, since each has a point of its own."""
+        if self._num_points is None:
+            return num_trials
+        many = self.searcher != "grid" and self._num_points > MAX_LOOKED_THROUGH
+        if self._allowed is None or many:
+            return min(num_trials, self._num_points)
+        return len(self._first_allowed(num_trials))
+
+    def sample(self, number: int, history: Sequence[Observation], tried: Collection[str]) -> Params:
+        """The params of trial `number` (from 0).
+
+        history: what TPE learns from, in the order of the trials' numbers; the others take no notice. tried: the
+        `point_key` of each earlier trial, which a grid needs not. Raises EmptySpaceError if no point was found.
+        """
+        if self.searcher == "grid":
+            return self._grid_point(number)
+        for params in self._draws(number, history):
+            if self._is_wanted(params, tried):
+                return params
+        # Nearly all points were tried, or hardly one is allowed: the first that is left after a random one.
+        if self._num_points is not None:
+            start = random.Random(f"{self.seed}/{number}/left").randrange(self._num_points)
+            for params in itertools.islice(self._points_from(start), MAX_LOOKED_THROUGH):
+                if self._is_wanted(params, tried):
+                    return params
+        raise EmptySpaceError(self._why_empty())
+
+    def _draws(self, number: int, history: Sequence[Observation]) -> Iterator[Params]:
+        key = f"{self.seed}/{number}"
+        asks = 0
+        if self.searcher == "tpe":
+            asks = MAX_ASKS
+            yield from itertools.islice(suggestions(self.space, random.Random(key).getrandbits(32), history), asks)
+        for attempt in range(asks, MAX_DRAWS):
+            # The first draw is the one of a space without limits.
+            yield _draw(self.space, random.Random(f"{key}/{attempt}" if attempt else key))
+
+    def _is_wanted(self, params: Params, tried: Collection[str]) -> bool:
+        return point_key(params) not in tried and (self._allowed is None or self._allowed(params))
+
+    def _points_from(self, start: int) -> Iterator[Params]:
+        """All points once, in the grid's order from `start` on and round its end."""
+        size = self._num_points or 0
+        return (self.space.tree.point_at((start + number) % size) for number in range(size))
+
+    def _first_allowed(self, count: int) -> list[Params]:
+        missing = count - len(self._allowed_points)
+        self._allowed_points += itertools.islice(self._unseen, max(0, missing))
+        return self._allowed_points[:count]
+
+    def _grid_point(self, number: int) -> Params:
+        if self._allowed is None and number < (self._num_points or 0):
+            return self.space.tree.point_at(number)
+        points = self._first_allowed(number + 1)
+        if number >= len(points):
+            raise EmptySpaceError(self._why_empty())
+        return dict(points[number])
+
+    def _why_empty(self) -> str:
+        limits = [(self.space.max_params, "parameters"), (self.space.max_macs, "MACs")]
+        given = " and ".join(f"{limit:,} {what}" for limit, what in limits if limit is not None)
+        if self._num_points is not None and self._num_points <= MAX_LOOKED_THROUGH:
+            within = f" with a network of at most {given}" if given else ""
+            return f"the space has no point left{within}: vary more, or ask for fewer trials"
+        return (
+            f"none of {MAX_DRAWS} points drawn from the space has a network of at most {given}: "
+            "raise the limit, or add smaller values to the domains"
+        )
 
 
 def sample(
@@ -54,107 +129,24 @@ def sample(
     seed: int,
     number: int,
     history: Sequence[Observation],
-    allowed: Callable[[dict[str, Any]], bool] = lambda params: True,
-) -> dict[str, Any]:
-    """The params of trial `number` (from 0), which are `allowed`.
-
-    Raises ValueError for an unknown searcher or a grid over a range, EmptySpaceError if no allowed point was found.
-    """
-    if searcher == "grid":
-        return next(itertools.islice(allowed_grid(space, allowed), number, None))
-    if searcher not in SEARCHERS:
-        raise ValueError(f"searcher {searcher!r} is unknown: choose one of {', '.join(SEARCHERS)}")
-    for attempt in range(MAX_DRAWS):
-        # The first draw is the one without limits.
-        key = f"{seed}/{number}" + (f"/{attempt}" if attempt else "")
-        if searcher == "tpe" and attempt < MAX_ASKS:
-            params = _ask_tpe(space, random.Random(key).getrandbits(32), history)
-        else:
-            params = _draw(space, random.Random(key))
-        if allowed(params):
-            return params
-    raise EmptySpaceError(
-        f"none of {MAX_DRAWS} points drawn from the space has a network of at most {_limits(space)}: "
-        "raise the limit, or add smaller values to the domains"
-    )
+    allowed: Allowed | None = None,
+) -> Params:
+    """The params of trial `number` after the trials of the history, by a sampler of its own."""
+    tried = {point_key(observation.params) for observation in history}
+    return Sampler(space, searcher, seed, allowed).sample(number, history, tried)
 
 
-def _draw(space: SearchSpace, source: random.Random) -> dict[str, Any]:
-    return space.point(lambda name, domain: domain.draw(source))
+def _draw(space: SearchSpace, source: random.Random) -> Params:
+    return space.tree.point(lambda name, domain: domain.draw(source))
 
 
-def allowed_grid(
-    space: SearchSpace, allowed: Callable[[dict[str, Any]], bool] = lambda params: True
-) -> Iterator[dict[str, Any]]:
-    """The grid's points that are allowed, in order. Raises ValueError for a grid over a range."""
-    return filter(allowed, space.grid())
+def point_key(params: Mapping[str, Any]) -> str:
+    """The same for the same point, before and after it was in a journal."""
+    return json.dumps(params, sort_keys=True)
 
 
-def _limits(space: SearchSpace) -> str:
-    limits = [(space.max_params, "parameters"), (space.max_macs, "MACs")]
-    return " and ".join(f"{limit:,} {what}" for limit, what in limits if limit is not None)
-
-
-def _ask_tpe(space: SearchSpace, seed: int, history: Sequence[Observation]) -> dict[str, Any]:
-    """Multivariate, grouped TPE with a constant liar for running trials (Bergstra et al. 2011; Optuna's TPESampler)."""
-    import warnings
-
-    import optuna
-    from optuna.trial import TrialState, create_trial
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        sampler = optuna.samplers.TPESampler(multivariate=True, group=True, constant_liar=True, seed=seed)
-    study = optuna.create_study(direction="maximize", sampler=sampler)
-    for observation in history:
-        completed = observation.completed and bool(observation.values)
-        # A stopped trial is told with its curve; a diverged one without any value, which TPE ranks last.
-        unfinished = TrialState.PRUNED if observation.ended else TrialState.RUNNING
-        state = TrialState.COMPLETE if completed else unfinished
-        found = {path: space.domain_at(path, observation.params) for path in observation.params}
-        known = {path: named for path, named in found.items() if named is not None}
-        study.add_trial(
-            create_trial(
-                state=state,
-                params={name: _tell(domain, observation.params[path]) for path, (name, domain) in known.items()},
-                distributions={name: _distribution(domain) for name, domain in known.values()},
-                intermediate_values=dict(enumerate(observation.values, start=1)),
-                value=observation.values[-1] if completed else None,
-            )
-        )
-    # Asked one after the other: TPE has drawn each group of fields that were seen together, and gives what is asked.
-    asked = study.ask()
-    return space.point(lambda name, domain: _heard(domain, _suggest(asked, name, _distribution(domain))))
-
-
-def _suggest(asked: "Trial", path: str, distribution: "BaseDistribution") -> Any:
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-    if isinstance(distribution, CategoricalDistribution):
-        return asked.suggest_categorical(path, distribution.choices)
-    if isinstance(distribution, IntDistribution):
-        return asked.suggest_int(path, distribution.low, distribution.high, log=distribution.log)
-    assert isinstance(distribution, FloatDistribution)
-    return asked.suggest_float(path, distribution.low, distribution.high, log=distribution.log)
-
-
-def _distribution(domain: Domain) -> "BaseDistribution":
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-    if isinstance(domain, Range):
-        if domain.integer:
-            return IntDistribution(int(domain.low), int(domain.high), log=domain.log)
-        return FloatDistribution(domain.low, domain.high, log=domain.log)
-    # By index: Optuna's categories are scalars and a choice may be a tuple.
-    return CategoricalDistribution(tuple(range(len(domain.values))))
-
-
-def _tell(domain: Domain, value: Any) -> Any:
-    if isinstance(domain, Choice):
-        return [comparable(known) for known in domain.values].index(comparable(value))
-    return value
-
-
-def _heard(domain: Domain, value: Any) -> Value:
-    return domain.values[value] if isinstance(domain, Choice) else value
+def shortage(budget: int, num_trials: int) -> str | None:
+    """What a user is told where a space has fewer points than there were to be trials."""
+    if budget >= num_trials:
+        return None
+    return f"the space has only {budget} point{'s' if budget != 1 else ''}: {budget} of {num_trials} trials are run"

@@ -8,7 +8,7 @@ Not here: Ray, files, clocks; the rules of a scheduler (`schedulers`), of a sear
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,7 +27,7 @@ from cifarray.study.events import (
     WorkersRestarted,
 )
 from cifarray.study.faults import End, Fault, Retry, TrialFault, decide
-from cifarray.study.samplers import Observation, SearcherName, allowed_grid, sample
+from cifarray.study.samplers import Allowed, Observation, Sampler, SearcherName, point_key
 from cifarray.study.schedulers import Assignment, RunAll, Scheduler, from_settings
 from cifarray.study.trial_record import DEFAULT_METRIC, OUTCOME_OF, Decision, Metric, Outcome, TrialRecord
 from cifarray.training.batches import more_accumulation
@@ -39,7 +39,8 @@ RankKey = tuple[bool, float, float, int]
 class StudyState:
     """A study's plan and the trials so far.
 
-    allowed: whether a point's network is within the space's limits; it is asked before the point becomes a trial.
+    allowed: whether a point's network is within the space's limits, asked before the point becomes a trial; None where
+    all are.
     """
 
     space: SearchSpace
@@ -49,7 +50,7 @@ class StudyState:
     seed: int = 0
     metric: Metric = DEFAULT_METRIC
     keep_checkpoints: int = 3
-    allowed: Callable[[dict[str, Any]], bool] = lambda params: True
+    allowed: Allowed | None = None
     trials: dict[int, TrialRecord] = field(default_factory=dict)
     unfinished: dict[int, TrialRecord] = field(default_factory=dict)
     """Trials without an outcome."""
@@ -66,7 +67,9 @@ class StudyState:
     """Of ended trials that have checkpoints, best first."""
     _with_older: set[int] = field(default_factory=set)
     """Trials that have more than their newest checkpoint."""
-    _grid_size: int | None = None
+    _points: set[str] = field(default_factory=set)
+    """Those that a trial has."""
+    _sampler: Sampler | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def from_events(cls, events: Sequence[Event]) -> "StudyState":
@@ -87,7 +90,7 @@ class StudyState:
             Metric(first.metric),
             first.keep_checkpoints,
         )
-        if first.num_classes is not None:
+        if space.is_limited and first.num_classes is not None:
             from cifarray.space.sizes import Sizes
 
             state.allowed = Sizes(space, first.num_classes).allowed
@@ -136,6 +139,7 @@ class StudyState:
             metric=self.metric,
         )
         self.trials[trial.number] = self.unfinished[trial.number] = trial
+        self._points.add(point_key(trial.params))
         self._rank(trial)
 
     def _count_epoch(self, event: EpochEnded) -> None:
@@ -187,12 +191,15 @@ class StudyState:
 
     @property
     def budget(self) -> int:
-        """Trials in all; a grid may have fewer points than were asked for."""
-        if self.searcher != "grid":
-            return self.num_trials
-        if self._grid_size is None:
-            self._grid_size = sum(1 for _ in allowed_grid(self.space, self.allowed))
-        return min(self.num_trials, self._grid_size)
+        """Trials in all; a space may have fewer points than were asked for."""
+        return self.sampler.budget(self.num_trials)
+
+    @property
+    def sampler(self) -> Sampler:
+        """Made when it is first asked, after which `allowed` stays what it is."""
+        if self._sampler is None:
+            self._sampler = Sampler(self.space, self.searcher, self.seed, self.allowed)
+        return self._sampler
 
     def is_over(self) -> bool:
         return not self.unfinished and len(self.trials) >= self.budget
@@ -233,7 +240,7 @@ class StudyState:
             )
             for trial in tried
         ]
-        return sample(self.space, self.searcher, self.seed, number, history, self.allowed)
+        return self.sampler.sample(number, history, self._points)
 
     def after_epoch(
         self,

@@ -4,17 +4,22 @@ Not here: what happened in it (`state`), carrying it out (`cifarray.engine.run`)
 (`cifarray.cli.flags`).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cifarray import storage
+from cifarray.config import TrainConfig
+from cifarray.models import check_init, check_options, check_stochastic_depth
 from cifarray.places import studies
+from cifarray.space.rules import STUDY
 from cifarray.space.space import SearchSpace
 from cifarray.study.samplers import SearcherName
 from cifarray.study.schedulers import RunAll, Scheduler
 from cifarray.study.state import StudyState
 from cifarray.study.trial_record import DEFAULT_METRIC, Metric
+from cifarray.training.batches import check_batch
 from cifarray.training.tasks.kinds import kind_of
 
 NAME_RULE = "letters, digits, '-', '_' and '.'"
@@ -94,10 +99,6 @@ class Study:
 
 def _check(study: Study) -> None:
     """Looks at the study alone, at every corner of its space. Raises ValueError."""
-    # Late: they bring torch along, which reading a journal does not need.
-    from cifarray.models import check_init, check_options, check_stochastic_depth
-    from cifarray.training.batches import check_batch
-
     if not study.name or not all(c.isalnum() or c in "-_." for c in study.name) or study.name.startswith("."):
         raise ValueError(f"study name {study.name!r} is not valid: use {NAME_RULE}, not starting with a dot")
     for what in ("num_trials", "workers"):
@@ -110,15 +111,9 @@ def _check(study: Study) -> None:
             "data.validation 0 leaves nothing to compare trials by: set --scheduler none, or hold images out"
         )
     if study.searcher == "grid":
-        next(study.space.grid())
-    for corner in study.space.start_corners():
-        config = study.space.config(corner)
-        name, options, init = config.model.name, config.model.options, config.init
-        check_options(name, options)
-        check_init(name, options, init.weights, init.zero_gamma)
-        check_stochastic_depth(name, options, config.stochastic_depth)
-    paths = ["recipe", "batch_size", "accumulate", "data.grid", "sync_batch_norm"]
-    configs = [study.space.config(corner) for corner in study.space.corners(paths)]
+        study.space.grid_size()
+    configs = [study.space.config(corner) for corner in study.space.corners_of(STUDY)]
+    _check_networks(configs)
     for size, accumulate in sorted({(config.batch_size, config.accumulate) for config in configs}):
         check_batch(size, study.workers, accumulate)
     if study.gpus_per_worker == 0 and any(config.sync_batch_norm for config in configs):
@@ -127,3 +122,16 @@ def _check(study: Study) -> None:
         measured = [f"val_{name}" for name in kind.metrics]
         if study.metric.name not in measured:
             raise ValueError(f"metric {study.metric.name!r} is not measured here: choose one of {', '.join(measured)}")
+
+
+def _check_networks(configs: Sequence[TrainConfig]) -> None:
+    """What the networks can be given, not whether they can be: that is seen when the data are open (`space.sizes`)."""
+    seen = set()
+    for config in configs:
+        network = config.model.model_dump_json()
+        if (network, config.init, config.stochastic_depth) not in seen:
+            seen.add((network, config.init, config.stochastic_depth))
+            name, options = config.model.name, config.model.options
+            check_options(name, options)
+            check_init(name, options, config.init.weights, config.init.zero_gamma)
+            check_stochastic_depth(name, options, config.stochastic_depth)

@@ -16,7 +16,7 @@ from cifarray.study.state import StudyState
 from cifarray.study.study import Study
 from cifarray.study.trial_record import Decision, Outcome
 
-SPACE = SearchSpace("toy", TrainConfig(epochs=4), {"batch_size": choice(64, 128)})
+SPACE = SearchSpace("toy", TrainConfig(epochs=4), {"batch_size": choice(64, 128, 256, 512)})
 
 
 class Scene:

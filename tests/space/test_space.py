@@ -43,6 +43,12 @@ def test_log_uniform_spends_as_much_on_each_decade():
         assert share == pytest.approx(1 / 3, abs=0.04)
 
 
+def test_a_value_that_is_there_twice_is_refused():
+    with pytest.raises(ValueError, match=r"\{1, 2, 1\} has 1 twice: give each value once"):
+        choice(1, 2, 1)
+    assert choice(1, 1.0, True, "1").values == (1, 1.0, True, "1")
+
+
 def test_a_path_that_does_not_exist_is_refused_where_the_space_is_made():
     with pytest.raises(ValueError, match=r"optimizer\.learning_rate is not a field"):
         make_space(optimizer__learning_rate=uniform(0.1, 0.2))
@@ -140,7 +146,7 @@ def test_a_field_on_a_condition_varies_only_where_it_holds():
     space = SearchSpace("toy", TrainConfig(), SCHEDULES)
     source = random.Random(0)
     for _ in range(50):
-        point = space.point(lambda name, domain: domain.draw(source))
+        point = space.tree.point(lambda name, domain: domain.draw(source))
         own, other = "schedule.gamma", "schedule.pct_start"
         if point["schedule.name"] == "one_cycle":
             own, other = other, own
@@ -150,7 +156,7 @@ def test_a_field_on_a_condition_varies_only_where_it_holds():
 
 
 def test_the_corners_of_a_space_with_conditions_are_its_branches():
-    corners = list(SearchSpace("toy", TrainConfig(), SCHEDULES).corners())
+    corners = list(SearchSpace("toy", TrainConfig(), SCHEDULES).corners(list(SCHEDULES)))
     multistep = [corner for corner in corners if corner["schedule.name"] == "multistep"]
     one_cycle = [corner for corner in corners if corner["schedule.name"] == "one_cycle"]
     assert len(multistep) == 2
@@ -158,10 +164,22 @@ def test_the_corners_of_a_space_with_conditions_are_its_branches():
     assert all(corner.keys() == {"schedule.name", "schedule.gamma", "optimizer.lr"} for corner in multistep)
 
 
+def test_other_fields_stay_at_the_first_value_of_theirs():
+    corners = list(make_space(epochs=choice(3, 4), batch_size=choice(64, 128)).corners(["batch_size"]))
+    assert corners == [{"epochs": 3, "batch_size": 64}, {"epochs": 3, "batch_size": 128}]
+
+
+def test_what_is_pinned_and_what_is_varied_must_only_go_together_at_last():
+    """The crop is larger than the base's images, and not larger than those of the space that comes out."""
+    space = make_space(epochs=choice(1, 2)).changed({"data.crop_size": 48, "data.image_size": 64}, {})
+    space = space.changed({"data.crop_size": None}, {"data.image_size": choice(32, 64)})
+    assert list(space.domains) == ["epochs", "data.image_size"]
+
+
 def test_pinning_the_field_of_a_condition_leaves_its_branch():
     space = SearchSpace("toy", TrainConfig(), SCHEDULES).pin({"schedule.name": "one_cycle"})
     assert list(space.domains) == ["schedule.pct_start", "optimizer.lr"]
-    point = space.point(lambda name, domain: domain.corners()[0])
+    point = space.tree.point(lambda name, domain: domain.corners()[0])
     assert point == {"schedule.pct_start": 0.2, "optimizer.lr": 0.2}
 
 

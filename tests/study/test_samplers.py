@@ -1,13 +1,15 @@
 """Samplers are pure functions of (space, seed, number, history)."""
 
+import json
 import math
 
 import pytest
 
 from cifarray.config import TrainConfig
-from cifarray.space.domains import cases, choice, log_uniform, uniform
+from cifarray.space.domains import cases, choice, integers, log_uniform, uniform
 from cifarray.space.space import SearchSpace
-from cifarray.study.samplers import EmptySpaceError, Observation, sample
+from cifarray.study import tpe
+from cifarray.study.samplers import EmptySpaceError, Observation, Sampler, point_key, sample, shortage
 
 SPACE = SearchSpace(
     "toy",
@@ -140,3 +142,132 @@ def test_a_space_that_nothing_satisfies_is_one_sentence():
     space = SearchSpace("toy", TrainConfig(), SPACE.domains, max_params=1000)
     with pytest.raises(EmptySpaceError, match="none of 1000 points .* at most 1,000 parameters: raise the limit"):
         sample(space, "random", 0, 0, [], lambda params: False)
+
+
+FEW = SearchSpace(
+    "few",
+    TrainConfig(),
+    {
+        "model.widen_factor": choice(1, 2),
+        "schedule.name": choice("multistep", "cosine"),
+        "schedule.milestones": choice((0.5,), (0.3, 0.6)).when("schedule.name", "multistep"),
+        "epochs": integers(1, 3),
+    },
+)
+"""2 × (2 + 1) × 3 points."""
+
+
+def points_of(space, searcher, seed, count, allowed=None):
+    """What a study of `count` trials tries, as its journal gives it back."""
+    history = []
+    for number in range(count):
+        params = json.loads(json.dumps(sample(space, searcher, seed, number, history, allowed)))
+        history.append(observed(params, params["model.widen_factor"] / 2))
+    return [observation.params for observation in history]
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("searcher", ["random", "tpe"])
+def test_every_point_of_a_small_space_is_tried_once_and_then_there_is_none(searcher, seed):
+    points = points_of(FEW, searcher, seed, 18)
+    assert len({point_key(params) for params in points}) == 18
+    with pytest.raises(EmptySpaceError, match="the space has no point left: vary more, or ask for fewer trials"):
+        sample(FEW, searcher, seed, 18, [observed(params, 0.5) for params in points])
+
+
+@pytest.mark.parametrize("searcher", ["random", "tpe"])
+def test_a_seed_that_varies_makes_other_points_of_the_same_rest(searcher):
+    space = SearchSpace("seeds", TrainConfig(), {"model.widen_factor": choice(1, 2), "seed": choice(0, 1, 2)})
+    points = points_of(space, searcher, 0, 6)
+    assert sorted(params["seed"] for params in points) == [0, 0, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("searcher", ["random", "tpe"])
+def test_all_points_that_are_allowed_are_tried(searcher):
+    points = points_of(FEW, searcher, 0, 6, lambda params: params["epochs"] == 2)
+    assert len({point_key(params) for params in points}) == 6
+    assert {params["epochs"] for params in points} == {2}
+
+
+def test_points_that_are_hardly_ever_drawn_are_found_too():
+    """One of 90,000 is allowed: a thousand draws miss it 99 times of 100."""
+    domains = {name: choice(*range(300)) for name in ("model.depth", "model.width")}
+    space = SearchSpace("needle", TrainConfig(), domains)
+    wanted = {"model.depth": 123, "model.width": 211}
+    assert sample(space, "random", 0, 0, [], lambda params: params == wanted) == wanted
+
+
+@pytest.mark.parametrize("searcher", ["random", "tpe"])
+def test_what_was_tried_changes_no_draw_that_is_new(searcher):
+    """The first draw of a trial is the one of a study in which nothing else was tried."""
+    repeated = 0
+    history = []
+    for number in range(12):
+        first = Sampler(FEW, searcher, 5).sample(number, history, tried=())
+        tried = {point_key(observation.params) for observation in history}
+        params = sample(FEW, searcher, 5, number, history)
+        repeated += point_key(first) in tried
+        assert params == first or point_key(first) in tried
+        history.append(observed(params, params["model.widen_factor"] / 2))
+    assert 0 < repeated < 12
+
+
+def test_tpe_is_told_the_history_once_for_all_that_is_asked_again(monkeypatch):
+    rebuilt = []
+
+    def counted(space, seed, history, whole=tpe._rebuilt):
+        rebuilt.append(len(history))
+        return whole(space, seed, history)
+
+    monkeypatch.setattr(tpe, "_rebuilt", counted)
+    history = [observed(params, 0.5) for params in points_of(FEW, "random", 0, 16)]
+    sample(FEW, "tpe", 0, 16, history)
+    assert rebuilt == [16]
+
+
+@pytest.mark.parametrize("searcher", ["random", "tpe", "grid"])
+def test_a_space_with_fewer_points_than_trials_has_fewer_trials(searcher):
+    space = SearchSpace("few", TrainConfig(), {"batch_size": choice(64, 128), "epochs": choice(1, 2, 3)})
+    assert Sampler(space, searcher, 0).budget(20) == 6
+    assert Sampler(space, searcher, 0).budget(4) == 4
+    within = Sampler(space, searcher, 0, lambda params: params["epochs"] == 2)
+    assert within.budget(20) == 2
+    assert within.budget(1) == 1
+
+
+def test_a_space_of_infinitely_many_points_has_all_trials():
+    assert Sampler(CONDITIONAL, "random", 0).budget(10**6) == 10**6
+    assert Sampler(CONDITIONAL, "tpe", 0, lambda params: False).budget(10**6) == 10**6
+
+
+def test_a_shortage_of_points_is_told():
+    assert shortage(4, 8) == "the space has only 4 points: 4 of 8 trials are run"
+    assert shortage(1, 3) == "the space has only 1 point: 1 of 3 trials are run"
+    assert shortage(8, 8) is None
+
+
+def test_a_grids_point_is_asked_for_the_limits_once():
+    """And only as many points are looked at as are needed."""
+    space = SearchSpace("grid", TrainConfig(), {"batch_size": choice(64, 128), "epochs": choice(*range(1, 51))})
+    asked = []
+
+    def allowed(params):
+        asked.append(point_key(params))
+        return params["epochs"] % 2 == 0
+
+    sampler = Sampler(space, "grid", 0, allowed)
+    assert sampler.sample(2, [], ())["epochs"] == 6
+    assert len(asked) == 6
+    assert sampler.budget(100) == 50
+    assert [sampler.sample(number, [], ())["epochs"] for number in (0, 24, 25)] == [2, 50, 2]
+    assert len(asked) == len(set(asked)) == 100
+    with pytest.raises(EmptySpaceError, match="the space has no point left"):
+        sampler.sample(50, [], ())
+
+
+def test_a_grid_without_limits_is_not_walked():
+    """10^12 points: the last of them is as near as the first."""
+    domains = {f"model.option{number}": choice(*range(10)) for number in range(12)}
+    sampler = Sampler(SearchSpace("huge", TrainConfig(), domains), "grid", 0)
+    assert sampler.budget(10**13) == 10**12
+    assert set(sampler.sample(10**12 - 1, [], ()).values()) == {9}

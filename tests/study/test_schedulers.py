@@ -4,10 +4,13 @@ import pytest
 from histories import epoch_ended, sampled, started
 
 from cifarray.config import TrainConfig
+from cifarray.space.domains import log_uniform
 from cifarray.space.space import SearchSpace
 from cifarray.study.schedulers import SCHEDULERS, Assignment, RunAll, from_settings
 from cifarray.study.state import StudyState
 from cifarray.study.trial_record import Decision
+
+SPACE = SearchSpace("toy", TrainConfig(), {"optimizer.lr": log_uniform(0.01, 1.0)})
 
 
 def test_a_study_without_a_scheduler_has_one_that_stops_nobody():
@@ -16,7 +19,7 @@ def test_a_study_without_a_scheduler_has_one_that_stops_nobody():
 
 @pytest.mark.parametrize("name", SCHEDULERS)
 def test_who_waits_comes_before_a_new_trial_and_what_runs_is_left_alone(name):
-    state = StudyState(SearchSpace("toy", TrainConfig()), 3, scheduler=from_settings({"name": name}))
+    state = StudyState(SPACE, 3, scheduler=from_settings({"name": name}))
     assert state.next(running=[]) == Assignment(0)
     for number in (0, 1):
         state.replay([sampled(number), started(number, attempt=2)])

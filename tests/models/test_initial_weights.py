@@ -11,7 +11,7 @@ from zoo import SMALL
 
 from cifarray.models import FAMILIES, build, check_init, initialise, residual_blocks
 from cifarray.models.blocks import Affine
-from cifarray.models.initialise import Scheme
+from cifarray.models.initial_weights import Scheme
 
 NORMS = (nn.BatchNorm2d, Affine)
 

@@ -1,0 +1,51 @@
+"""How large the recipes' networks are, counted once: counting all of them takes ten times as long as showing them.
+
+`tests/recipes/test_sizes.py` counts each again; the line of a new recipe is what it says.
+"""
+
+SIZES: dict[str, tuple[int, int]] = {
+    "alexnet": (58_292_074, 1_182_081_536),
+    "small_alexnet": (12_417_098, 415_898_368),
+    "densenet_40_12": (1_019_722, 264_812_928),
+    "densenet_40_12_no_augmentation": (1_019_722, 264_812_928),
+    "densenet_100_24": (27_249_082, 6_889_347_744),
+    "densenet_bc_100_12": (769_162, 287_929_692),
+    "densenet_bc_190_40": (25_624_430, 9_301_945_740),
+    "wide_resnet_fast": (175_066, 26_657_408),
+    "linear": (30_730, 30_720),
+    "alexnet_fast": (12_417_098, 415_898_368),
+    "resnet13_fast": (5_280_330, 103_076_864),
+    "plain_cnn_fast": (172_506, 26_395_264),
+    "resnet_fast": (172_506, 26_395_264),
+    "preact_resnet_fast": (175_066, 26_657_408),
+    "stochastic_depth_fast": (172_506, 26_395_264),
+    "densenet_fast": (71_686, 31_238_322),
+    "pyramidnet_fast": (97_746, 27_749_776),
+    "imagenet_resnet_fast": (224_262, 11_893_248),
+    "torchvision_fast": (11_181_642, 37_016_576),
+    "resnet_50": (23_520_842, 1_222_332_416),
+    "resnet_50_b": (23_520_842, 1_297_829_888),
+    "resnet_50_c": (23_547_754, 1_325_256_704),
+    "resnet_50_d": (23_547_754, 1_325_256_704),
+    "resnet_152_d": (58_183_530, 3_749_564_416),
+    "pyramidnet_110_48": (1_772_706, 403_813_504),
+    "pyramidnet_110_270": (28_485_477, 4_717_983_724),
+    "pyramidnet_272_200": (26_210_842, 4_488_778_176),
+    "resnet13_adamw": (5_280_330, 103_076_864),
+    "resnet13_adam": (5_280_330, 103_076_864),
+    "resnet13_sgd": (5_280_330, 103_076_864),
+    "resnet13_grid": (5_280_330, 110_302_208),
+    "resnet_32": (464_154, 68_862_592),
+    "resnet_110": (1_727_962, 252_887_680),
+    "preact_resnet_32": (464_154, 68_862_592),
+    "preact_resnet_1001": (10_327_706, 1_487_849_984),
+    "stochastic_depth_110": (1_727_962, 252_887_680),
+    "plain_cnn_32_adam": (465_290, 68_862_592),
+    "resnet_32_adam": (465_290, 68_862_592),
+    "preact_resnet_32_adam": (465_194, 68_862_592),
+    "wide_resnet_16_8": (10_961_370, 1_548_145_664),
+    "wide_resnet_28_10": (36_479_194, 5_243_328_768),
+    "wide_resnet_28_10_dropout": (36_479_194, 5_243_328_768),
+}
+"""By recipe, trainable parameters and the multiply-adds of one image at the side that it sees, for 10 classes
+(`cifarray.models.measure`)."""

@@ -1,0 +1,105 @@
+"""Optuna's TPE as a pure function of a search space, a seed and what earlier trials gave.
+
+Used through ask and add_trial on a study that is rebuilt from the history: a few milliseconds, and conditional spaces
+and stopped trials are told as they are. Not here: which of its points are taken (`samplers`).
+"""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cifarray.space.domains import Choice, Domain, Range, Value, comparable
+from cifarray.space.space import SearchSpace
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+    from optuna.study import Study
+    from optuna.trial import Trial
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What a sampler learns from one earlier trial.
+
+    values: the score (higher is better) per epoch, from epoch 1 on.
+    ended: whether the trial has an outcome; completed: whether it ran to its last epoch.
+    """
+
+    params: dict[str, Any]
+    values: tuple[float, ...]
+    ended: bool
+    completed: bool
+
+
+def suggestions(space: SearchSpace, seed: int, history: Sequence[Observation]) -> Iterator[dict[str, Any]]:
+    """What to try next, and what else if that is not wanted; the study is rebuilt once for all of them.
+
+    Multivariate, grouped TPE with a constant liar (Bergstra et al. 2011; Optuna's TPESampler): running trials count as
+    bad ones, and so do the points that this has given before, so that it moves away from what is not wanted.
+    """
+    study = _rebuilt(space, seed, history)
+    while True:
+        yield _point(space, study.ask())
+
+
+def _rebuilt(space: SearchSpace, seed: int, history: Sequence[Observation]) -> "Study":
+    # Late: it takes half a second, and most studies do without.
+    import optuna
+    from optuna.trial import TrialState, create_trial
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        sampler = optuna.samplers.TPESampler(multivariate=True, group=True, constant_liar=True, seed=seed)
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    for observation in history:
+        completed = observation.completed and bool(observation.values)
+        # A stopped trial is told with its curve; a diverged one without any value, which TPE ranks last.
+        unfinished = TrialState.PRUNED if observation.ended else TrialState.RUNNING
+        domains = {path: space.tree.domain_at(path, observation.params) for path in observation.params}
+        varied = {path: named for path, named in domains.items() if named is not None}
+        study.add_trial(
+            create_trial(
+                state=TrialState.COMPLETE if completed else unfinished,
+                params={name: _category(domain, observation.params[path]) for path, (name, domain) in varied.items()},
+                distributions={name: _distribution(domain) for name, domain in varied.values()},
+                intermediate_values=dict(enumerate(observation.values, start=1)),
+                value=observation.values[-1] if completed else None,
+            )
+        )
+    return study
+
+
+def _point(space: SearchSpace, asked: "Trial") -> dict[str, Any]:
+    # One field after the other: TPE has drawn each group of fields that were seen together, and gives what is asked.
+    return space.tree.point(lambda name, domain: _value(domain, _suggest(asked, name, domain)))
+
+
+def _suggest(asked: "Trial", name: str, domain: Domain) -> Any:
+    if isinstance(domain, Choice):
+        return asked.suggest_categorical(name, range(len(domain.values)))
+    if domain.integer:
+        return asked.suggest_int(name, int(domain.low), int(domain.high), log=domain.log)
+    return asked.suggest_float(name, domain.low, domain.high, log=domain.log)
+
+
+def _distribution(domain: Domain) -> "BaseDistribution":
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if isinstance(domain, Range):
+        if domain.integer:
+            return IntDistribution(int(domain.low), int(domain.high), log=domain.log)
+        return FloatDistribution(domain.low, domain.high, log=domain.log)
+    return CategoricalDistribution(range(len(domain.values)))
+
+
+def _category(domain: Domain, value: Any) -> Any:
+    """A choice by its index: Optuna's categories are scalars, and a choice may be a tuple. The inverse of `_value`."""
+    if isinstance(domain, Choice):
+        return [comparable(choice) for choice in domain.values].index(comparable(value))
+    return value
+
+
+def _value(domain: Domain, category: Any) -> Value:
+    return domain.values[category] if isinstance(domain, Choice) else category
