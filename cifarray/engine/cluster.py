@@ -215,7 +215,7 @@ def _monitor(gcs_address: str) -> list[str]:
 
     It alone names the cluster file: what autoscalers report to Ray does not tell the maximum (seen on Ray 2.60).
     """
-    import psutil  # type: ignore[import-untyped]  # Ray brings it along
+    import psutil  # type: ignore[import-untyped]
 
     for process in psutil.process_iter(["cmdline"]):
         parts: list[str] = process.info["cmdline"] or []
