@@ -20,13 +20,11 @@ on too; what every other augmentation costs is a table of its own (`augmentation
 
 import argparse
 import logging
-import multiprocessing
 import tempfile
 import time
 import uuid
 import warnings
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +51,7 @@ from cifarray.training.precision import autocast
 from tests.benchmarks import augmentations
 from tests.benchmarks.augmentations import CUTOUT
 from tests.benchmarks.setting import Quiet, compared, data_in, print_table
+from tests.fresh_processes import fresh_processes
 
 OVER_BARE, OVER_LIGHTNING, OVER_TUNED_LIGHTNING = 0.93, 1.8, 1.1
 SIDE, CLASSES = 32, 10
@@ -291,7 +290,7 @@ def main() -> None:
         if flags.only in (None, "lightning"):
             for title, base in bases.items():
                 for loader_workers in flags.loader_workers:
-                    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+                    with fresh_processes(1) as process:
                         found = process.submit(
                             beside_lightning, base, flags.threads, loader_workers, flags.turns
                         ).result()

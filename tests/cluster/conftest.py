@@ -4,29 +4,30 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 import yaml
 from hosts import PROJECT, Host, network, why_not
 
 from cifarray.cluster_file.variants import build
+from cifarray.data.synthetic import generate
+from tests.data.source_files import write_parquet
 
-TRAIN_IMAGES, TEST_IMAGES = 2000, 200
+TRAIN_IMAGES = 2000
 
 
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What all hosts mount at /mnt/cifarray, as a network folder would be: for results, and real images."""
+    """What all hosts mount at /mnt/cifarray, as a network folder would be: for results, and images."""
     return tmp_path_factory.mktemp("shared")
 
 
 @pytest.fixture(scope="session")
-def images(shared: Path, cifar10_folder: Path) -> str:
-    """Real images in the shared folder; where the hosts see them."""
-    folder = shared / "images"
-    folder.mkdir()
-    for split, rows in (("train", TRAIN_IMAGES), ("test", TEST_IMAGES)):
-        pq.write_table(pq.read_table(cifar10_folder / f"{split}.parquet").slice(0, rows), folder / f"{split}.parquet")
+def images(shared: Path) -> str:
+    """Pictures as Parquet files in the shared folder; where the hosts see them."""
+    made = generate(TRAIN_IMAGES, 32)
+    assert made.test is not None
+    for split, part in (("train", made.train), ("test", made.test)):
+        write_parquet(shared / "images" / f"{split}.parquet", part.images, part.labels.tolist())
     return "/mnt/cifarray/images"
 
 

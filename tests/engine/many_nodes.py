@@ -16,11 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 from ray.util import get_node_ip_address
 from ray.util.placement_group import placement_group
-
-# isort: split
-import psutil  # Ray brings it along: it can be imported after Ray only
 
 HEAD = 51 * "f" + "00000"
 """Id of the head in Ray's provider of fake nodes."""

@@ -1,28 +1,23 @@
 """Processes of one gloo group that run a function of a test on every rank at once. Not here: any test."""
 
 import itertools
-import multiprocessing
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import torch
 import torch.distributed as dist
+from fresh_processes import fresh_processes
 
 
 class Ranks:
     """`ranks(function, *args)` calls `function(rank, world_size, *args)` in every process and lists the results."""
 
     def __init__(self, world_size: int, folder: Path) -> None:
-        context = multiprocessing.get_context("spawn")
         store = f"file://{folder / 'store'}"
         self._world_size = world_size
-        self._pools = [
-            ProcessPoolExecutor(1, mp_context=context, initializer=_join_group, initargs=(store, rank, world_size))
-            for rank in range(world_size)
-        ]
+        self._pools = [fresh_processes(1, _join_group, store, rank, world_size) for rank in range(world_size)]
 
     def __call__(self, function: Callable[..., Any], *args: Any) -> list[Any]:
         futures = [

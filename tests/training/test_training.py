@@ -3,16 +3,15 @@
 import gc
 import io
 import math
-import multiprocessing
 import subprocess
 import sys
 import weakref
-from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
+from fresh_processes import fresh_processes
 from tiny import CPU, TINY, assert_same_weights, plain_network, tiny, train
 from torch import Tensor
 
@@ -157,7 +156,7 @@ def test_the_tenth_trial_of_a_process_equals_the_same_trial_alone() -> None:
     config = tiny(model__dropout=0.3)
     tenth = train(config)[-1]
     torch.set_num_threads(threads)
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as fresh:
+    with fresh_processes(1) as fresh:
         alone = fresh.submit(final_state_in_this_process, config).result(timeout=120)
     assert_same_weights(tenth, alone)
 
