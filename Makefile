@@ -5,8 +5,9 @@
 # make cluster    a local Ray head that jobs can be submitted to;  make stop-cluster ends it
 # make cluster-check [FILE=cluster.yaml] [PRICES='m7i.xlarge=0.2 …']   what `ray up` would launch, and what it costs
 # make constraints                                                     the versions of this .venv, for all nodes
+# make pictures STUDY=FOLDER                                           README's pictures, of the study in that folder
 .PHONY: demo install test test-slow test-cluster check ui cluster stop-cluster
-.PHONY: cluster-check constraints install-head start-mlflow stop-mlflow stop-machines
+.PHONY: cluster-check constraints pictures install-head start-mlflow stop-mlflow stop-machines
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -15,6 +16,7 @@ STORAGE ?= $(or $(CIFARRAY_STORAGE),$(HOME)/cifarray-results)
 MLFLOW_TRACKING_URI ?= sqlite:///$(STORAGE)/mlflow.db
 PORT ?= 5000
 FILE ?= cluster.yaml
+STUDY ?= $(STORAGE)/wrn
 CLOUD ?= aws
 SUPERVISOR := cifarray/cluster_file/mlflow.conf
 
@@ -86,6 +88,9 @@ constraints: install
 	$(BIN)/pip install --quiet --dry-run --ignore-installed --constraint $(VENV)/tested.txt --report $(VENV)/report.json \
 		--editable '.[head,aws,gcp]'
 	$(BIN)/python -m cifarray.cluster_file pins $(VENV)/report.json > $(VENV)/pins.txt && mv $(VENV)/pins.txt constraints.txt
+
+pictures: install
+	@$(BIN)/python docs/pictures.py $(STUDY)
 
 # Ended first if it runs, so that it has the variables of now. On a new head, what the head before it had copied to the
 # storage comes first; a storage that cannot be used ends it here, since supervisord would try for ever.

@@ -1,7 +1,6 @@
-"""The cluster file's commands; `make cluster-check`, MLflow's keeper and the nodes call all but `variant`.
+"""The cluster file's commands; `make`, MLflow's keeper and the nodes call them.
 
 python -m cifarray.cluster_file check cluster.yaml [head=0.20 gpu_spot=0.40 …]
-python -m cifarray.cluster_file variant on-premises   # cluster.yaml for another place than AWS
 python -m cifarray.cluster_file restore | copy        # MLflow's database, from and to $CIFARRAY_STORAGE
 python -m cifarray.cluster_file spot HOST:PORT        # on a worker: tells Ray's head when AWS takes this node back
 python -m cifarray.cluster_file stop                  # on the head of own machines: Ray on all of them
@@ -20,12 +19,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from cifarray.cluster_file import checks, cost, database_copy, own_machines, spot, variants
+from cifarray.cluster_file import checks, cost, database_copy, own_machines, spot
 from cifarray.cluster_file.launch import launch
 from cifarray.cluster_file.rehearsal import Launched
 from cifarray.places import results
 
-PROJECT = Path(__file__).parents[2]
 DATABASE = Path("~/mlflow.db")
 
 
@@ -103,7 +101,6 @@ def main() -> int:
     checking = commands.add_parser("check", help="is it right, what would be launched, what does that cost")
     checking.add_argument("file", type=Path)
     checking.add_argument("prices", nargs="*", metavar="NAME=PRICE", help="per hour, of a node type or instance type")
-    commands.add_parser("variant", help="cluster.yaml for another place than AWS").add_argument("name")
     commands.add_parser("restore", help="begin with the copy of MLflow's database if there is none here")
     commands.add_parser("copy", help="copy MLflow's database whenever it has changed")
     commands.add_parser("spot", help="tell Ray when AWS takes this node back").add_argument("head", metavar="HOST:PORT")
@@ -115,8 +112,6 @@ def main() -> int:
         match arguments.command:
             case "check":
                 check(arguments.file, arguments.prices)
-            case "variant":
-                print(variants.text(PROJECT / "cluster.yaml", PROJECT / "README.md", arguments.name), end="")
             case "restore":
                 database_copy.restore(DATABASE.expanduser(), database_copy.address(results()))
             case "copy":

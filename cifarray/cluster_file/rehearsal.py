@@ -137,7 +137,7 @@ def _launch(config: dict[str, Any]) -> None:
 
 
 def _make_profiles(iam: Any, config: dict[str, Any]) -> None:
-    """The instance profiles that the file names, as its user has made them (README)."""
+    """The instance profiles that the file names, as its user has made them (docs/clusters.md)."""
     nodes = [node_type["node_config"] for node_type in config["available_node_types"].values()]
     for profile in sorted({node["IamInstanceProfile"]["Name"] for node in nodes if "IamInstanceProfile" in node}):
         iam.create_instance_profile(InstanceProfileName=profile)

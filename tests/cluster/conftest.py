@@ -8,7 +8,6 @@ import pytest
 import yaml
 from hosts import PROJECT, Host, network, why_not
 
-from cifarray.cluster_file.variants import build
 from cifarray.data.synthetic import generate
 from tests.data.source_files import write_parquet
 
@@ -58,13 +57,13 @@ def copy_project(host: Host) -> None:
 
 @pytest.fixture(scope="session")
 def cluster_file(hosts: dict[str, Host], images: str) -> str:
-    """The on-premises variant of cluster.yaml with these hosts filled in, on the laptop; its name there."""
-    variant = build(PROJECT / "cluster.yaml", PROJECT / "README.md", "on-premises")
+    """clusters/on-premises.yaml with these hosts filled in, on the laptop; its name there."""
+    config = yaml.safe_load((PROJECT / "clusters/on-premises.yaml").read_text())
     workers = [host.address for name, host in hosts.items() if name.startswith("worker")]
-    variant["provider"] |= {"head_ip": hosts["head"].address, "worker_ips": workers}
-    variant["auth"]["ssh_user"] = "root"
-    environment = variant["initialization_commands"][0]
-    variant["initialization_commands"] = [environment.replace("CIFARRAY_DATA=cifar10", f"CIFARRAY_DATA={images}")]
+    config["provider"] |= {"head_ip": hosts["head"].address, "worker_ips": workers}
+    config["auth"]["ssh_user"] = "root"
+    environment = config["initialization_commands"][0]
+    config["initialization_commands"] = [environment.replace("CIFARRAY_DATA=cifar10", f"CIFARRAY_DATA={images}")]
     name = "machines.yaml"
-    (hosts["laptop"].root / "root/cifarray" / name).write_text(yaml.safe_dump(variant))
+    (hosts["laptop"].root / "root/cifarray" / name).write_text(yaml.safe_dump(config))
     return name

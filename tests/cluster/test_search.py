@@ -1,4 +1,4 @@
-"""From nothing to a search over hosts, one of which dies: the laptop types what README says, in this order."""
+"""From nothing to a search over hosts, one of which dies: typed on a laptop, in the order of docs/clusters.md."""
 
 import json
 import re

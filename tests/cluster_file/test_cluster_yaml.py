@@ -1,4 +1,4 @@
-"""The cluster file and its variants: what they say, and what their commands do to a node."""
+"""cluster.yaml and the same for other places: what they say, and what their commands do to a node."""
 
 import os
 import re
@@ -9,76 +9,62 @@ import subprocess
 import pytest
 import yaml
 
-from cifarray.cluster_file import checks, variants
-from cifarray.cluster_file.__main__ import main
+from cifarray.cluster_file import checks
 from tests.cluster_file.conftest import ROOT
 
 FILE = ROOT / "cluster.yaml"
 TEXT = FILE.read_text()
 CONFIG = yaml.safe_load(TEXT)
-VARIANTS = ("google-cloud", "on-premises")
+OTHERS = {"google-cloud": "gcp", "on-premises": "local"}
+"""The files in clusters/ for `ray up`, and Ray's name of the place."""
+TEXTS = {"aws": TEXT, **{name: (ROOT / f"clusters/{name}.yaml").read_text() for name in OTHERS}}
+CONFIGS = {name: yaml.safe_load(text) for name, text in TEXTS.items()}
+DIFFER = {
+    "google-cloud": {"provider", "available_node_types", "initialization_commands", "head_setup_commands"},
+    "on-premises": {"provider", "auth", "initialization_commands"},
+}
+"""The keys that may say something else than in cluster.yaml: where nodes come from and where things are."""
+LEFT_OUT = {
+    "google-cloud": set(),
+    "on-premises": {"max_workers", "idle_timeout_minutes", "head_node_type", "available_node_types"},
+}
 PLACES = ("CIFARRAY_STORAGE", "CIFARRAY_DATA", "MLFLOW_TRACKING_URI")
-
-
-def variant(name):
-    return variants.build(FILE, ROOT / "README.md", name)
 
 
 def commands(config):
     return [command for key, value in config.items() if key.endswith("commands") for command in value]
 
 
-@pytest.mark.parametrize("name", VARIANTS)
-def test_a_variant_is_what_ray_takes(name, home):
-    prepared = checks.check(variant(name), name)
-    assert prepared["provider"]["type"] == {"google-cloud": "gcp", "on-premises": "local"}[name]
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_file_for_another_place_is_what_ray_takes(name, home):
+    prepared = checks.check(CONFIGS[name], name)
+    assert prepared["provider"]["type"] == OTHERS[name]
 
 
-@pytest.mark.parametrize("name", VARIANTS)
-def test_a_variant_changes_how_nodes_are_made_and_where_things_are_but_not_how_they_start(name):
-    for key in ("file_mounts", "setup_commands", "head_start_ray_commands", "worker_start_ray_commands"):
-        assert variant(name)[key] == CONFIG[key]
+def test_all_own_machines_are_workers(home):
+    workers = ["192.0.2.11", "192.0.2.12", "192.0.2.13"]
+    config = CONFIGS["on-premises"] | {"provider": CONFIGS["on-premises"]["provider"] | {"worker_ips": workers}}
+    assert checks.check(config, "on-premises")["max_workers"] == 3
 
 
-def test_null_in_a_variant_takes_the_key_out():
-    assert not {"head_node_type", "available_node_types"} & set(variant("on-premises"))
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_file_for_another_place_starts_nodes_as_cluster_yaml_does(name):
+    assert set(CONFIG) - set(CONFIGS[name]) == LEFT_OUT[name]
+    assert set(CONFIGS[name]) <= set(CONFIG)
+    differing = {key for key in CONFIGS[name] if CONFIGS[name][key] != CONFIG[key]}
+    assert differing == DIFFER[name], "copy the block from the one file to the other"
 
 
-def test_a_variant_that_readme_does_not_have_is_named():
-    with pytest.raises(ValueError, match=r"^variant 'moon' is not in .*choose one of google-cloud, on-premises$"):
-        variant("moon")
-
-
-@pytest.mark.parametrize("name", VARIANTS)
-def test_a_variant_is_printed_with_the_comments_of_what_it_keeps(name, monkeypatch, tmp_path, capsys):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sys.argv", ["cluster_file", "variant", name])
-    assert main() == 0
-    printed = capsys.readouterr().out
-    assert yaml.safe_load(printed) == variant(name)
-    assert "# Worker groups stay warm between trials" in printed
-    assert "Stopped nodes would go on costing" not in printed
-
-
-def test_a_variant_is_made_of_a_file_that_somebody_has_edited(tmp_path):
-    file, readme = tmp_path / "cluster.yaml", tmp_path / "README.md"
-    file.write_text("# name\nname: a\nold:\n\n  # inside\n# and at the margin\n  one: 1\nlist:\n- x\n# last\nlast: no")
-    readme.write_text("```yaml moon\nold: {two: 2}\nlist: null\nadded: 3\n```\n")
-    text = variants.text(file, readme, "moon")
-    assert yaml.safe_load(text) == {"name": "a", "old": {"two": 2}, "last": False, "added": 3}
-    assert "# name" in text
-    assert "inside" not in text
-
-
-def test_every_block_is_preceded_by_one_comment_and_has_no_other():
-    lines = TEXT.splitlines()
-    node_types = "|".join(CONFIG["available_node_types"])
+@pytest.mark.parametrize("name", TEXTS)
+def test_every_block_is_preceded_by_one_comment_and_has_no_other(name):
+    lines = TEXTS[name].splitlines()
+    node_types = "|".join(CONFIGS[name].get("available_node_types", ["none"]))
     blocks = [i for i, line in enumerate(lines) if re.match(rf"[a-z_]+:|  ({node_types}):", line)]
     assert all(lines[i - 1].lstrip().startswith("# ") for i in blocks)
     comments = [i for i, line in enumerate(lines) if line.lstrip().startswith("#")]
     first_lines = [i for i in comments if i - 1 not in comments]
     assert len(first_lines) == len(blocks) + 1  # the file's own
-    assert not re.search(r"\S +# ", TEXT)
+    assert not re.search(r"\S +# ", TEXTS[name])
 
 
 def test_nothing_runs_that_nobody_asked_for():
@@ -88,7 +74,7 @@ def test_nothing_runs_that_nobody_asked_for():
     assert CONFIG["idle_timeout_minutes"] > 0
 
 
-@pytest.mark.parametrize("config", [CONFIG, *map(variant, VARIANTS)], ids=["aws", *VARIANTS])
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 def test_the_token_is_mounted_and_no_secret_is_in_the_file(config):
     assert config["file_mounts"]["~/.ray/auth_token"] == "~/.ray/auth_token"
     text = yaml.safe_dump(config)
@@ -97,7 +83,7 @@ def test_the_token_is_mounted_and_no_secret_is_in_the_file(config):
     assert "RAY_AUTH_TOKEN" not in text
 
 
-@pytest.mark.parametrize("config", [CONFIG, *map(variant, VARIANTS)], ids=["aws", *VARIANTS])
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 def test_where_things_are_is_said_in_one_place_before_everything_else(config):
     for name in PLACES:
         assert [name in command for command in commands(config)].count(True) == 1

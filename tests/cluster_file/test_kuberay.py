@@ -1,4 +1,4 @@
-"""What kuberay.yaml says; whether KubeRay takes it is not tried here."""
+"""What clusters/kuberay.yaml says; whether KubeRay takes it is not tried here."""
 
 import re
 import shlex
@@ -8,7 +8,8 @@ import yaml
 from cifarray.cli.flags import study_parser
 from tests.cluster_file.conftest import ROOT
 
-TEXT = (ROOT / "kuberay.yaml").read_text()
+TEXT = (ROOT / "clusters/kuberay.yaml").read_text()
+STEPS = (ROOT / "docs/clusters.md").read_text()
 JOB = yaml.safe_load(TEXT)
 CLUSTER = JOB["spec"]["rayClusterSpec"]
 HEAD = CLUSTER["headGroupSpec"]
@@ -42,7 +43,7 @@ def test_start_parameters_and_variables_are_strings_as_the_api_wants():
 def test_the_token_is_a_secrets_and_not_in_the_file():
     assert CLUSTER["authOptions"] == {"mode": "token", "secretName": "cifarray-token"}
     assert "kind: Secret" not in TEXT
-    assert "kubectl create secret generic cifarray-token --from-file=auth_token=" in (ROOT / "README.md").read_text()
+    assert "kubectl create secret generic cifarray-token --from-file=auth_token=" in STEPS
 
 
 def test_the_head_trains_nothing_and_workers_come_as_they_are_needed():
@@ -62,7 +63,8 @@ def test_pods_get_what_they_ask_for_and_are_never_started_twice_as_one_node():
 def test_all_nodes_run_one_image_in_the_projects_folder():
     assert container(HEAD)["image"] == container(WORKERS)["image"]
     assert container(HEAD)["workingDir"] == container(WORKERS)["workingDir"]
-    assert f"WORKDIR {container(HEAD)['workingDir']}" in (ROOT / "README.md").read_text()
+    assert f"WORKDIR {container(HEAD)['workingDir']}" in (ROOT / "clusters/kuberay.Dockerfile").read_text()
+    assert f"docker build -t {container(HEAD)['image']} -f clusters/kuberay.Dockerfile ." in STEPS
 
 
 def test_the_driver_is_told_where_results_images_and_mlflow_are():

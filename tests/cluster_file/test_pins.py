@@ -52,6 +52,6 @@ def test_pins_are_what_pip_would_install_from_an_index(tmp_path):
 
 
 def test_every_node_runs_one_version_of_ray():
-    job = yaml.safe_load((ROOT / "kuberay.yaml").read_text())
+    job = yaml.safe_load((ROOT / "clusters/kuberay.yaml").read_text())
     assert job["spec"]["rayClusterSpec"]["rayVersion"] == PINNED["ray"]
-    assert f"FROM rayproject/ray:{PINNED['ray']}-py" in (ROOT / "README.md").read_text()
+    assert f"FROM rayproject/ray:{PINNED['ray']}-py" in (ROOT / "clusters/kuberay.Dockerfile").read_text()
