@@ -80,8 +80,8 @@ def _written_options(builder: str) -> dict[str, bool]:
     }
 
 
-def _choices(value: str, known: Mapping[str, Any]) -> str:
-    """The known names as part of a sentence, a similar one first."""
-    similar = difflib.get_close_matches(value, known, n=1)
-    rest = [name for name in known if name not in similar]
+def _choices(value: str, names: Mapping[str, Any]) -> str:
+    """The names as part of a sentence, a similar one first."""
+    similar = difflib.get_close_matches(value, names, n=1)
+    rest = [name for name in names if name not in similar]
     return " or ".join([*similar, ", ".join(rest)] if similar and rest else [", ".join([*similar, *rest])])

@@ -59,7 +59,8 @@ class Sampler:
         many = self.searcher != "grid" and self._num_points > MAX_LOOKED_THROUGH
         if self._allowed is None or many:
             return min(num_trials, self._num_points)
-        return len(self._first_allowed(num_trials))
+        self._look_for(num_trials)
+        return min(num_trials, len(self._allowed_points))
 
     def sample(self, number: int, history: Sequence[Observation], tried: Collection[str]) -> Params:
         """The params of trial `number` (from 0).
@@ -98,23 +99,23 @@ class Sampler:
         size = self._num_points or 0
         return (self.space.tree.point_at((start + number) % size) for number in range(size))
 
-    def _first_allowed(self, count: int) -> list[Params]:
+    def _look_for(self, count: int) -> None:
+        """So many of the points that are allowed, or all of them."""
         missing = count - len(self._allowed_points)
         self._allowed_points += itertools.islice(self._unseen, max(0, missing))
-        return self._allowed_points[:count]
 
     def _grid_point(self, number: int) -> Params:
         if self._allowed is None and number < (self._num_points or 0):
             return self.space.tree.point_at(number)
-        points = self._first_allowed(number + 1)
-        if number >= len(points):
+        self._look_for(number + 1)
+        if number >= len(self._allowed_points):
             raise EmptySpaceError(self._why_empty())
-        return dict(points[number])
+        return dict(self._allowed_points[number])
 
     def _why_empty(self) -> str:
         limits = [(self.space.max_params, "parameters"), (self.space.max_macs, "MACs")]
         given = " and ".join(f"{limit:,} {what}" for limit, what in limits if limit is not None)
-        if self._num_points is not None and self._num_points <= MAX_LOOKED_THROUGH:
+        if not given or (self._num_points is not None and self._num_points <= MAX_LOOKED_THROUGH):
             within = f" with a network of at most {given}" if given else ""
             return f"the space has no point left{within}: vary more, or ask for fewer trials"
         return (

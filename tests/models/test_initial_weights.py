@@ -233,9 +233,9 @@ def test_gamma_of_zero_before_a_relu_would_get_none() -> None:
         assert not parameter.grad.any()
 
 
-def test_an_impossible_network_is_refused_as_when_it_is_built() -> None:
+def test_a_network_that_is_looked_at_and_is_impossible_is_refused_as_when_it_is_built() -> None:
     with pytest.raises(ValueError, match=r"model.depth 33 is not 6n \+ 2"):
-        check_init("resnet", {"depth": 33}, "family", zero_gamma=True)
+        check_init("preact_resnet", {"depth": 33}, "family", zero_gamma=True)
 
 
 def test_checking_draws_nothing() -> None:

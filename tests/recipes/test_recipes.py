@@ -23,11 +23,10 @@ def test_wide_resnet_28_10_is_the_papers() -> None:
 
 
 @pytest.mark.parametrize("name", recipes.RECIPES)
-def test_every_recipe_is_a_config_that_can_be_built(name: str) -> None:
+def test_every_recipe_is_a_config_that_its_network_allows(name: str) -> None:
     config = recipes.get(name)
     assert isinstance(config, TrainConfig)
     name, options = config.model.name, config.model.options
-    assert measure(name, 10, config.data.image_size, options).num_params > 0
     check_init(name, options, config.init.weights, config.init.zero_gamma)
     check_stochastic_depth(name, options, config.stochastic_depth)
 
