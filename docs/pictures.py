@@ -2,7 +2,7 @@
 
     python docs/pictures.py ~/cifarray-results/wrn         # or: make pictures STUDY=…
 
-Writes `live.svg`, the live table as it was in the middle of the study, and `accuracy.svg`, every trial's validation
+Writes `live.svg`, the live table as it was in mid-study, and `accuracy.svg`, every trial's validation
 accuracy against its epochs, beside this file. Not here: running the study; README says with which command it was.
 """
 
@@ -10,6 +10,7 @@ import argparse
 import io
 import re
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,13 +23,15 @@ from rich.console import Console
 from cifarray.journal.journal import FILE_NAME, read_events
 from cifarray.report.leaderboard import describe_params
 from cifarray.report.live import TableView
+from cifarray.study.schedulers.asha import Asha
 from cifarray.study.state import StudyState
-from cifarray.study.trial_record import Outcome
 
 FOLDER = Path(__file__).parent
-WIDTH = 118
-"""Columns of the terminal that the table is drawn in."""
-COLORS = {"stopped": "0.72", "completed": "tab:blue", "winner": "tab:orange"}
+MAX_WIDTH = 120
+"""Columns; wider tables are cut off, as on a terminal."""
+COLORS = {"winner": "tab:orange", "completed": "tab:blue", "stopped": "0.72"}
+OTHER = "mistyrose"
+"""Of trials that ended otherwise, or not yet."""
 
 
 def draw_live(journal: Path, share: float, path: Path) -> None:
@@ -38,13 +41,15 @@ def draw_live(journal: Path, share: float, path: Path) -> None:
     """
     events = read_events(journal)
     seen = events[: max(2, round(share * len(events)))]
-    console = Console(record=True, width=WIDTH, force_terminal=True, file=io.StringIO())
+    console = Console(record=True, width=MAX_WIDTH, force_terminal=True, file=io.StringIO())
     view = TableView(console)
     view.state = StudyState.from_events(seen)
     for event in seen:
         view.event(event)
     view.began = time.monotonic() - (seen[-1].time - seen[0].time)
-    console.print(view._draw())
+    table = view._draw()
+    console.width = min(MAX_WIDTH, console.measure(table).maximum + 1)
+    console.print(table)
     # No font from the web: wherever the picture is embedded, it may not be loaded.
     local = re.sub(r"\s*@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
     name = view.state.space.name
@@ -59,20 +64,20 @@ def draw_accuracy(state: StudyState, path: Path) -> None:
     winner = ranking[0]
     figure = Figure(figsize=(8.5, 4.6), layout="constrained")
     axes = figure.subplots()
-    for rung in state.scheduler.rungs(winner.config["epochs"]) if state.scheduler else ():
-        axes.axvline(rung, color="0.85", linewidth=1, linestyle=":", zorder=0)
-    counts = {"stopped": 0, "completed": 0, "winner": 0}
+    for rung in state.scheduler.rungs(winner.config["epochs"]) if isinstance(state.scheduler, Asha) else ():
+        axes.axvline(rung, color="0.8", linewidth=1, linestyle=":", zorder=0)
+    kinds = {trial.number: str(trial.outcome) for trial in ranking} | {winner.number: "winner"}
     for trial in reversed(ranking):
-        kind = "completed" if trial.outcome is Outcome.COMPLETED else "stopped"
-        kind = "winner" if trial is winner else kind
-        counts[kind] += 1
+        kind = kinds[trial.number]
+        color = COLORS.get(kind, OTHER)
         ys = [percent * metrics[state.metric.name] for metrics in trial.epochs]
-        axes.plot(range(1, len(ys) + 1), ys, color=COLORS[kind], linewidth=2.5 if kind == "winner" else 1.3)
-        axes.plot(len(ys), ys[-1], "o", color=COLORS[kind], markersize=6 if kind == "winner" else 4)
+        axes.plot(range(1, len(ys) + 1), ys, color=color, linewidth=2.5 if kind == "winner" else 1.3)
+        axes.plot(len(ys), ys[-1], "o", color=color, markersize=6 if kind == "winner" else 4)
+    counts = Counter(kinds.values())
     said = {
         "winner": f"best, trial {winner.number}: {winner.metric.show(winner.value)} ({describe_params(winner)})",
-        "completed": f"{counts['completed']} more that ran to their end",
-        "stopped": f"{counts['stopped']} that the scheduler stopped",
+        "completed": f"others that ran to the last epoch ({counts['completed']})",
+        "stopped": f"stopped by the scheduler ({counts['stopped']})",
     }
     for kind, text in said.items():
         if counts[kind]:
@@ -90,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("study", type=Path, help="a study's folder, with its journal")
     parser.add_argument(
-        "--share", type=float, default=0.5, help="of the events that the live table has seen: %(default)s"
+        "--share", type=float, default=0.65, help="of the events that the live table has seen: %(default)s"
     )
     parser.add_argument("--to", type=Path, default=FOLDER, metavar="FOLDER", help="default: the folder of this file")
     flags = parser.parse_args(arguments)

@@ -34,7 +34,7 @@ def blocks(page, language):
 
 def code(page):
     """Every line of the page's code blocks that are no Python, and every code span of its prose."""
-    lines = [line for block in blocks(page, "") for line in block.splitlines()]
+    lines = [line for block in blocks(page, "") for line in block.replace("\\\n", "").splitlines()]
     prose = FENCE.sub("", page.read_text())
     return [*lines, *(re.sub(r"\s+", " ", span) for span in re.findall(r"`([^`]+)`", prose))]
 
