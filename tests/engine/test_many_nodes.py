@@ -19,7 +19,7 @@ from cifarray.engine.run import run_study
 from cifarray.space.domains import choice
 from cifarray.study.trial_record import Outcome
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
 
 HERE = Path(__file__).parent
 
