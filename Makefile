@@ -1,12 +1,13 @@
 # make demo       install, then a search of a minute on synthetic images with two DDP workers
 # make test       the test suite;  make test-slow: the tests that train, kill and restart;  make check: ruff and mypy
+# make test-nightly   long repetitions of what shorter tests show
 # make test-cluster   `ray up`, a search and the death of a host, on hosts in network namespaces; needs root
 # make ui         MLflow's pages for the results in STORAGE
 # make cluster    a local Ray head that jobs can be submitted to;  make stop-cluster ends it
 # make cluster-check [FILE=cluster.yaml] [PRICES='m7i.xlarge=0.2 …']   what `ray up` would launch, and what it costs
 # make constraints                                                     the versions of this .venv, for all nodes
 # make pictures STUDY=FOLDER                                           README's pictures, of the study in that folder
-.PHONY: demo install test test-slow test-cluster check ui cluster stop-cluster
+.PHONY: demo install test test-slow test-nightly test-cluster check ui cluster stop-cluster
 .PHONY: cluster-check constraints pictures install-head start-mlflow stop-mlflow stop-machines
 
 VENV := .venv
@@ -50,14 +51,24 @@ demo: install
 	$(BIN)/python jobs/tune_wrn.py --smoke --workers 2 --storage '$(STORAGE)'
 	@echo "open MLflow with: make ui"
 
+# Tests that start no Ray run on all cores, a thread each; those that do run one after the other.
+PYTEST := $(BIN)/python -m pytest
+ON_ALL_CORES := --numprocesses logical --dist worksteal
+
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -m "not slow and not cluster"
+	$(PYTEST) $(ON_ALL_CORES) -m "not ray and not slow and not nightly and not cluster"
+	$(PYTEST) -m "ray and not slow and not nightly and not cluster"
 
 test-slow: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -m "slow and not cluster"
+	$(PYTEST) $(ON_ALL_CORES) -m "not ray and slow and not nightly and not cluster"
+	$(PYTEST) -m "ray and slow and not nightly and not cluster"
+
+test-nightly: $(VENV)/.installed-test
+	$(PYTEST) $(ON_ALL_CORES) -m "not ray and nightly and not cluster"
+	$(PYTEST) -m "ray and nightly and not cluster"
 
 test-cluster: $(VENV)/.installed-test install-head
-	$(BIN)/python -m pytest -m cluster -rs tests/cluster
+	$(PYTEST) -m cluster -rs tests/cluster
 
 check: $(VENV)/.installed-check
 	$(BIN)/ruff check .

@@ -1,29 +1,58 @@
-"""What every test gets: its own data home, few threads, and the real CIFAR-10 if it is at hand."""
+"""What every test gets: a data home, one thread, and the real CIFAR-10 if it is at hand; and which tests start Ray."""
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Ray reads it once, when it is imported; a head that a test starts asks for a token if its environment is silent, and
 # a driver that differs from its head in this loses its actors within milliseconds.
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 
+import psutil
 import pytest
 import torch
 
 CIFAR10_FOLDER = Path(__file__).parents[2] / "shared" / "cifar10"
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests that share one Ray, and puts them behind those that start another one."""
+    for item in items:
+        if "ray_session" in item.fixturenames:  # type: ignore[attr-defined]
+            item.add_marker("ray")
+    items.sort(key=lambda item: "ray_session" in item.fixturenames)  # type: ignore[attr-defined]
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cifarray_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Data is prepared once for the whole session, and never in the home of whoever runs the tests."""
+    """Data is prepared once for the whole session, and never in the home of whoever runs the tests.
+
+    It is known by every process that a test starts, and so is who outlives the tests.
+    """
     home = tmp_path_factory.mktemp("home")
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CIFARRAY_HOME", str(home))
         patch.delenv("CIFARRAY_DATA", raising=False)
         yield home
+    _, alive = psutil.wait_procs(processes_that_know(home), timeout=20)
+    for process in alive:
+        process.kill()
+    assert not alive, "these processes outlive the tests"
+
+
+def processes_that_know(home: Path) -> list[psutil.Process]:
+    """All that have this CIFARRAY_HOME, and so were started by a test; but for multiprocessing's own, one a process."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            known = process.environ().get("CIFARRAY_HOME") == str(home)
+            if known and "multiprocessing.resource_tracker" not in " ".join(process.cmdline()):
+                found.append(process)
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -79,6 +79,7 @@ def test_machines_without_such_metadata_are_not_watched():
     spot.watch("head:6379", spot.Metadata("http://127.0.0.1:9"), threading.Event())
 
 
+@pytest.mark.ray
 @pytest.mark.slow
 def test_ray_places_nothing_on_a_node_that_is_taken_back():
     import ray

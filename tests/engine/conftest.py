@@ -1,4 +1,4 @@
-"""One Ray for all tests of a session that need it, and a study of toy trials."""
+"""One Ray for all tests that are content with it, and a study of toy trials."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ from cifarray.space.space import SearchSpace
 from cifarray.study.study import Study
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def ray_session(cifarray_home):
     """A Ray with two CPUs whose workers find the modules of this folder."""
     from cifarray.engine.cluster import connected

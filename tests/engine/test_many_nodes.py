@@ -20,7 +20,7 @@ from cifarray.space.domains import choice
 from cifarray.study.events import EpochEnded, GroupChanged, TrialStarted
 from cifarray.study.trial_record import Outcome
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
 
 HERE = Path(__file__).parent
 

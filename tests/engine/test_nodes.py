@@ -167,6 +167,7 @@ def wait_for_nodes(address, number):
     wait_until(alive, 90)
 
 
+@pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="a node with mounts of its own needs root")
 def test_the_node_that_differs_is_named_and_nothing_is_left_behind(tmp_path):

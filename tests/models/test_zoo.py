@@ -17,7 +17,16 @@ def small(name: str, num_classes: int = 10) -> nn.Module:
     return build(num_classes=num_classes, **SMALL[name])
 
 
-@pytest.mark.parametrize("member", PUBLISHED, ids=lambda member: f"{member.name} {member.options}")
+def at_night(depth: int) -> list[pytest.MarkDecorator]:
+    """Shallower members of a family are built by the same code, in a tenth of the time."""
+    return [pytest.mark.nightly] if depth > 1000 else []
+
+
+@pytest.mark.parametrize(
+    "member",
+    [pytest.param(member, marks=at_night(member.options.get("depth", 0))) for member in PUBLISHED],
+    ids=lambda member: f"{member.name} {member.options}",
+)
 def test_parameters_and_macs_are_the_published_ones(member: Member) -> None:
     size = measure(member.name, member.classes, member.side, member.options)
     digits = len(member.macs.partition(".")[2])
@@ -36,7 +45,7 @@ def preact_bottleneck_macs(depth: int) -> int:
     return total + channels * 10
 
 
-@pytest.mark.parametrize("depth", [164, 1001])
+@pytest.mark.parametrize("depth", [pytest.param(depth, marks=at_night(depth)) for depth in (164, 1001)])
 def test_preactivation_bottlenecks_have_the_stride_on_the_first_convolution(depth: int) -> None:
     assert measure("preact_resnet", 10, 32, {"depth": depth, "bottleneck": True}).macs == preact_bottleneck_macs(depth)
 

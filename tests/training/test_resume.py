@@ -61,6 +61,18 @@ TOOLBOX: dict[str, dict[str, Any]] = {
     },
 }
 
+RANKS_INTERACT = {
+    *("sgd", "muon", "clip_norm", "fp16", "accumulate"),  # what they agree on: gradients, their size, their overflow
+    *("dropout", "stochastic_depth", "mixup and cutmix", "trivial_augment"),  # what each draws, or all alike
+    *("zero_gamma", "all at once"),
+}
+"""Of what is switched on, what could differ between one rank and two."""
+CASES = [
+    pytest.param(name, world_size, marks=[pytest.mark.nightly] if world_size > 1 and name not in RANKS_INTERACT else [])
+    for name in TOOLBOX
+    for world_size in (1, 2)
+]
+
 
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory: pytest.TempPathFactory, cifarray_home: Path) -> str:
@@ -107,8 +119,7 @@ def assert_same(first: Any, second: Any, where: str = "") -> None:
         assert first == second, where
 
 
-@pytest.mark.parametrize("world_size", [1, 2])
-@pytest.mark.parametrize("name", TOOLBOX)
+@pytest.mark.parametrize(("name", "world_size"), CASES)
 def test_resumed_run_equals_undisturbed_run(
     name: str, world_size: int, teacher: str, two_ranks: Ranks, elsewhere: dict[int, Ranks], tmp_path: Path
 ) -> None:
