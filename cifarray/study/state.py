@@ -2,12 +2,10 @@
 
 Here: what is known of every trial, which trial starts next and with what, what follows an epoch or a fault, which
 checkpoints are kept. Every function that decides returns the events that say so; the caller writes them to the journal
-first and applies them then. What is asked at every answer is kept up to date and not looked for among all trials, so
-that the ten thousandth trial costs what the first one did.
-Not here: Ray, files, clocks; the rules of a scheduler (`schedulers`), of a searcher (`samplers`), of faults (`faults`).
+first and applies them then. Not here: Ray, files, clocks; how the trials stand (`standings`); the rules of a scheduler
+(`schedulers`), of a searcher (`samplers`), of faults (`faults`).
 """
 
-from bisect import bisect_left, insort
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,10 +27,9 @@ from cifarray.study.events import (
 from cifarray.study.faults import End, Fault, Retry, TrialFault, decide
 from cifarray.study.samplers import Allowed, Observation, Sampler, SearcherName, point_key
 from cifarray.study.schedulers import Assignment, RunAll, Scheduler, from_settings
+from cifarray.study.standings import Standings
 from cifarray.study.trial_record import DEFAULT_METRIC, OUTCOME_OF, Decision, Metric, Outcome, TrialRecord
 from cifarray.training.batches import more_accumulation
-
-RankKey = tuple[bool, float, float, int]
 
 
 @dataclass
@@ -59,14 +56,7 @@ class StudyState:
     epochs_done: int = 0
     """By all trials together, each epoch once."""
     seconds_trained: float = 0.0
-    _scores: dict[int, list[float]] = field(default_factory=dict)
-    """By epoch, the scores of all trials after it, rising."""
-    _ranked: list[RankKey] = field(default_factory=list)
-    _rank_keys: dict[int, RankKey] = field(default_factory=dict)
-    _kept: list[RankKey] = field(default_factory=list)
-    """Of ended trials that have checkpoints, best first."""
-    _with_older: set[int] = field(default_factory=set)
-    """Trials that have more than their newest checkpoint."""
+    standings: Standings = field(default_factory=Standings)
     _points: set[str] = field(default_factory=set)
     """Those that a trial has."""
     _sampler: Sampler | None = field(default=None, compare=False, repr=False)
@@ -123,8 +113,11 @@ class StudyState:
                 trial = self.trials[event.trial]
                 self._end(trial, event.outcome)
                 trial.message, trial.outcome_recorded = event.message, True
+                self.standings.update(trial)
             case CheckpointDropped():
-                self._forget_checkpoint(self.trials[event.trial], event.epoch)
+                trial = self.trials[event.trial]
+                trial.checkpoints.pop(event.epoch, None)
+                self.standings.update(trial)
             case TestOpened():
                 trial = self.trials[event.trial]
                 trial.test, trial.test_openings = event.metrics, event.opening
@@ -140,7 +133,7 @@ class StudyState:
         )
         self.trials[trial.number] = self.unfinished[trial.number] = trial
         self._points.add(point_key(trial.params))
-        self._rank(trial)
+        self.standings.update(trial)
 
     def _count_epoch(self, event: EpochEnded) -> None:
         trial = self.trials[event.trial]
@@ -151,41 +144,19 @@ class StudyState:
         trial.seconds += seconds
         self.seconds_trained += seconds
         self.epochs_done += 1
-        if trial.score is not None:
-            insort(self._scores.setdefault(event.epoch, []), trial.score)
+        self.standings.add_score(trial)
         if event.checkpoint:
             trial.checkpoints[event.epoch] = event.checkpoint
-            if len(trial.checkpoints) > 1:
-                self._with_older.add(trial.number)
         if event.decision in OUTCOME_OF:
             trial.message = event.reason
             self._end(trial, OUTCOME_OF[event.decision])
-        else:
-            self._rank(trial)
+        self.standings.update(trial)
 
     def _end(self, trial: TrialRecord, outcome: Outcome) -> None:
         """Its record is final but for the test."""
-        if trial.outcome is outcome:
-            return
-        _remove(self._kept, self._rank_keys[trial.number])
         trial.outcome = outcome
         if self.unfinished.pop(trial.number, None) is not None:
             self.ended.append(trial)
-        self._rank(trial)
-        if trial.checkpoints:
-            insort(self._kept, self._rank_keys[trial.number])
-
-    def _forget_checkpoint(self, trial: TrialRecord, epoch: int) -> None:
-        trial.checkpoints.pop(epoch, None)
-        if len(trial.checkpoints) < 2:
-            self._with_older.discard(trial.number)
-        if not trial.checkpoints:
-            _remove(self._kept, self._rank_keys[trial.number])
-
-    def _rank(self, trial: TrialRecord) -> None:
-        _remove(self._ranked, self._rank_keys.get(trial.number))
-        self._rank_keys[trial.number] = key = _rank_key(trial)
-        insort(self._ranked, key)
 
     # What is known.
 
@@ -210,17 +181,17 @@ class StudyState:
 
     def scores_after(self, epoch: int) -> Sequence[float]:
         """Of all trials that have done `epoch`, their scores after it, rising; higher is better."""
-        return self._scores.get(epoch, ())
+        return self.standings.scores_after(epoch)
 
     def ranking(self) -> list[TrialRecord]:
         """Best first: trials that ran to their last epoch, then the others by how far they came, then by value."""
-        return [self.trials[number] for *_, number in self._ranked]
+        return [self.trials[number] for number in self.standings.best_first()]
 
     def best(self) -> TrialRecord | None:
         """The first of the ranking that has a value; None if nothing was measured yet."""
-        if not self._scores:
+        if not self.standings.has_scores:
             return None
-        return next(trial for *_, number in self._ranked if (trial := self.trials[number]).value is not None)
+        return next(t for t in map(self.trials.__getitem__, self.standings.best_first()) if t.value is not None)
 
     # What follows.
 
@@ -322,33 +293,17 @@ class StudyState:
 
         Where nothing is selected (no validation images) every ended trial keeps its last one.
         """
-        beyond = {number for *_, number in self._kept[self.keep_checkpoints :]} if self._scores else set()
+        given_up = self.standings.not_kept(self.keep_checkpoints)
         dropped = []
-        for number in sorted(self._with_older | beyond):
+        for number in self.standings.superfluous(self.keep_checkpoints):
             checkpoints = self.trials[number].checkpoints
             newest = max(checkpoints)
             dropped += [
                 CheckpointDropped(trial=number, epoch=epoch, checkpoint=address)
                 for epoch, address in checkpoints.items()
-                if number in beyond or epoch != newest
+                if number in given_up or epoch != newest
             ]
         return dropped
-
-
-def _rank_key(trial: TrialRecord) -> RankKey:
-    score = trial.score if trial.outcome is not Outcome.DIVERGED else None
-    share = trial.epoch / trial.config["epochs"]
-    worst = float("inf")
-    return trial.outcome is not Outcome.COMPLETED, -share, worst if score is None else -score, trial.number
-
-
-def _remove(ranked: list[RankKey], key: RankKey | None) -> None:
-    """Take `key` out of a sorted list, if it is in it."""
-    if key is None:
-        return
-    index = bisect_left(ranked, key)
-    if index < len(ranked) and ranked[index] == key:
-        del ranked[index]
 
 
 def _smaller_micro_batches(config: Mapping[str, Any], workers: int) -> int | None:
