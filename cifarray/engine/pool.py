@@ -279,9 +279,9 @@ class Pool:
     def _continue_with_fewer(self, cause: str, groups: int, seconds: float) -> None:
         """No more than `groups` for some time, after which one more is tried again."""
         log.warning(
-            "%s; the study goes on with the %d worker groups that it has, and tries again in %d minutes",
+            "%s; the study goes on with the %s that it has, and tries again in %d minutes",
             cause,
-            groups,
+            "worker group" if groups == 1 else f"{groups} worker groups",
             seconds // 60,
         )
         self._held = groups, time.monotonic() + seconds

@@ -175,7 +175,7 @@ def test_a_late_node_that_lacks_something_does_not_end_a_study_that_has_a_group(
 ):
     pool = pool_beside_refused_place
     be_refused(pool)
-    assert "give a --storage that all nodes share; the study goes on with the 1 worker groups" in caplog.text
+    assert "give a --storage that all nodes share; the study goes on with the worker group that it has" in caplog.text
     clock.now += REFUSED_SECONDS - 1
     assert pool.capacity == 1
     assert pool.acquire(remaining=9, wait=False) is None
