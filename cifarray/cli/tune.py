@@ -12,7 +12,7 @@ from cifarray.config import TrainConfig
 from cifarray.space.space import SearchSpace
 
 SpaceOf = Callable[[str, TrainConfig], SearchSpace]
-"""What varies around a recipe: from its name and its train config."""
+"""Makes the space around a recipe, from its name and its train config."""
 
 
 def tune(space: SearchSpace, smoke: SearchSpace, arguments: Sequence[str] | None = None) -> NoReturn:
@@ -38,7 +38,7 @@ def _search(space: SearchSpace, flags: argparse.Namespace) -> NoReturn:
         space = apply(space, flags)
         if flags.searcher == "grid" and flags.trials is None:
             flags.trials = space.grid_size()
-        # Early rungs favour what learns fast, and a low rate or a short schedule does.
+        # Early rungs favour schedules whose rate falls early; where schedules or epochs vary, that would decide.
         risky = [path for path in space.domains if path.startswith("schedule.") or path == "epochs"]
         study = make_study(space, flags, scheduler=flags.scheduler or ("none" if risky else "asha"))
     if risky and study.scheduler.compares:

@@ -19,14 +19,14 @@ from cifarray.study.state import StudyState
 from cifarray.study.trial_record import Decision
 
 
-class Record(Protocol):
+class EventLog(Protocol):
     """The journal, as far as the driver needs it (`cifarray.journal.journal.Journal`)."""
 
     def append(self, events: Iterable[Event]) -> None:
         """Returns when the events are on disk."""
 
     def when_kept(self, action: Callable[[], object]) -> None:
-        """Calls `action` when the events so far are where the study goes on from."""
+        """Calls `action` once the events so far are safe: at once, or when the copy in an object store has them."""
 
 
 class LeasedGroup(Protocol):
@@ -89,7 +89,7 @@ class StudyDriver:
     def __init__(
         self,
         state: StudyState,
-        journal: Record,
+        journal: EventLog,
         pool: Groups[Any],
         checkpoints: str,
         size_of: Callable[[Mapping[str, Any]], Size],
@@ -122,6 +122,7 @@ class StudyDriver:
         events: list[Event] = []
         if number not in self.state.trials:
             events.append(self._sampled(number))
+            # Applied before it is written, with the start in one go: nobody reads the state in between.
             self.state.replay(events)
         started = TrialStarted(trial=number, attempt=assignment.attempt, group=group.name, epoch=assignment.epoch)
         self.journal.append([*events, started])
@@ -133,7 +134,10 @@ class StudyDriver:
         return self.running[number]
 
     def take(self, answer: Answer) -> Decision:
-        """An answer of a trial: an epoch, or why it cannot go on where it is. Returns what follows."""
+        """An answer of a trial: an epoch, or why it cannot go on where it is. Returns whether it goes on in this group.
+
+        STOP after a fault only means that it leaves; whether it is tried again is in the events.
+        """
         trial = self.state.trials[answer.trial]
         if trial.outcome is not None:
             return Decision.STOP
@@ -150,7 +154,11 @@ class StudyDriver:
         return decision
 
     def end(self, number: int, answer: Answer | None) -> None:
-        """A trial has left its group, which is free again. Without an answer, its Tune actor died."""
+        """Tune has ended this run of a trial: take its last answer and give its group back.
+
+        Tune shows the scheduler no result with `done=True`, so the last epoch and every fault are first taken here;
+        after an early stop the trial has its outcome and nothing more is taken. Without an answer, the Tune actor died.
+        """
         start = self.running.pop(number)
         broken = None
         if answer is None:

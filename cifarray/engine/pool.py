@@ -27,7 +27,7 @@ from cifarray.study.schedulers import Assignment
 LOOK_SECONDS = 5.0
 """How often the nodes are counted again: some come, some die."""
 LEAVE_SECONDS = 10.0
-"""How long the workers of a group that nobody needs may take to go home; they may just be restarted."""
+"""How long the workers of a group that nobody needs may take to go home; Train may be restarting them just then."""
 PATIENCE_SECONDS = 60.0
 
 log = logging.getLogger(__name__)

@@ -1,7 +1,8 @@
 """Running a study: a fresh Tuner every time, fed from the journal.
 
-Read this after `jobs/tune_wrn.py`: `run_study` is the way of a run from top to bottom. Not here: decisions
-(`cifarray.study`), worker groups (`pool`, `worker_group`), what a user types (`cifarray.cli`).
+Reached from `jobs/tune_wrn.py` through `cli/tune.py` and `cli/running.py`: `run_study` shows a whole run, from top to
+bottom. Not here: decisions (`cifarray.study`), worker groups (`pool`, `worker_group`), what a user types
+(`cifarray.cli`).
 """
 
 import json
@@ -59,8 +60,8 @@ class StudyResult:
     """What a driver leaves behind."""
 
     state: StudyState
-    reason: str
-    """finished, interrupted or error."""
+    reason: Literal["finished", "interrupted"]
+    """An error is raised instead."""
     tracking: TrackingResult | None = None
     reports: list[str] = field(default_factory=list)
 
@@ -91,7 +92,7 @@ def run_study(study: Study, view: View, host: type = WorkerGroup) -> StudyResult
             refuse_what_nodes_lack(study)
             sweep(study.address, state)
 
-        # Nothing was written so far, so whatever was refused can be mended under the same name.
+        # No event has been written yet, so the user can fix whatever was refused and take the same name.
         if not journal.events:
             storage.write_bytes(study.marker, json.dumps(study.identity(), indent=2).encode())
             journal.append([_started(study, len(store.classes))])
@@ -133,7 +134,7 @@ def _tune(
     host: type,
     stack: ExitStack,
 ) -> None:
-    """One Tuner from start to end. What it opens is closed with `stack`, after the journal's last word."""
+    """One Tuner from start to end. The pool is closed here, the rest with `stack`, after the journal's last word."""
     from ray import tune
 
     pool = Pool(study.name, settings, journal.append, study.concurrent, host=host)
@@ -200,7 +201,7 @@ def _started(study: Study, num_classes: int) -> StudyStarted:
 def _refuse_second_driver(study: Study) -> None:
     """The lock beside the journal keeps drivers apart on one disk, the groups' names on one cluster.
 
-    Ray takes a moment to end the actors of a driver that was killed; so long it is waited for.
+    Ray takes a moment to end the actors of a driver that was killed, so this waits up to DEAD_DRIVER_SECONDS.
     """
     import ray
 

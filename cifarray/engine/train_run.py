@@ -14,7 +14,7 @@ COLLECTIVE_TIMEOUT_SECONDS = 600
 
 def make_trainer(settings: GroupSettings, host: Any) -> Any:
     """A TorchTrainer whose `fit` lasts as long as its workers find orders with `host`, the group's actor."""
-    # Off by default: a collective of Train's own would wait for ever for a worker that is gone.
+    # Off by default: a collective of Train's own would wait forever for a worker that is gone.
     os.environ.setdefault("RAY_TRAIN_COLLECTIVE_TIMEOUT_S", str(COLLECTIVE_TIMEOUT_SECONDS))
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer

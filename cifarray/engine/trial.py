@@ -1,7 +1,7 @@
 """The trial as Tune sees it: a light actor that asks its leased worker group for one epoch per step.
 
-No torch in it: it is started and reused in milliseconds. A trial ends by returning `done=True` with an answer that
-says how; a raised error would cost a Tune actor and prove nothing.
+No torch in it: it is started and reused in milliseconds. The last epoch and every fault are returned with
+`done=True`; an early stop is the scheduler's. Nothing is raised, which would only cost Tune's actor.
 """
 
 from dataclasses import replace

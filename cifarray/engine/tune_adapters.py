@@ -17,7 +17,8 @@ from cifarray.study.trial_record import Decision
 class Relay:
     """What both adapters share: the driver, which of its trials Tune calls what, and the first error.
 
-    Tune takes an error while it calls for a trial's failure; here it ends the study, at the next question.
+    If a callback raises, Tune takes it for a failure of the trial. So the error is kept here and raised at Tune's next
+    `suggest`, which ends the study.
     """
 
     def __init__(self, driver: StudyDriver) -> None:
@@ -67,7 +68,7 @@ class SearcherAdapter(_NotSaved, Searcher):
         return _config(start)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """The scheduler has heard it."""
+        """The scheduler's adapter takes it."""
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         with self.relay.keeping_errors():

@@ -51,6 +51,7 @@ def serve(settings: dict[str, Any]) -> None:
                     training.close()
                 training, lease = None, order.lease
                 training = _move_in(order, rank, settings["threads"])
+            # Epochs that are still in the sequence after this trial failed here are passed over.
             elif training is not None and order.lease == lease:
                 _run_epoch(training, order, rank, host)
         except Exception as error:

@@ -1,9 +1,10 @@
 """A worker group: one host actor, and behind it one Ray Train run whose DDP workers go from trial to trial.
 
-The host is the mailbox between the Tune actor that runs a trial and the workers. It holds no tensors and decides
-nothing about trials. Orders form one sequence that every rank follows to the letter: move into a trial, run an epoch,
-…, move into the next. When Train restarts the workers, a new generation of them begins a new sequence with the current
-trial's newest checkpoint and the epochs that are still wanted.
+The host is the mailbox between the Tune actor that runs a trial and the workers. It holds no tensors. The one thing
+that it decides, by the same rule as the driver, is whether a trial whose workers died starts again here (`_restart`).
+Orders form one sequence that every rank follows to the letter: move into a trial, run an epoch, …, move into the next;
+of an early stop workers hear nothing, the next move-in replaces the trial. When Train restarts the workers, a new
+generation of them begins a new sequence with the current trial's newest checkpoint and the epochs that are still wanted.
 
 Not here: who gets the group (`pool`), what the Train run is (`train_run`), what workers do with an order (`worker`).
 """
@@ -39,9 +40,13 @@ class Stay:
     restarts: int
     """How often the trial's workers were lost, in all its stays."""
     wanted: int
+    """The last epoch that was asked for."""
     answers: dict[int, Answer] = field(default_factory=dict)
+    """By epoch, those that were not delivered yet."""
     failures: dict[int, Failure] = field(default_factory=dict)
+    """By rank."""
     ending: Answer | None = None
+    """Set when the trial cannot go on here."""
 
     def end(self, fault: Fault, message: str, replace: bool = False) -> None:
         """The trial cannot go on in this group."""
@@ -205,7 +210,10 @@ class WorkerGroup:
             self.changed.notify_all()
 
     async def run_epoch(self, lease: int, epoch: int) -> Answer:
-        """Run on to the end of `epoch`, and its answer, or how the trial ended before. Can be asked again."""
+        """Train up to the end of `epoch`. Returns its answer, or how the trial ended before that.
+
+        An answer is delivered once; until then the call may be repeated.
+        """
         await self._until(lambda: self._stay_of(lease) is not None)
         async with self.changed:
             # Between the two waits another trial may have moved in.

@@ -111,7 +111,7 @@ class Journal:
             self._copy.tell()
 
     def when_kept(self, action: Callable[[], object]) -> None:
-        """Call `action` when the events so far are where the study goes on from: now, or when the copy has them."""
+        """Call `action` once the events so far are safe: now, or, for a study with a copy, when the copy has them."""
         if self._copy is None:
             action()
         else:

@@ -129,19 +129,23 @@ class EpochEnded(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class WorkersRestarted(Event):
-    """By the driver: a trial lost its workers and goes on from its newest checkpoint."""
+    """By the driver: a trial lost its workers. It goes on from its newest checkpoint unless `TrialEnded` follows."""
 
     kind = "restart"
     trial: int
     restarts: int
     """So far, in all."""
     epoch: int
+    """The last one that is recorded, which may be later than the checkpoint."""
     reason: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MicroBatchHalved(Event):
-    """By the driver: a trial is out of memory and goes on after `epoch` with smaller micro-batches."""
+    """By the driver: a trial is out of memory and goes on after `epoch` with micro-batches of half the size or less.
+
+    accumulate: how many there are of a batch from now on.
+    """
 
     kind = "micro_batch"
     trial: int
@@ -152,7 +156,7 @@ class MicroBatchHalved(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class TrialEnded(Event):
-    """By the driver: a trial is over, and why. Its group is free."""
+    """By the driver: a trial is over, and why. Its group is given back after this."""
 
     kind = "outcome"
     trial: int

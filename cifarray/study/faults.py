@@ -1,7 +1,8 @@
 """What a fault costs: every way in which a trial, its workers, their group or a node can fail, and what follows.
 
 One pure function, so that the whole policy is one table (as the failure policy of Ray Train V2). Not here: how a fault
-is noticed (`cifarray.engine`: `worker` for errors, `worker_group` for deaths, `pool` for groups that cannot start).
+is noticed (`cifarray.engine`: `worker` for errors, `worker_group` for deaths of workers, `trial` for a group that does
+not answer, `driver` for a dead Tune actor, `pool` for groups that cannot start).
 """
 
 from collections.abc import Iterable
@@ -10,12 +11,12 @@ from enum import StrEnum
 
 from cifarray.study.trial_record import Outcome
 
-MAX_RESTARTS = 3
-"""A trial whose workers were lost this often ends as failed."""
+MAX_LOSSES = 3
+"""The loss of its workers, its group or its actor that ends a trial as failed; after the others it is restarted."""
 MAX_FAILED_STARTS = 3
-"""So many groups that cannot start on living nodes are a reason of the study's own."""
+"""After so many failed starts on living nodes the study itself is to blame."""
 REFUSED_SECONDS = 300.0
-"""After which a place that refused a group is tried again: somebody may have mended it."""
+"""After which a place that refused a group is tried again: somebody may have fixed it."""
 
 
 class Fault(StrEnum):
@@ -33,7 +34,7 @@ class Fault(StrEnum):
     GROUP_DIED = "group_died"
     """The group's host actor does not answer any more, or its Train run has ended."""
     LEASE_ENDED = "lease_ended"
-    """The group was taken from the trial."""
+    """The driver gave the group to another trial while this one's actor still asked."""
     ACTOR_DIED = "actor_died"
     """Tune's actor of the trial is gone; its group may be well."""
 
@@ -119,7 +120,7 @@ def decide(status: TrialFault | StartFault) -> Retry | End | Pause:
             return End(_OUTCOMES[fault], message, status.restarts)
         case TrialFault(message=message):
             restarts = status.restarts + 1
-            if restarts >= MAX_RESTARTS:
+            if restarts >= MAX_LOSSES:
                 return End(Outcome.FAILED, f"its workers were lost {restarts} times: {message}", restarts)
             return Retry(restarts)
         case StartFault(message, refused, failed_starts, usable):

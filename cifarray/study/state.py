@@ -1,9 +1,10 @@
-"""All decisions of a study: plain data, rebuilt from the journal's events, and pure functions on it.
+"""All that follows in a study: plain data, rebuilt from the journal's events, and pure functions on it.
 
 Here: what is known of every trial, which trial starts next and with what, what follows an epoch or a fault, which
-checkpoints are kept. Every function that decides returns the events that say so; the caller writes them to the journal
-first and applies them then. Not here: Ray, files, clocks; how the trials stand (`standings`); the rules of a scheduler
-(`schedulers`), of a searcher (`samplers`), of faults (`faults`).
+checkpoints are kept. What follows an epoch or a fault is returned as events, which the caller writes to the journal and
+then applies; `next` and `sample` return plain values, of which the driver makes events. Not here: Ray, files, clocks;
+how the trials stand (`standings`); the rules of a scheduler (`schedulers`), of a searcher (`samplers`), of faults
+(`faults`).
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence

@@ -34,7 +34,7 @@ from cifarray.training.tasks.task import Task
 _STEPS_BETWEEN_CHECKS = 50
 """Looking whether the loss is finite waits for the device and for the other ranks."""
 
-_MOST_BYTES_ON_GPU = 2 * 10**9
+_MAX_BYTES_ON_GPU = 2 * 10**9
 """Images up to this size are kept on the GPU, where a batch is gathered in no time."""
 
 
@@ -78,7 +78,7 @@ class Training:
         self.steps_per_epoch = count_steps(len(self.train_rows), config.batch_size)
         self.shares = rank_shares(config.batch_size, rank, world_size, config.accumulate)
         self.micro_batch = config.batch_size // world_size // config.accumulate
-        fits_on_gpu = device.type == "cuda" and store.images.nbytes <= _MOST_BYTES_ON_GPU
+        fits_on_gpu = device.type == "cuda" and store.images.nbytes <= _MAX_BYTES_ON_GPU
         self.images = store.images.to(device) if fits_on_gpu else store.images
         self.labels = store.labels.to(self.images.device)
         began_in = None if checkpoint is None else checkpoint["precision"]
@@ -212,7 +212,7 @@ class Training:
     def close(self) -> None:
         """Lets go of all that this trial held, so that the next one finds the process as if fresh. Not collective.
 
-        A collection of garbage takes 0.3 s; only compiled code needs one, the rest is free with its last reference.
+        A garbage collection takes 0.3 s; only compiled code needs one, the rest is free with its last reference.
         """
         compiled = self.config.compile
         vars(self).clear()

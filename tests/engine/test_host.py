@@ -11,7 +11,7 @@ import pytest
 from cifarray.engine import cluster
 from cifarray.engine.orders import Answer, Failure, GroupSettings, NodeRequirements, Order
 from cifarray.engine.worker_group import WorkerGroup
-from cifarray.study.faults import MAX_RESTARTS, Fault
+from cifarray.study.faults import MAX_LOSSES, Fault
 
 SETTINGS = GroupSettings(1, cpus_per_worker=1.0, gpus_per_worker=0.0, scratch="", requirements=NodeRequirements({}, ""))
 
@@ -124,7 +124,7 @@ def test_new_workers_repeat_the_stay_from_its_newest_checkpoint():
     assert shown(told) == [("move_in", 1), ("epoch", 1)]
 
 
-@pytest.mark.parametrize("before", range(MAX_RESTARTS))
+@pytest.mark.parametrize("before", range(MAX_LOSSES))
 def test_the_third_death_of_its_workers_is_left_to_the_driver(before):
     """Deaths of earlier stays count too."""
 
@@ -132,14 +132,14 @@ def test_the_third_death_of_its_workers_is_left_to_the_driver(before):
         host = WorkerGroup(SETTINGS)
         await host.move_in(move_in(lease=1), epoch=0, restarts=before)
         await host.hello(0, 100, "first")
-        for pid in range(101, 101 + MAX_RESTARTS - before):
+        for pid in range(101, 101 + MAX_LOSSES - before):
             assert host.stay.ending is None
             await host.hello(0, pid, "next")
         return await host.run_epoch(1, 1)
 
     answer = asyncio.run(scene())
     assert answer.fault is Fault.WORKERS_DIED
-    assert answer.restarts == MAX_RESTARTS - 1
+    assert answer.restarts == MAX_LOSSES - 1
 
 
 def test_of_two_ranks_the_graver_fault_is_told_and_an_unclean_one_costs_the_group(monkeypatch):

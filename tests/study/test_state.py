@@ -10,7 +10,7 @@ from cifarray.journal.events import from_json, to_json
 from cifarray.space.domains import choice, log_uniform
 from cifarray.space.space import SearchSpace
 from cifarray.study.events import TrialEnded, WorkersRestarted
-from cifarray.study.faults import MAX_RESTARTS, Fault
+from cifarray.study.faults import MAX_LOSSES, Fault
 from cifarray.study.schedulers import Asha, Assignment
 from cifarray.study.state import StudyState
 from cifarray.study.trial_record import Decision, Metric, Outcome
@@ -129,7 +129,7 @@ def test_a_grid_ends_with_its_last_point():
 def test_the_third_loss_of_its_workers_ends_a_trial():
     state = make_state()
     begin(state, 0)
-    for _ in range(MAX_RESTARTS - 1):
+    for _ in range(MAX_LOSSES - 1):
         state.replay(state.after_fault(0, Fault.GROUP_DIED, "killed"))
         assert state.trials[0].outcome is None
     state.replay(state.after_fault(0, Fault.GROUP_DIED, "killed"))

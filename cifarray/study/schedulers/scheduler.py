@@ -48,7 +48,7 @@ class Scheduler(Protocol):
 
     @property
     def name(self) -> str:
-        """By which a journal finds it."""
+        """The name that the journal keeps."""
 
     @property
     def compares(self) -> bool:
