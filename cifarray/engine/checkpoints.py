@@ -24,7 +24,7 @@ class Deleter:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="cifarray-delete")
 
     def delete_soon(self, address: str) -> None:
-        with contextlib.suppress(RuntimeError):  # closed: what is left over is swept up at the next start
+        with contextlib.suppress(RuntimeError):  # closed: what is left over is swept up at the next end
             self._thread.submit(_delete, address)
 
     def close(self) -> None:
@@ -36,7 +36,8 @@ def sweep(address: str, state: StudyState) -> int:
     """Delete what a killed driver and its workers left in a study's folder: checkpoints that the journal does not name
     and files that were being written. Returns how many.
 
-    To be called while nothing of the study runs. Files of other names are nobody's business here.
+    To be called while no worker of the study runs, by its only driver. Files of other names are nobody's business here.
+    Raises StorageError.
     """
     named = {f"trial-{t.number:04d}/epoch-{epoch:04d}.pt" for t in state.trials.values() for epoch in t.checkpoints}
     left_over = [name for name in storage.files(address) if _OURS.fullmatch(name) and name not in named]

@@ -67,6 +67,8 @@ class Order:
     checkpoint: str | None = None
     folder: str = ""
     """Where this trial's checkpoints go."""
+    precision: str = ""
+    """The number format of its epochs so far, which a checkpoint may not be there to tell."""
 
 
 @dataclass(frozen=True)

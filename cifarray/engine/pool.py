@@ -78,8 +78,8 @@ class Pool:
         self._leases = 0
         self._failed_starts: list[frozenset[str]] = []
         """Of each, the nodes that lived when it was opened."""
-        self._held = (0, float("-inf"))
-        """No more than so many groups until then: one more was refused by its node, or failed to start."""
+        self._held: tuple[int, float] | None = None
+        """No more than so many groups until then, and one more after it: one was refused or failed to start."""
         self._leaving: list[tuple[Group, Any, float]] = []
         """Groups that were sent home, the pending answer, and when they are ended in any case."""
         self._killed: list[str] = []
@@ -127,8 +127,10 @@ class Pool:
         """Groups to have open: as many as `capacity.groups_to_open` says; at most `limit`."""
         self.tend()
         most = self._to_open if self.limit is None else min(self._to_open, self.limit)
+        if self._held is None:
+            return most
         groups, until = self._held
-        return min(most, groups) if time.monotonic() < until else most
+        return min(most, groups if time.monotonic() < until else groups + 1)
 
     @property
     def leased(self) -> int:
@@ -181,7 +183,9 @@ class Pool:
         """
         self._leases += 1
         group.lease = self._leases
-        order = Order("move_in", group.lease, assignment.number, config, assignment.checkpoint, folder)
+        order = Order(
+            "move_in", group.lease, assignment.number, config, assignment.checkpoint, folder, assignment.precision
+        )
         group.host.move_in.remote(order, assignment.epoch, assignment.restarts)
         return group.lease
 
@@ -258,6 +262,8 @@ class Pool:
             else:
                 group.ready = None
                 self._failed_starts.clear()
+                if len(self.groups) > (self._held or (0, 0.0))[0]:
+                    self._held = None
                 seconds = f"{time.monotonic() - group.opened:.1f} s"
                 self._journal([GroupChanged(group=group.name, event="ready", reason=seconds)])
 
@@ -274,10 +280,11 @@ class Pool:
             case Pause(reason):
                 raise GroupStartError(reason)
             case Retry(delay=delay) if delay > 0:
-                self._continue_with_fewer(cause, usable, delay)
+                self._continue_with_fewer(cause, delay)
 
-    def _continue_with_fewer(self, cause: str, groups: int, seconds: float) -> None:
-        """No more than `groups` for some time, after which one more is tried again."""
+    def _continue_with_fewer(self, cause: str, seconds: float) -> None:
+        """No more groups than there are for some time, after which one more is tried again."""
+        groups = len(self.groups)
         log.warning(
             "%s; the study goes on with the %s that it has, and tries again in %d minutes",
             cause,
@@ -286,7 +293,6 @@ class Pool:
         )
         self._held = groups, time.monotonic() + seconds
         self._failed_starts.clear()
-        self.release(groups)
 
     def _reap(self, now: float) -> None:
         """End the hosts of groups that have left, or had the time to."""

@@ -6,6 +6,7 @@ bottom. Not here: decisions (`cifarray.study`), worker groups (`pool`, `worker_g
 """
 
 import json
+import logging
 import os
 import time
 import uuid
@@ -45,6 +46,8 @@ from cifarray.study.study import Study
 from cifarray.tracking import Tracking, TrackingResult
 
 DEAD_DRIVER_SECONDS = 15.0
+
+log = logging.getLogger(__name__)
 
 
 class View(Protocol):
@@ -90,7 +93,6 @@ def run_study(study: Study, view: View, host: type = WorkerGroup) -> StudyResult
             _refuse_second_driver(study)
             settings = _group_settings(study, state)
             refuse_what_nodes_lack(study)
-            sweep(study.address, state)
 
         # No event has been written yet, so the user can fix whatever was refused and take the same name.
         if not journal.events:
@@ -100,6 +102,7 @@ def run_study(study: Study, view: View, host: type = WorkerGroup) -> StudyResult
         running = {**versions(), "mlflow": metadata.version("mlflow")}
         journal.append([DriverStarted(pid=os.getpid(), versions=running), *repairs])
         state.replay(repairs)
+        stack.callback(_sweep, study, journal, state)
         tracking = Tracking(journal.path, study.tracking_uri)
         journal.listen(lambda event: tracking.wake())
         reason: Literal["finished", "interrupted", "error"] = "error"
@@ -115,11 +118,11 @@ def run_study(study: Study, view: View, host: type = WorkerGroup) -> StudyResult
             message = f"{type(error).__name__}: {error}"
             raise
         finally:
-            with uninterruptible():
-                view.stop()
-                reports = write_reports(state, study.folder)
-                journal.append([DriverEnded(reason=reason, message=message, artifacts=tuple(reports))])
             with interruptible():
+                with uninterruptible():
+                    view.stop()
+                    reports = write_reports(state, study.folder)
+                    journal.append([DriverEnded(reason=reason, message=message, artifacts=tuple(reports))])
                 tracked = tracking.finish(timeout=2.0 if reason == "interrupted" else 60.0)
         return StudyResult(state, reason, tracked, reports)
 
@@ -196,6 +199,16 @@ def _started(study: Study, num_classes: int) -> StudyStarted:
         num_classes=num_classes,
         format=FORMAT,
     )
+
+
+def _sweep(study: Study, journal: Journal, state: StudyState) -> None:
+    """At the end, when no worker writes any more; not where another head drives the study too, which has files here."""
+    journal.keep()
+    if not journal.is_forked:
+        try:
+            sweep(study.address, state)
+        except storage.StorageError as error:
+            log.warning("what a killed driver may have left is not swept up: %s", error)
 
 
 def _refuse_second_driver(study: Study) -> None:

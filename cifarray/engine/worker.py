@@ -8,7 +8,7 @@ it. Not here: how one epoch is trained (`cifarray.training`).
 import os
 import traceback
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import ray
 import ray.train
@@ -22,6 +22,7 @@ from cifarray.engine.orders import Answer, Failure, Order
 from cifarray.study.faults import Fault
 from cifarray.training.checkpoint import load_checkpoint, save_checkpoint
 from cifarray.training.loop import Diverged, Training
+from cifarray.training.precision import Resolved
 
 
 def serve(settings: dict[str, Any]) -> None:
@@ -78,6 +79,7 @@ def _move_in(order: Order, rank: int, threads: int) -> Training:
         rank=rank,
         world_size=ray.train.get_context().get_world_size(),
         checkpoint=checkpoint,
+        began_in=cast("Resolved | None", order.precision or None),
     )
 
 
@@ -93,7 +95,6 @@ def _run_epoch(training: Training, order: Order, rank: int, host: Any) -> None:
         address = storage.join(order.folder, f"epoch-{training.epoch:04d}.pt")
         storage.patiently(address, partial(save_checkpoint, address, training.state()))
     answer = Answer(order.trial, training.epoch, metrics, address, training.precision, training.remark)
-    training.remark = ""  # said once
     ray.get(host.answer.remote(order.lease, answer))
 
 

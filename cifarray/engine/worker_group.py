@@ -4,7 +4,7 @@ The host is the mailbox between the Tune actor that runs a trial and the workers
 that it decides, by the same rule as the driver, is whether a trial whose workers died starts again here (`_restart`).
 Orders form one sequence that every rank follows to the letter: move into a trial, run an epoch, …, move into the next;
 of an early stop workers hear nothing, the next move-in replaces the trial. When Train restarts the workers, a new
-generation of them begins a new sequence with the current trial's newest checkpoint and the epochs that are still wanted.
+generation begins a new sequence with the current trial's newest checkpoint and the epochs that are still wanted.
 
 Not here: who gets the group (`pool`), what the Train run is (`train_run`), what workers do with an order (`worker`).
 """

@@ -101,7 +101,7 @@ def set_aside(study: Study) -> str | None:
     if not (study.folder / FILE_NAME).exists() and not storage.exists(study.marker):
         return None
     name = f"{study.name}.{time.strftime('%Y%m%d-%H%M%S')}"
-    Journal(study.folder).set_aside(name)
+    Journal(study.folder, unread=True).set_aside(name)
     return storage.join(study.storage, name)
 
 

@@ -50,11 +50,11 @@ class Journal:
     """An open journal: this process is the study's one driver.
 
     copy: address of a folder that gets the events too; for a study in an object store, by itself, the one there. Where
-    that has more than this disk, the disk is first brought up to it.
+    that has more than this disk, the disk is first brought up to it. unread: only to be moved, whatever its lines say.
     Raises StudyRunningError if another process has it open, and what `JournalCopy` raises.
     """
 
-    def __init__(self, folder: Path, copy: str | None = None) -> None:
+    def __init__(self, folder: Path, copy: str | None = None, unread: bool = False) -> None:
         address = places.address(folder)
         copy = copy or (storage.join(address, "journal") if address else None)
         folder.mkdir(parents=True, exist_ok=True)
@@ -69,7 +69,7 @@ class Journal:
         try:
             self._truncate_torn_line()
             self._copy = JournalCopy(self.path, copy) if copy else None
-            self.events = read_events(self.path) if self.path.exists() else []
+            self.events = read_events(self.path) if self.path.exists() and not unread else []
         except BaseException:
             self._lock.release()
             raise
@@ -83,6 +83,11 @@ class Journal:
     def is_copied(self) -> bool:
         """Whether a driver of another machine could go on with it."""
         return self._copy is not None
+
+    @property
+    def is_forked(self) -> bool:
+        """Whether another head was found to drive the study or to have set it aside."""
+        return self._copy is not None and self._copy.fork is not None
 
     def listen(self, listener: Callable[[Event], None]) -> None:
         """Call `listener(event)` after each event is on disk."""

@@ -92,7 +92,7 @@ class Progress:
         if state.ended:
             usual = (state.epochs_done - sum(trial.epoch for trial in unfinished)) / len(state.ended)
         else:
-            usual = max(trial.config["epochs"] for trial in unfinished)
+            usual = max((trial.config["epochs"] for trial in unfinished), default=0)
         todo = sum(max(0.0, trial.config["epochs"] - trial.epoch) for trial in going)
         new = state.budget - len(state.trials)
         todo += usual * new

@@ -141,6 +141,7 @@ class StudyState:
         trial.epochs.append(event.metrics)
         trial.decisions.append(event.decision)
         trial.precision = event.precision or trial.precision
+        trial.remark = event.remark or trial.remark
         seconds = event.metrics.get("epoch_seconds", 0.0)
         trial.seconds += seconds
         self.seconds_trained += seconds
@@ -156,8 +157,10 @@ class StudyState:
     def _end(self, trial: TrialRecord, outcome: Outcome) -> None:
         """Its record is final but for the test."""
         trial.outcome = outcome
-        if self.unfinished.pop(trial.number, None) is not None:
+        if trial.number in self.unfinished:
+            # In this order: a view that looks in between must not miss it.
             self.ended.append(trial)
+            del self.unfinished[trial.number]
 
     # What is known.
 
@@ -192,7 +195,8 @@ class StudyState:
         """The first of the ranking that has a value; None if nothing was measured yet."""
         if not self.standings.has_scores:
             return None
-        return next(t for t in map(self.trials.__getitem__, self.standings.best_first()) if t.value is not None)
+        best_first = map(self.trials.__getitem__, self.standings.best_first())
+        return next((trial for trial in best_first if trial.value is not None), None)
 
     # What follows.
 
@@ -245,7 +249,7 @@ class StudyState:
                 checkpoint=checkpoint,
                 reason=reason,
                 precision=precision,
-                remark=remark,
+                remark=remark if remark != trial.remark else "",
             )
         ]
         if decision in OUTCOME_OF:

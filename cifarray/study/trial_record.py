@@ -79,6 +79,8 @@ class TrialRecord:
     group: str = ""
     precision: str = ""
     """The number format of its last epoch; empty where the journal does not say."""
+    remark: str = ""
+    """What its workers had to say to the user last."""
     seconds: float = 0.0
     halvings: list[tuple[int, int]] = field(default_factory=list)
     """After which epoch its micro-batches were made smaller for want of memory, and how many they were then."""

@@ -26,7 +26,7 @@ from cifarray.training.evaluate import evaluate
 from cifarray.training.memory import peak_bytes, reset_peak
 from cifarray.training.optimizer import build_optimizer
 from cifarray.training.parallel import average_buffers, reduced, unreduced, wrapped
-from cifarray.training.precision import agreed, autocast
+from cifarray.training.precision import Resolved, agreed, autocast
 from cifarray.training.schedule import build_schedule
 from cifarray.training.tasks.registry import make_task
 from cifarray.training.tasks.task import Task
@@ -58,8 +58,11 @@ class Training:
         rank: int = 0,
         world_size: int = 1,
         checkpoint: dict[str, Any] | None = None,
+        began_in: Resolved | None = None,
     ) -> None:
         """`checkpoint` is what `state` gave after some epoch: training goes on there as if never interrupted.
+
+        `began_in`: the number format of epochs that are to be done again, where there is no checkpoint that tells it.
 
         Raises ValueError for a config that cannot be trained or a checkpoint of another one, DataError for data that
         cannot be had.
@@ -81,7 +84,7 @@ class Training:
         fits_on_gpu = device.type == "cuda" and store.images.nbytes <= _MAX_BYTES_ON_GPU
         self.images = store.images.to(device) if fits_on_gpu else store.images
         self.labels = store.labels.to(self.images.device)
-        began_in = None if checkpoint is None else checkpoint["precision"]
+        began_in = (checkpoint["precision"] if checkpoint else None) or began_in
         self.precision, self.remark = agreed(config.precision, device, world_size, began_in)
         self.task: Task = make_task(config, store, self.images, self.labels, device, self.train_rows)
         if config.distillation.teacher is None:

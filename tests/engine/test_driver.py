@@ -199,3 +199,29 @@ def test_no_answer_goes_through_all_trials(scheduler):
     run(driver)
     assert len(driver.state.trials) == 40
     assert driver.state.best().outcome is Outcome.COMPLETED
+
+
+def test_what_workers_have_to_say_is_told_once_and_their_format_goes_along():
+    """Also where the first epochs after a loss are known already: the remark comes with the first new one."""
+    seen = []
+
+    def answer(number, epoch):
+        seen.append(epoch)
+        if seen == [1, 2, 3]:
+            return Answer(0, 2, fault=Fault.GROUP_DIED, message="gone", replace=True)
+        remark = "goes on in bf16" if len(seen) > 3 else ""
+        return replace(answer_of(number, epoch), checkpoint=None, precision="bf16", remark=remark)
+
+    driver = make_driver(num_trials=1, num_groups=1, epochs=4)
+    started = []
+    move_in = driver.pool.move_in
+
+    def watched(group, assignment, config, folder):
+        started.append((assignment.epoch, assignment.precision))
+        return move_in(group, assignment, config, folder)
+
+    driver.pool.move_in = watched
+    run(driver, answer)
+    assert started == [(0, ""), (0, "bf16")]
+    told = [(event.epoch, event.remark) for event in driver.journal.events if isinstance(event, EpochEnded)]
+    assert told == [(1, ""), (2, ""), (3, "goes on in bf16"), (4, "")]

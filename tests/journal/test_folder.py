@@ -6,8 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from cifarray.config import TrainConfig
+from cifarray.journal.events import JournalError
+from cifarray.journal.folder import set_aside
 from cifarray.journal.journal import Journal, StudyRunningError, read_events
+from cifarray.space.space import SearchSpace
 from cifarray.study.events import DriverStarted
+from cifarray.study.study import Study
 
 EVENT = DriverStarted(pid=1, versions={})
 
@@ -56,3 +61,16 @@ def test_a_study_that_cannot_be_moved_is_free_again(tmp_path, monkeypatch, count
     with pytest.raises(OSError, match="not empty"):
         journal.set_aside("wrn.before")
     Journal(tmp_path / "wrn").close()
+
+
+def test_a_damaged_study_can_be_set_aside(tmp_path):
+    """That is what its error tells the user to do."""
+    base = TrainConfig()
+    study = Study("wrn", SearchSpace("wrn", base), 1, str(tmp_path), "sqlite://")
+    study.folder.mkdir()
+    (study.folder / "journal.jsonl").write_text("garbage\n")
+    with pytest.raises(JournalError, match="--fresh"):
+        Journal(study.folder)
+    aside = set_aside(study)
+    assert (tmp_path / aside / "journal.jsonl").read_text() == "garbage\n"
+    Journal(study.folder).close()

@@ -122,6 +122,16 @@ def test_a_trial_that_goes_on_elsewhere_keeps_its_format_and_says_so(
     assert second["train_loss"] == train(tiny())[-1]["metrics"]["train_loss"]
 
 
+def test_epochs_that_are_done_again_without_a_checkpoint_keep_their_format_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    training = Training(tiny(), CPU, began_in="bf16")
+    assert training.precision == "bf16"
+    assert "was bf16 where this trial began" in training.remark
+
+
 def test_a_checkpoint_that_does_not_say_its_format_goes_on_as_the_machine_has_it() -> None:
     first = Training(tiny(), CPU)
     checkpoint = {**first.state(), "precision": None}
