@@ -8,9 +8,11 @@ where it goes: the driver's own, and the mirror's with its start and the making 
 
     python -m tests.benchmarks.driver_cost                       # about 1 minute on two idle cores
     python -m tests.benchmarks.driver_cost --trials 200 --concurrent 1 --searcher tpe
+    python -m tests.benchmarks.driver_cost --trials 1000 10000 --concurrent 1    # does the cost grow with the study
 """
 
 import argparse
+import itertools
 import resource
 import tempfile
 import time
@@ -29,29 +31,34 @@ from tests.benchmarks.setting import Quiet, data_in, print_table
 from tests.engine.scripted import ScriptedGroup
 
 TARGET_MS = 40.0
+TARGET_GROWTH = 1.2
+"""What a trial of a long study may cost over one of a short one."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Milliseconds that a trial costs beside its training.")
-    parser.add_argument("--trials", type=int, default=1000)
+    parser.add_argument("--trials", type=int, nargs="+", default=[1000], help="in all, a study for each number")
     parser.add_argument("--concurrent", type=int, nargs="+", default=[1, 2], help="trials at once, a study for each")
     parser.add_argument("--searcher", choices=SEARCHERS, default="random")
     flags = parser.parse_args()
 
     rows: list[tuple[str, ...]] = []
+    costs: dict[int, Cost] = {}
     with tempfile.TemporaryDirectory() as folder:
         data_in(folder)
         with connected(num_cpus=max(flags.concurrent)):
-            for concurrent in flags.concurrent:
-                cost = measure(Path(folder), flags.trials, concurrent, flags.searcher)
-                case = f"{concurrent} at once"
+            for concurrent, trials in itertools.product(flags.concurrent, flags.trials):
+                cost = measure(Path(folder), trials, concurrent, flags.searcher)
+                case = f"{trials:,} trials, {concurrent} at once"
+                first = costs.setdefault(concurrent, cost)
                 rows += [
                     (f"{case}, to the last outcome", f"{cost.study:.1f}", f"≤ {TARGET_MS:.0f}"),
+                    (f"{case}, over the first number", f"{cost.study / first.study:.2f}", f"≤ {TARGET_GROWTH}"),
                     (f"{case}, to the end of tracking ({cost.unsent} events unsent)", f"{cost.tracked:.1f}", ""),
                     (f"{case}, CPU time of the driver", f"{cost.driver_cpu:.1f}", ""),
                     (f"{case}, CPU time of the mirror", f"{cost.mirror_cpu:.1f}" if cost.mirror_cpu else "–", ""),
                 ]
-    print_table((f"{flags.trials} trials", "ms per trial", "target"), rows)
+    print_table(("study", "ms per trial", "target"), rows)
 
 
 @dataclass(frozen=True)
@@ -83,13 +90,13 @@ class CpuClock(Quiet):
 def measure(folder: Path, trials: int, concurrent: int, searcher: SearcherName) -> Cost:
     """One study."""
     base = override(TrainConfig(), {"data.source": "synthetic:500", "epochs": 1, "batch_size": 64})
-    name = f"noop-{concurrent}"
+    name = f"noop-{trials}-{concurrent}"
     study = Study(
         name=name,
         space=SearchSpace(name, base, {"optimizer.lr": log_uniform(0.001, 1.0)}),
         num_trials=trials,
         storage=str(folder),
-        tracking_uri=f"sqlite:///{folder}/mlflow-{concurrent}.db",
+        tracking_uri=f"sqlite:///{folder}/mlflow-{trials}-{concurrent}.db",
         searcher=searcher,
         cpus_per_worker=1.0,
         gpus_per_worker=0.0,
