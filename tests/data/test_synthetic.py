@@ -58,6 +58,7 @@ def test_a_linear_classifier_on_pixels_stays_under_45_percent() -> None:
     assert max(accuracies) < 0.45
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 @pytest.mark.timeout(900)  # half a minute on two idle cores
 def test_wrn_10_1_passes_80_percent_in_5_epochs_of_10000_images() -> None:

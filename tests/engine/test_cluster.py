@@ -42,7 +42,13 @@ def head(tmp_path_factory):
     process.wait(timeout=60)
 
 
-@pytest.mark.parametrize("options", [[], ["--working-dir", str(ROOT)]], ids=["verbatim", "working-dir"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param([], id="verbatim"),
+        pytest.param(["--working-dir", str(ROOT)], id="working-dir", marks=pytest.mark.nightly),
+    ],
+)
 def test_a_submitted_search_runs_from_any_folder(head, tmp_path, options):
     submitted = subprocess.run(
         ["ray", "job", "submit", *options, "--", "python", "jobs/tune_wrn.py", "--smoke", "--trials", "2", "--fresh"],

@@ -40,6 +40,7 @@ def test_a_matrix_product_is_computed_in_the_chosen_format(precision: Precision,
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_bf16_trains_like_fp32() -> None:
     """Micikevicius et al. 2018 (arXiv:1710.03740): float32 master weights, low precision in forward and backward."""

@@ -161,6 +161,7 @@ def test_the_tenth_trial_of_a_process_equals_the_same_trial_alone() -> None:
     assert_same_weights(tenth, alone)
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_memory_is_flat_over_a_hundred_trials() -> None:
     config = tiny(epochs=1)
