@@ -202,13 +202,13 @@ def _started(study: Study, num_classes: int) -> StudyStarted:
 
 
 def _sweep(study: Study, journal: Journal, state: StudyState) -> None:
-    """At the end, when no worker writes any more; not where another head drives the study too, which has files here."""
-    journal.keep()
-    if not journal.is_forked:
-        try:
-            sweep(study.address, state)
-        except storage.StorageError as error:
-            log.warning("what a killed driver may have left is not swept up: %s", error)
+    """At the end, when no worker writes any more. Not in an object store, where another head may go on meanwhile."""
+    if journal.is_copied:
+        return
+    try:
+        sweep(study.address, state)
+    except storage.StorageError as error:
+        log.warning("what a killed driver may have left is not swept up: %s", error)
 
 
 def _refuse_second_driver(study: Study) -> None:

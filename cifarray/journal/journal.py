@@ -84,11 +84,6 @@ class Journal:
         """Whether a driver of another machine could go on with it."""
         return self._copy is not None
 
-    @property
-    def is_forked(self) -> bool:
-        """Whether another head was found to drive the study or to have set it aside."""
-        return self._copy is not None and self._copy.fork is not None
-
     def listen(self, listener: Callable[[Event], None]) -> None:
         """Call `listener(event)` after each event is on disk."""
         self._listeners.append(listener)
