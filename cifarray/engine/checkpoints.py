@@ -24,7 +24,7 @@ class Deleter:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="cifarray-delete")
 
     def delete_soon(self, address: str) -> None:
-        with contextlib.suppress(RuntimeError):  # closed: what is left over is swept up at the next end
+        with contextlib.suppress(RuntimeError):  # closed: swept up at the end of the next run, but not in a bucket
             self._thread.submit(_delete, address)
 
     def close(self) -> None:
