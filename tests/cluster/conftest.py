@@ -49,10 +49,12 @@ def hosts(tmp_path_factory: pytest.TempPathFactory, shared: Path) -> Iterator[di
 
 def copy_project(host: Host) -> None:
     """What git would bring, as it is now."""
-    tracked = ["git", "-C", str(PROJECT), "ls-files", "--cached", "--others", "--exclude-standard"]
+    tracked = ["git", "-C", str(PROJECT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     files = subprocess.run(tracked, check=True, capture_output=True).stdout
-    target = f"{host.root}{PROJECT}/"
-    subprocess.run(["rsync", "-a", "--files-from=-", f"{PROJECT}/", target], input=files, check=True)
+    # tar, since rsync from 3.5 on follows no /proc/PID/root.
+    pack = ["tar", "--create", "--directory", str(PROJECT), "--null", "--files-from", "-"]
+    packed = subprocess.run(pack, input=files, check=True, capture_output=True).stdout
+    subprocess.run(["tar", "--extract", "--directory", f"{host.root}{PROJECT}"], input=packed, check=True)
 
 
 @pytest.fixture(scope="session")
