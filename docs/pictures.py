@@ -47,7 +47,7 @@ def draw_live(journal: Path, share: float, path: Path) -> None:
     for event in seen:
         view.event(event)
     view.began = time.monotonic() - (seen[-1].time - seen[0].time)
-    table = view._draw()
+    table = view.draw()
     console.width = min(MAX_WIDTH, console.measure(table).maximum + 1)
     console.print(table)
     # No font from the web: wherever the picture is embedded, it may not be loaded.

@@ -76,10 +76,10 @@ def _sentence(error: Any) -> str:
     place = ".".join(map(str, error.absolute_path))
     if error.validator != "additionalProperties":
         return f"{place or 'the file'} is not as Ray wants it ({one_line(error.message)}): correct it"
-    known = list(error.schema.get("properties", {}))
-    unknown = next(field for field in error.instance if field not in known)
-    nearest = difflib.get_close_matches(unknown, known, n=1)
-    remedy = f"did you mean {nearest[0]}?" if nearest else f"take it out; Ray knows {', '.join(sorted(known))}"
+    fields = list(error.schema.get("properties", {}))
+    unknown = next(field for field in error.instance if field not in fields)
+    nearest = difflib.get_close_matches(unknown, fields, n=1)
+    remedy = f"did you mean {nearest[0]}?" if nearest else f"take it out; Ray knows {', '.join(sorted(fields))}"
     return f"{unknown!r} is no field of {place or 'a cluster file'}: {remedy}"
 
 

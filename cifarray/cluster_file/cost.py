@@ -49,8 +49,8 @@ def hourly(config: dict[str, Any], prices: dict[str, float]) -> Hourly:
     instances = {name: _instance_type(node_type) for name, node_type in types.items()}
     for name in prices:
         if name not in types and name not in instances.values():
-            known = ", ".join([*types, *sorted(set(instances.values()))])
-            raise ClusterFileError(f"price {name!r} is of nothing in the file: give one of {known}")
+            names = ", ".join([*types, *sorted(set(instances.values()))])
+            raise ClusterFileError(f"price {name!r} is of nothing in the file: give one of {names}")
     for name, instance in instances.items():
         if name not in prices and instance not in prices:
             raise ClusterFileError(

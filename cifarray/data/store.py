@@ -37,7 +37,7 @@ from cifarray.places import home
 # Part of a store's name: a new layout or a change of the readers prepares everything anew.
 _FORMAT = 2
 
-_found: dict[tuple[str, str, int], Path] = {}
+_prepared: dict[tuple[str, str, int], Path] = {}
 """Where this process has found a source (home, source, side) prepared."""
 
 
@@ -105,9 +105,9 @@ def open_store(source: str, split: Literal["train", "test"], image_size: int = 3
     A process looks at a source once, however many trials it trains: listing a large folder or a bucket takes seconds.
     """
     key = (str(home()), source, image_size)
-    if key not in _found or not (_found[key] / "train.arrow").exists():
-        _found[key] = prepare(source, image_size)
-    path = _found[key] / f"{split}.arrow"
+    if key not in _prepared or not (_prepared[key] / "train.arrow").exists():
+        _prepared[key] = prepare(source, image_size)
+    path = _prepared[key] / f"{split}.arrow"
     try:
         stat = path.stat()
     except FileNotFoundError:

@@ -111,7 +111,7 @@ def refuse_what_nodes_lack(study: "Study") -> None:
                 )
             node = asked.pop(done[0])
             lack = _answer(done[0])
-            if lack is not None and any(known["NodeID"] == node and known["Alive"] for known in ray.nodes()):
+            if lack is not None and any(each["NodeID"] == node and each["Alive"] for each in ray.nodes()):
                 raise StudyError(f"node {nodes[node]} {lack}")
     finally:
         with contextlib.suppress(storage.StorageError):

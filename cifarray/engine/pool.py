@@ -307,10 +307,10 @@ class Pool:
                 self._kill(group)
 
     def _kill(self, group: Group) -> None:
-        told, _ = ray.wait([group.requester], timeout=0)
+        answered, _ = ray.wait([group.requester], timeout=0)
         with contextlib.suppress(ray.exceptions.RayError):
             ray.kill(group.host)
-            for requester_id in ray.get(told):
+            for requester_id in ray.get(answered):
                 cluster.cancel_request(requester_id)
                 self._killed.append(requester_id)
 

@@ -155,7 +155,7 @@ class TableView(Progress):
     def start(self, study: Study, state: StudyState, worker: str) -> None:
         super().start(study, state, worker)
         self._live = Live(
-            console=self.console, get_renderable=self._draw, refresh_per_second=4, transient=True, redirect_stderr=False
+            console=self.console, get_renderable=self.draw, refresh_per_second=4, transient=True, redirect_stderr=False
         )
         self._live.start()
 
@@ -175,7 +175,8 @@ class TableView(Progress):
             self._live.stop()
             self._live = None
 
-    def _draw(self) -> RenderableType:
+    def draw(self) -> RenderableType:
+        """The table as of now, and its summary. Only after `start`."""
         assert self.state is not None
         with self._lock:
             running = sorted(self.running)

@@ -52,10 +52,10 @@ def check_belongs(checkpoint: Mapping[str, Any], config: TrainConfig, data: Mapp
 
     data: classes, mean, std and image_size, as in the checkpoint.
     """
-    known = TrainConfig.from_dict(checkpoint["config"]).to_dict()
+    saved = TrainConfig.from_dict(checkpoint["config"]).to_dict()
     fields = [
         change
-        for change in difference({**known, "prepared": checkpoint["data"]}, {**config.to_dict(), "prepared": data})
+        for change in difference({**saved, "prepared": checkpoint["data"]}, {**config.to_dict(), "prepared": data})
         if not change.startswith(tuple(f"{name}:" for name in FREE))
     ]
     if fields:

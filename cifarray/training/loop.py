@@ -183,7 +183,7 @@ class Training:
             self._raise_unless_finite(metrics["val_loss"], "validation loss")
         more = self.task.epoch_metrics()
         slowest = [train_seconds, time.perf_counter() - began, peak_bytes(self.device), *more.values()]
-        train_seconds, epoch_seconds, peak, *told = self._reduced(
+        train_seconds, epoch_seconds, peak, *slowest_more = self._reduced(
             torch.tensor(slowest, dtype=torch.float64), dist.ReduceOp.MAX
         )
         metrics |= {
@@ -191,7 +191,7 @@ class Training:
             "images_per_second": num_images / train_seconds,
             "epoch_seconds": epoch_seconds,
             "peak_memory_bytes": int(peak),
-            **dict(zip(more, told, strict=True)),
+            **dict(zip(more, slowest_more, strict=True)),
         }
         self.epoch, self.metrics = epoch, metrics
         return metrics

@@ -26,22 +26,22 @@ def build_optimizer(network: nn.Module, config: OptimizerConfig, lr: float) -> O
 
 def layer_weights(network: nn.Module) -> list[Tensor]:
     """The weights of convolutions and linear layers, without biases, norms, embeddings and layer scales."""
-    found: list[Tensor] = []
+    weights: list[Tensor] = []
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
-            found.append(module.weight)
+            weights.append(module.weight)
         elif isinstance(module, nn.MultiheadAttention) and module.in_proj_weight is not None:
-            found.append(module.in_proj_weight)
-    return found
+            weights.append(module.in_proj_weight)
+    return weights
 
 
 def parameter_groups(
     parameters: Iterable[nn.Parameter], weights: Sequence[Tensor], config: OptimizerConfig
 ) -> list[dict[str, Any]]:
     """One group of all `parameters`, or with `decay="weights"` two, of which only the `weights` decay."""
-    found, chosen = list(parameters), {id(weight) for weight in weights}
-    decayed = [parameter for parameter in found if config.decay == "all" or id(parameter) in chosen]
-    others = [parameter for parameter in found if config.decay == "weights" and id(parameter) not in chosen]
+    trained, chosen = list(parameters), {id(weight) for weight in weights}
+    decayed = [parameter for parameter in trained if config.decay == "all" or id(parameter) in chosen]
+    others = [parameter for parameter in trained if config.decay == "weights" and id(parameter) not in chosen]
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
     return [group for group in groups if group["params"]]
 

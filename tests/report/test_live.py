@@ -108,7 +108,7 @@ def test_the_table_shows_what_runs_and_the_best_so_far():
     scene.begins(0)
     scene.epoch(0, 1, 0.5)
     scene.begins(1)
-    scene.view.console.print(scene.view._draw())
+    scene.view.console.print(scene.view.draw())
     table = scene.text.getvalue()
     assert re.search(r"^ +0 +running +1/4 +50\.00 % +1,000", table, re.MULTILINE)
     assert re.search(r"^ +1 +running +0/4 +– ", table, re.MULTILINE)
@@ -120,5 +120,5 @@ def test_the_table_shows_what_runs_and_the_best_so_far():
 def test_a_table_before_anything_happened_is_drawn():
     scene = Scene(TableView)
     scene.view.stop()
-    scene.view.console.print(scene.view._draw())
+    scene.view.console.print(scene.view.draw())
     assert "0/4 trials done · 0 running" in scene.text.getvalue()
