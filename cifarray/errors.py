@@ -11,3 +11,7 @@ class UserError(ValueError):
 
 class StudyError(UserError):
     """A study that cannot run as it is; the message is one sentence for the user."""
+
+
+class PausedError(UserError):
+    """A study ends here, for no fault of its own or its trials', and can go on when that is mended."""

@@ -7,6 +7,7 @@ Not here: what is stored (checkpoints, journal segments, data stores).
 """
 
 import contextlib
+import errno
 import os
 import re
 import time
@@ -33,6 +34,9 @@ VARIABLES = (
 """What the environment says of object stores, where a node's own role does not. Some of it is secret."""
 AWAY_SECONDS = 60.0
 """How long `patiently` asks a store that does not answer."""
+FULL_SECONDS = 10.0
+"""How long `patiently` waits for a disk that is full or away; others may clear it up."""
+_MAY_PASS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.ETIMEDOUT}
 _PATIENCE_SECONDS = 15
 """How long Google's client asks again; by itself it would for a quarter of an hour. Amazon's gives up after 6 s."""
 _REASON_LENGTH = 200
@@ -115,38 +119,56 @@ def _is_in_a_bucket_of_google(filesystem: fs.FileSystem, prefix: str) -> bool:
 
 
 def patiently(address: str, action: Callable[[], T], seconds: float = AWAY_SECONDS) -> T:
-    """What `action` gives; where `address` is in an object store, it is asked again for so long if that is away.
+    """What `action` gives; it is done again for so long if `address` is in an object store that is away, and for
+    FULL_SECONDS if it is on a disk that has no room.
 
     Training for hours is not to be lost because a network is gone for a moment. Raises StorageError when time is up.
     """
-    deadline = time.monotonic() + (seconds if is_remote(address) else 0.0)
+    remote, began = is_remote(address), time.monotonic()
     while True:
         try:
             return action()
-        except StorageError:
-            if time.monotonic() >= deadline:
+        except StorageError as error:
+            cause = error.__cause__
+            may_pass = remote or (isinstance(cause, OSError) and cause.errno in _MAY_PASS)
+            if not may_pass or time.monotonic() - began >= (seconds if remote else FULL_SECONDS):
                 raise
             time.sleep(1.0)
 
 
 def write_bytes(address: str, data: bytes | memoryview) -> None:
-    """Write all of `data` or nothing. Missing folders are made. Raises StorageError (full disk, no permission)."""
-    remote = is_remote(address)
+    """Write all of `data` or nothing, and return when it would outlive a loss of power. Missing folders are made.
+
+    Raises StorageError (full disk, no permission).
+    """
     with _in_a_sentence(address, "written"):
         filesystem, path = resolve(address)
-        partial = path if remote else f"{path}.{uuid.uuid4().hex[:8]}.partial"
-        try:
-            if not remote:
-                filesystem.create_dir(os.path.dirname(path), recursive=True)
-            with filesystem.open_output_stream(partial) as stream:
+        if is_remote(address):
+            with filesystem.open_output_stream(path) as stream:
                 stream.write(data)
-            if not remote:
-                os.replace(partial, path)
-        except BaseException:
-            if not remote:
-                with contextlib.suppress(OSError):
-                    os.unlink(partial)
-            raise
+        else:
+            _write_file(Path(path), data)
+
+
+def _write_file(path: Path, data: bytes | memoryview) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.partial")
+    try:
+        with open(partial, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise
+    # The rename, too.
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def read_bytes(address: str) -> bytes:

@@ -160,7 +160,7 @@ def test_a_store_that_does_not_answer_is_told_within_seconds(closed_port, object
     one_sentence(error)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_googles_store_without_an_account_is_told_within_half_a_minute(monkeypatch):
     monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
     begin = time.monotonic()

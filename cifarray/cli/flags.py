@@ -54,6 +54,15 @@ def study_parser(description: str) -> argparse.ArgumentParser:
         "--gpus-per-worker", type=float, metavar="X", help="default: 1 where there are GPUs; a fraction with one worker"
     )
     add("--concurrent", default="auto", metavar="N", help="trials at once, at most (default: auto, as many as fit)")
+    add(
+        "--stuck-after",
+        type=float,
+        default=60.0,
+        metavar="SECONDS",
+        help="restart workers that make no progress for so long, or for 20 steps where those take longer (default: 60)",
+    )
+    add("--retry-failed", action="store_true", help="run trials that failed again, from their checkpoints")
+    add("--repair", action="store_true", help="open a damaged journal up to the damage; the rest is put beside it")
     add_places(parser)
     add("--seed", type=int, default=0, metavar="N", help="of the search and of the training runs (default: 0)")
     add("--set", nargs="+", action="extend", default=[], metavar="FIELD=VALUE", help="pin a field of the train config")
@@ -152,6 +161,7 @@ def make_study(space: SearchSpace, flags: argparse.Namespace, scheduler: str) ->
         cpus_per_worker=flags.cpus_per_worker,
         gpus_per_worker=flags.gpus_per_worker,
         concurrent=None if flags.concurrent == "auto" else int(flags.concurrent),
+        patience=flags.stuck_after,
         # Where nothing is selected, each trial's network is wanted afterwards.
         keep_checkpoints=num_trials if space.is_comparison else BEST_KEPT,
     )

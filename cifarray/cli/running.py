@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as a shell gives it."""
+PAUSED = 3
+"""Exit code of a study that can go on when something that is no trial's fault has been mended."""
 
 Epilogue = Callable[[Study, "StudyResult", Console], None]
 """What a job shows in place of the leaderboard."""
@@ -62,13 +64,11 @@ def _run_and_conclude(study: Study, flags: argparse.Namespace, console: Console,
         aside = set_aside(study)
         if aside:
             console.print(f"the study that was there is now {aside}", highlight=False, soft_wrap=True)
-    # Late: they bring Ray along.
-    from cifarray.engine.pool import GroupStartError
+    # Late: it brings Ray along.
     from cifarray.engine.run import run_study
 
     view = TableView(console) if console.is_terminal else LineView(console)
-    with errors_in_a_sentence(GroupStartError):
-        result = run_study(study, view)
+    result = run_study(study, view, retry_failed=flags.retry_failed, repair=flags.repair)
     return _conclude(study, result, console, epilogue)
 
 
@@ -98,6 +98,9 @@ def _conclude(study: Study, result: "StudyResult", console: Console, epilogue: E
     if result.reason == "interrupted":
         say(f"interrupted: {result.state.remaining()} trials remain; the same command again goes on with them")
         return INTERRUPTED
+    if result.reason == "paused":
+        say(f"paused: {result.message}; {result.state.remaining()} trials remain, the same command goes on with them")
+        return PAUSED
     if not completed:
         say("no trial completed")
     return 0 if completed else 1

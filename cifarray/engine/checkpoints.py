@@ -18,12 +18,19 @@ log = logging.getLogger(__name__)
 
 
 class Deleter:
-    """Deletes files one after the other, so that a slow store stalls no decision."""
+    """Deletes files of the study at `address` one after the other, so that a slow store stalls no decision.
 
-    def __init__(self) -> None:
+    Nothing outside of the study is touched, whatever a journal says.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._inside = f"{address}/"
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="cifarray-delete")
 
     def delete_soon(self, address: str) -> None:
+        if not address.startswith(self._inside):
+            log.warning("checkpoint %s is outside of the study's %s and stays", address, self._inside)
+            return
         with contextlib.suppress(RuntimeError):  # closed: swept up at the end of the next run, but not in a bucket
             self._thread.submit(_delete, address)
 

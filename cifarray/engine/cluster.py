@@ -128,6 +128,17 @@ def living_nodes() -> frozenset[str]:
     return frozenset(node["NodeID"] for node in ray.nodes() if node["Alive"])
 
 
+def any_node_gone(nodes: Iterable[str]) -> bool:
+    """Whether one of the nodes with these ids lives no more; False too if Ray cannot tell."""
+    import ray
+
+    try:
+        return not living_nodes() >= set(nodes)
+    except ray.exceptions.RayError as error:
+        log.warning("Ray does not tell which nodes live: %s", error)
+        return False
+
+
 def addresses(nodes: Iterable[str]) -> list[str]:
     """Where the nodes with these ids are, or were."""
     import ray

@@ -12,8 +12,9 @@ from typing import Any, Protocol, TypeVar
 
 from cifarray import storage
 from cifarray.engine.orders import Answer
+from cifarray.errors import PausedError
 from cifarray.study.events import Event, TrialSampled, TrialStarted
-from cifarray.study.faults import Fault
+from cifarray.study.faults import Fault, Losses
 from cifarray.study.schedulers import Assignment
 from cifarray.study.state import StudyState
 from cifarray.study.trial_record import Decision
@@ -99,6 +100,8 @@ class StudyDriver:
         self.checkpoints, self._size_of, self._delete = checkpoints, size_of, delete
         self.running: dict[int, Start] = {}
         """By the trial's number."""
+        self.pause = ""
+        """Why the study is to end here until somebody has mended something; empty if it is not."""
 
     def record(self, events: Iterable[Event]) -> None:
         """To the journal first; what is on disk has happened."""
@@ -107,7 +110,9 @@ class StudyDriver:
         self.state.replay(events)
 
     def next_trial(self) -> Start | None:
-        """The trial to start now, already on its way; None if none can start."""
+        """The trial to start now, already on its way; None if none can start. Raises PausedError."""
+        if self.pause:
+            raise PausedError(self.pause)
         self.pool.tend()
         if self.state.is_over():
             return None
@@ -146,10 +151,10 @@ class StudyDriver:
             decision, events = self.state.after_epoch(
                 answer.trial, answer.epoch, answer.metrics, answer.checkpoint, answer.precision, answer.remark
             )
-            self.record([*self.state.after_restarts(answer.trial, answer.restarts), *events])
+            restarts = self.state.after_restarts(answer.trial, answer.losses) if answer.losses else []
+            self.record([*restarts, *events])
         else:
-            workers = self.pool.workers
-            self.record(self.state.after_fault(answer.trial, answer.fault, answer.message, answer.restarts, workers))
+            self._take_fault(answer.trial, answer.fault, answer.message, answer.losses)
         self._drop_checkpoints()
         return decision
 
@@ -163,7 +168,7 @@ class StudyDriver:
         broken = None
         if answer is None:
             if self.state.trials[number].outcome is None:
-                self.record(self.state.after_fault(number, Fault.ACTOR_DIED, "its Tune actor died"))
+                self._take_fault(number, Fault.ACTOR_DIED, "its Tune actor died")
             if not self.pool.is_alive(start.group):
                 broken = "its host died"
         else:
@@ -173,6 +178,11 @@ class StudyDriver:
         self.pool.give_back(start.group, start.lease, broken)
         if not self.state.is_over():
             self.pool.release(self.state.remaining())
+
+    def _take_fault(self, number: int, fault: Fault, message: str, losses: Losses | None = None) -> None:
+        events, pause = self.state.after_fault(number, fault, message, losses, self.pool.workers)
+        self.record(events)
+        self.pause = self.pause or pause
 
     def _sampled(self, number: int) -> TrialSampled:
         params = self.state.sample(number)

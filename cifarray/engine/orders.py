@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from cifarray.study.faults import Fault
+from cifarray.study.faults import Fault, Losses
+
+PATIENCE_SECONDS = 60.0
 
 
 class RefusedError(RuntimeError):
@@ -37,6 +39,10 @@ class GroupSettings:
     """Folder for Train's own bookkeeping."""
     requirements: NodeRequirements
     """What a worker looks for on its node when it begins."""
+    patience: float = PATIENCE_SECONDS
+    """Seconds without progress after which a worker counts as stuck; more where its steps are long."""
+    study_id: str = ""
+    """Which its checkpoints carry."""
 
     @property
     def worker(self) -> str:
@@ -57,6 +63,15 @@ class GroupSettings:
 
 
 @dataclass(frozen=True)
+class WorkerProcess:
+    """Where a rank is: its process id, the ids of its Ray actor and node."""
+
+    pid: int
+    actor: str
+    node: str = ""
+
+
+@dataclass(frozen=True)
 class Order:
     """What a worker does next. `lease` numbers the stay of one trial in the group; workers do nothing for another."""
 
@@ -64,11 +79,15 @@ class Order:
     lease: int = 0
     trial: int = 0
     config: Mapping[str, Any] = field(default_factory=dict)
+    epoch: int = 0
+    """After which the trial goes on, with `checkpoint`."""
     checkpoint: str | None = None
     folder: str = ""
     """Where this trial's checkpoints go."""
     precision: str = ""
     """The number format of its epochs so far, which a checkpoint may not be there to tell."""
+    losses: Losses = field(default_factory=Losses)
+    """Of its workers before this stay."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +107,8 @@ class Answer:
     """What came of one step of a trial, on its way from rank 0 through host and Tune actor to the driver: an epoch, or
     (`fault`) why the trial cannot go on in this group.
 
-    epoch: the one that is done; with a fault, the last one that was told. restarts: how often the trial's workers were
-    lost so far, in all its stays. replace: the group cannot be used again. remark: what the user should know.
+    epoch: the one that is done; with a fault, the last one that was told. losses: of the trial's workers so far, where
+    that is known. replace: the group cannot be used again. remark: what the user should know.
     """
 
     trial: int
@@ -98,7 +117,7 @@ class Answer:
     checkpoint: str | None = None
     precision: str = ""
     remark: str = ""
-    restarts: int = 0
+    losses: Losses | None = None
     fault: Fault | None = None
     message: str = ""
     replace: bool = False

@@ -20,8 +20,9 @@ from cifarray.engine import cluster
 from cifarray.engine.capacity import Cluster, WorkerResources, groups_to_open, what_is_missing
 from cifarray.engine.orders import GroupSettings, Order, RefusedError
 from cifarray.engine.worker_group import WorkerGroup
+from cifarray.errors import PausedError
 from cifarray.study.events import Event, GroupChanged
-from cifarray.study.faults import Pause, Retry, StartFault, decide
+from cifarray.study.faults import Losses, Pause, Retry, StartFault, decide
 from cifarray.study.schedulers import Assignment
 
 LOOK_SECONDS = 5.0
@@ -33,7 +34,7 @@ PATIENCE_SECONDS = 60.0
 log = logging.getLogger(__name__)
 
 
-class GroupStartError(RuntimeError):
+class GroupStartError(PausedError):
     """Worker groups cannot be started."""
 
 
@@ -184,9 +185,17 @@ class Pool:
         self._leases += 1
         group.lease = self._leases
         order = Order(
-            "move_in", group.lease, assignment.number, config, assignment.checkpoint, folder, assignment.precision
+            "move_in",
+            group.lease,
+            assignment.number,
+            config,
+            assignment.epoch,
+            assignment.checkpoint,
+            folder,
+            assignment.precision,
+            Losses(assignment.restarts, assignment.deaths),
         )
-        group.host.move_in.remote(order, assignment.epoch, assignment.restarts)
+        group.host.move_in.remote(order)
         return group.lease
 
     def give_back(self, name: str, lease: int, broken: str | None = None) -> None:
@@ -217,7 +226,9 @@ class Pool:
             with contextlib.suppress(ray.exceptions.RayError):
                 ray.wait(refs, num_returns=len(refs), timeout=timeout)
         for group in list(self.groups):
-            self._discard(group, "closed", "the driver is done")
+            # Where the journal's disk is full, the groups end all the same.
+            with contextlib.suppress(PausedError):
+                self._discard(group, "closed", "the driver is done")
         self._reap(float("inf"))
 
     def _free(self) -> list[Group]:

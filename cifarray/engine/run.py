@@ -35,6 +35,7 @@ from cifarray.engine.trial import Trial
 from cifarray.engine.tune_adapters import Relay, SchedulerAdapter, SearcherAdapter
 from cifarray.engine.versions import versions
 from cifarray.engine.worker_group import WorkerGroup
+from cifarray.errors import PausedError
 from cifarray.journal.events import FORMAT
 from cifarray.journal.folder import open_journal
 from cifarray.journal.journal import Journal, StudyRunningError
@@ -63,23 +64,32 @@ class StudyResult:
     """What a driver leaves behind."""
 
     state: StudyState
-    reason: Literal["finished", "interrupted"]
+    reason: Literal["finished", "interrupted", "paused"]
     """An error is raised instead."""
+    message: str = ""
+    """Why it is paused, and what helps."""
     tracking: TrackingResult | None = None
     reports: list[str] = field(default_factory=list)
 
 
-def run_study(study: Study, view: View, host: type = WorkerGroup) -> StudyResult:
+def run_study(
+    study: Study, view: View, host: type = WorkerGroup, retry_failed: bool = False, repair: bool = False
+) -> StudyResult:
     """Run a study to its end, or on from where it was.
 
-    host: class of the worker groups' host actor; tests and measurements bring their own.
-    Raises StudyChangedError, StudyRunningError, DataError, GroupStartError, and StudyError for what can never fit.
+    host: class of the worker groups' host actor; tests and measurements bring their own. retry_failed: trials that
+    failed are unfinished again. repair: as in Journal.
+    Raises StudyChangedError, StudyRunningError, DataError, and StudyError for what can never fit.
     """
     with ExitStack() as stack:
-        journal = open_journal(study)
+        journal = open_journal(study, repair)
         stack.callback(journal.close)
+        if journal.damaged is not None:
+            log.warning("the study goes on from what is before the damage; the rest is now %s", journal.damaged)
         state = study.new_state()
         state.replay(journal.events)
+        repairs = [*state.repairs(), *(state.reopenings() if retry_failed else [])]
+        state.replay(repairs)
         data = study.space.base.data
         store = open_store(data.source, "train", data.image_size)
         refuse_batches_without_images(study.space, store.labels)
@@ -87,25 +97,25 @@ def run_study(study: Study, view: View, host: type = WorkerGroup) -> StudyResult
         sizes.check_corners()
         if study.space.is_limited:
             state.allowed = sizes.allowed
+        started = journal.events[0] if journal.events else _started(study, len(store.classes))
+        assert isinstance(started, StudyStarted), "seen when the journal was opened"
         settings = None
         if not state.is_over():
             stack.enter_context(cluster.connected())
             _refuse_second_driver(study)
-            settings = _group_settings(study, state)
+            settings = _group_settings(study, state, started.id)
             refuse_what_nodes_lack(study)
 
         # No event has been written yet, so the user can fix whatever was refused and take the same name.
         if not journal.events:
             storage.write_bytes(study.marker, json.dumps(study.identity(), indent=2).encode())
-            journal.append([_started(study, len(store.classes))])
-        repairs = state.repairs()
+            journal.append([started])
         running = {**versions(), "mlflow": metadata.version("mlflow")}
         journal.append([DriverStarted(pid=os.getpid(), versions=running), *repairs])
-        state.replay(repairs)
         stack.callback(_sweep, study, journal, state)
         tracking = Tracking(journal.path, study.tracking_uri)
         journal.listen(lambda event: tracking.wake())
-        reason: Literal["finished", "interrupted", "error"] = "error"
+        reason: Literal["finished", "interrupted", "paused", "error"] = "error"
         message = ""
         try:
             with interruptible():
@@ -114,6 +124,8 @@ def run_study(study: Study, view: View, host: type = WorkerGroup) -> StudyResult
             reason = "finished"
         except KeyboardInterrupt:
             reason = "interrupted"
+        except PausedError as error:
+            reason, message = "paused", str(error)
         except BaseException as error:
             message = f"{type(error).__name__}: {error}"
             raise
@@ -121,10 +133,9 @@ def run_study(study: Study, view: View, host: type = WorkerGroup) -> StudyResult
             with interruptible():
                 with uninterruptible():
                     view.stop()
-                    reports = write_reports(state, study.folder)
-                    journal.append([DriverEnded(reason=reason, message=message, artifacts=tuple(reports))])
+                    reports = _last_word(study, state, journal, reason, message)
                 tracked = tracking.finish(timeout=2.0 if reason == "interrupted" else 60.0)
-        return StudyResult(state, reason, tracked, reports)
+        return StudyResult(state, reason, message, tracked, reports)
 
 
 def _tune(
@@ -141,7 +152,7 @@ def _tune(
     from ray import tune
 
     pool = Pool(study.name, settings, journal.append, study.concurrent, host=host)
-    deleter = Deleter()
+    deleter = Deleter(study.address)
     driver = StudyDriver(state, journal, pool, study.address, sizes.of, deleter.delete_soon)
     relay = Relay(driver)
     stack.callback(storage.delete_folder, settings.scratch)
@@ -172,7 +183,7 @@ def _tune(
         raise
 
 
-def _group_settings(study: Study, state: StudyState) -> GroupSettings:
+def _group_settings(study: Study, state: StudyState, study_id: str) -> GroupSettings:
     """What a worker takes. Raises StudyError for what can never fit."""
     now = cluster.look()
     gpus = study.gpus_per_worker
@@ -184,7 +195,8 @@ def _group_settings(study: Study, state: StudyState) -> GroupSettings:
     refuse_what_never_fits(now, WorkerResources(cpus, gpus), study.workers)
     # What Ray keeps is of use to the driver's node alone, and an object store would only slow it down.
     scratch = str(study.folder / "ray")
-    return GroupSettings(study.workers, cpus, gpus, scratch, node_requirements(study))
+    requirements = node_requirements(study)
+    return GroupSettings(study.workers, cpus, gpus, scratch, requirements, study.patience, study_id)
 
 
 def _started(study: Study, num_classes: int) -> StudyStarted:
@@ -199,6 +211,26 @@ def _started(study: Study, num_classes: int) -> StudyStarted:
         num_classes=num_classes,
         format=FORMAT,
     )
+
+
+def _last_word(
+    study: Study,
+    state: StudyState,
+    journal: Journal,
+    reason: Literal["finished", "interrupted", "paused", "error"],
+    message: str,
+) -> list[str]:
+    """Write the reports and end the journal, as far as the disk allows; what went wrong before counts more."""
+    reports: list[str] = []
+    try:
+        reports = write_reports(state, study.folder)
+    except OSError as error:
+        log.warning("the leaderboard cannot be written (%s)", error)
+    try:
+        journal.append([DriverEnded(reason=reason, message=message, artifacts=tuple(reports))])
+    except PausedError as error:
+        log.warning("%s", error)
+    return reports
 
 
 def _sweep(study: Study, journal: Journal, state: StudyState) -> None:

@@ -18,7 +18,7 @@ ACTOR_BYTES = 64 * 2**20
 
 
 class Trial(tune.Trainable):
-    """Config: `trial`, `epoch` and `restarts` (so far), `epochs`, `group` (its actor's name), `lease`."""
+    """Config: `trial`, `epoch` (so far), `epochs`, `group` (its actor's name), `lease`."""
 
     @classmethod
     def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
@@ -43,7 +43,7 @@ class Trial(tune.Trainable):
         return {"answer": answer, "done": answer.fault is not None or answer.epoch >= self.config["epochs"]}
 
     def _answer(self) -> Answer:
-        nothing = Answer(self.config["trial"], self.epoch, restarts=self.config["restarts"])
+        nothing = Answer(self.config["trial"], self.epoch)
         try:
             if self.group is None:
                 self.group = ray.get_actor(self.config["group"], namespace=NAMESPACE)

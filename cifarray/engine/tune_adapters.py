@@ -112,5 +112,4 @@ def _config(start: Start) -> dict[str, Any]:
         "epochs": start.config["epochs"],
         "group": start.group,
         "lease": start.lease,
-        "restarts": start.assignment.restarts,
     }

@@ -6,8 +6,11 @@ it. Not here: how one epoch is trained (`cifarray.training`).
 """
 
 import os
+import time
 import traceback
+from collections import deque
 from functools import partial
+from statistics import median
 from typing import Any, cast
 
 import ray
@@ -17,25 +20,38 @@ import torch
 
 from cifarray import storage
 from cifarray.config import TrainConfig
+from cifarray.data import DataError
 from cifarray.engine.nodes import missing
-from cifarray.engine.orders import Answer, Failure, Order
+from cifarray.engine.orders import Answer, Failure, NodeRequirements, Order, WorkerProcess
 from cifarray.study.faults import Fault
 from cifarray.training.checkpoint import load_checkpoint, save_checkpoint
 from cifarray.training.loop import Diverged, Training
 from cifarray.training.precision import Resolved
 
+WRITING_SECONDS = 2 * storage.AWAY_SECONDS + 60.0
+"""How long a checkpoint may take to be written."""
+STEPS_MISSED = 20
+"""A worker that has said nothing for as long as so many of its steps take counts as stuck."""
+
 
 def serve(settings: dict[str, Any]) -> None:
-    """A Train worker's function: `host` (actor handle), `threads`, `requirements` (what its node must have)."""
+    """A Train worker's function.
+
+    Settings: `host` (actor handle), `threads`, `requirements` (what its node must have), `patience` and `study` (as in
+    GroupSettings).
+    """
     host = settings["host"]
     rank = ray.train.get_context().get_world_rank()
-    os.environ.update(settings["requirements"].environment)
-    lack = missing(settings["requirements"], patience=storage.AWAY_SECONDS)
-    if lack is not None:
-        ray.get(host.refuse.remote(f"node {ray.util.get_node_ip_address()} {lack}"))
-        return
     torch.set_num_threads(settings["threads"])
-    generation = ray.get(host.hello.remote(rank, os.getpid(), ray.get_runtime_context().get_actor_id()))
+    try:
+        generation = _begin(host, rank, settings["requirements"])
+    except Exception:
+        # Told, and not raised: Train would start the workers again and again, and nobody would hear why.
+        ray.get(host.broken.remote(traceback.format_exc()))
+        return
+    if generation is None:
+        return
+    pulse = Pulse(host, generation, rank, settings["patience"])
     index, lease = 0, 0
     training: Training | None = None
     while True:
@@ -51,11 +67,14 @@ def serve(settings: dict[str, Any]) -> None:
                 if training is not None:
                     training.close()
                 training, lease = None, order.lease
-                training = _move_in(order, rank, settings["threads"])
+                training = _move_in(order, rank, settings)
             # Epochs that are still in the sequence after this trial failed here are passed over.
             elif training is not None and order.lease == lease:
-                _run_epoch(training, order, rank, host)
+                _run_epoch(training, order, rank, host, pulse, settings["study"])
         except Exception as error:
+            if _is_sticky(error):
+                # Nothing on this GPU works any more in this process; Train starts another one.
+                raise
             failure = _failure(error, training)
             # The traceback's frames hold the batch, the logits and their graph.
             traceback.clear_frames(error.__traceback__)
@@ -68,11 +87,62 @@ def serve(settings: dict[str, Any]) -> None:
             ray.get(host.failed.remote(generation, rank, order.lease, failure))
 
 
-def _move_in(order: Order, rank: int, threads: int) -> Training:
-    torch.set_num_threads(threads)
+def _begin(host: Any, rank: int, requirements: NodeRequirements) -> int | None:
+    """Look whether the node will do, and tell the host. Returns the workers' generation, None if the node will not."""
+    os.environ.update(requirements.environment)
+    lack = missing(requirements, patience=storage.AWAY_SECONDS)
+    if lack is not None:
+        ray.get(host.refuse.remote(f"node {ray.util.get_node_ip_address()} {lack}"))
+        return None
+    context = ray.get_runtime_context()
+    generation = ray.get(host.begin.remote()) if rank == 0 else 0
+    if ray.train.get_context().get_world_size() > 1:
+        shared = torch.tensor(generation, device=ray.train.torch.get_device())
+        torch.distributed.broadcast(shared, src=0)
+        generation = int(shared.item())
+    process = WorkerProcess(os.getpid(), context.get_actor_id() or "", context.get_node_id())
+    ray.get(host.hello.remote(generation, rank, process))
+    return generation
+
+
+class Pulse:
+    """Tells the host that a rank gets on, at most once a second, and how long it may be silent.
+
+    patience: seconds that it may be silent at least.
+    """
+
+    def __init__(self, host: Any, generation: int, rank: int, patience: float) -> None:
+        self.patience = patience
+        self._tell = partial(host.progress.remote, generation, rank)
+        self._seconds: deque[float] = deque(maxlen=100)
+        self._last = self._told = float("-inf")
+
+    def begin(self) -> None:
+        """Of an epoch: the time since the last step is no step's, and the first one is told in any case."""
+        self._last, self._told = time.monotonic(), float("-inf")
+
+    def step(self) -> None:
+        now = time.monotonic()
+        self._seconds.append(now - self._last)
+        self._last = now
+        if now - self._told >= 1.0:
+            self.expect(max(self.patience, STEPS_MISSED * median(self._seconds)))
+
+    def expect(self, seconds: float) -> None:
+        """The next sign of life comes within so many seconds."""
+        self._told = time.monotonic()
+        self._tell(seconds)
+
+
+class LostCheckpointError(Exception):
+    """The checkpoint that a trial was to go on from is torn, gone or another study's, though its storage is there."""
+
+
+def _move_in(order: Order, rank: int, settings: dict[str, Any]) -> Training:
+    torch.set_num_threads(settings["threads"])
     checkpoint = None
     if order.checkpoint:
-        checkpoint = storage.patiently(order.checkpoint, partial(load_checkpoint, order.checkpoint))
+        checkpoint = _own_checkpoint(order.checkpoint, settings["study"], settings["requirements"].marker)
     return Training(
         TrainConfig.from_dict(order.config),
         ray.train.torch.get_device(),
@@ -83,9 +153,25 @@ def _move_in(order: Order, rank: int, threads: int) -> Training:
     )
 
 
-def _run_epoch(training: Training, order: Order, rank: int, host: Any) -> None:
+def _own_checkpoint(address: str, study_id: str, marker: str) -> dict[str, Any]:
+    """A checkpoint of this study. Raises LostCheckpointError, and StorageError where the storage itself is away."""
+    try:
+        state = storage.patiently(address, partial(load_checkpoint, address))
+    except storage.StorageError as error:
+        if storage.exists(address) or not storage.exists(marker):
+            raise
+        raise LostCheckpointError(f"checkpoint {address} is gone") from error
+    except ValueError as error:
+        raise LostCheckpointError(str(error)) from error
+    if state["study"] not in (None, study_id):
+        raise LostCheckpointError(f"checkpoint {address} is of another study")
+    return state
+
+
+def _run_epoch(training: Training, order: Order, rank: int, host: Any, pulse: Pulse, study_id: str) -> None:
     """One epoch; rank 0 writes the checkpoint if one is due and answers."""
-    metrics = training.run_epoch()
+    pulse.begin()
+    metrics = training.run_epoch(pulse.step)
     if rank != 0:
         return
     config = training.config
@@ -93,7 +179,8 @@ def _run_epoch(training: Training, order: Order, rank: int, host: Any) -> None:
     address = None
     if due:
         address = storage.join(order.folder, f"epoch-{training.epoch:04d}.pt")
-        storage.patiently(address, partial(save_checkpoint, address, training.state()))
+        pulse.expect(WRITING_SECONDS)
+        storage.patiently(address, partial(save_checkpoint, address, {**training.state(), "study": study_id}))
     answer = Answer(order.trial, training.epoch, metrics, address, training.precision, training.remark)
     ray.get(host.answer.remote(order.lease, answer))
 
@@ -105,11 +192,20 @@ def _failure(error: Exception, training: Training | None) -> Failure:
         return Failure(Fault.DIVERGED, str(error), clean=True)
     if isinstance(error, torch.OutOfMemoryError) or any(text in str(error) for text in _ALLOCATION_FAILED):
         return Failure(Fault.OUT_OF_MEMORY, str(error).split("\n")[0], clean)
+    if isinstance(error, LostCheckpointError):
+        return Failure(Fault.CHECKPOINT, str(error), clean)
+    if isinstance(error, OSError | DataError):
+        return Failure(Fault.STORAGE, str(error), clean)
     if isinstance(error, torch.distributed.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error)):
         # Another rank is gone. Whether the trial goes on is not for this one to say.
         return Failure(Fault.RANK_LOST, str(error), clean=False)
     return Failure(Fault.RAISED, "".join(traceback.format_exception(error)), clean)
 
 
-_ALLOCATION_FAILED = ("CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
-"""What libraries of CUDA say when there is no memory, as a plain RuntimeError."""
+def _is_sticky(error: Exception) -> bool:
+    """Whether CUDA is broken for this process: an illegal access or an assertion on the device stays for good."""
+    return isinstance(error, torch.AcceleratorError) and not any(text in str(error) for text in _ALLOCATION_FAILED)
+
+
+_ALLOCATION_FAILED = ("out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
+"""What CUDA and its libraries say when there is no memory, where it is not a torch.OutOfMemoryError."""

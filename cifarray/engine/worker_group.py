@@ -5,6 +5,7 @@ that it decides, by the same rule as the driver, is whether a trial whose worker
 Orders form one sequence that every rank follows to the letter: move into a trial, run an epoch, …, move into the next;
 of an early stop workers hear nothing, the next move-in replaces the trial. When Train restarts the workers, a new
 generation begins a new sequence with the current trial's newest checkpoint and the epochs that are still wanted.
+Rank 0 asks for the generation and tells the other ranks, so workers of two generations are never taken for one group.
 
 Not here: who gets the group (`pool`), what the Train run is (`train_run`), what workers do with an order (`worker`).
 """
@@ -13,6 +14,7 @@ import asyncio
 import contextlib
 import os
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -21,12 +23,16 @@ from typing import Any
 import ray
 
 from cifarray.engine import cluster, ray_internals
-from cifarray.engine.orders import Answer, Failure, GroupSettings, Order, RefusedError
+from cifarray.engine.orders import Answer, Failure, GroupSettings, Order, RefusedError, WorkerProcess
 from cifarray.engine.train_run import make_trainer
-from cifarray.study.faults import Fault, Retry, TrialFault, decide, gravest
+from cifarray.study.faults import MAX_FAILED_STARTS, Fault, Losses, Retry, TrialFault, decide, gravest
 
 SETTLE_SECONDS = 10.0
 """How long the other ranks may take to come back to the mailbox after one rank failed; then the group is replaced."""
+SETUP_SECONDS = 900.0
+"""How long a worker may take to the first step of a trial: data are prepared, a network is compiled."""
+LOOK_SECONDS = 1.0
+"""How often stuck workers are looked for."""
 
 
 @dataclass
@@ -37,8 +43,8 @@ class Stay:
     epoch: int
     """Epochs done at the newest checkpoint."""
     checkpoint: str | None
-    restarts: int
-    """How often the trial's workers were lost, in all its stays."""
+    losses: Losses
+    """Of the trial's workers, in all its stays."""
     wanted: int
     """The last epoch that was asked for."""
     answers: dict[int, Answer] = field(default_factory=dict)
@@ -51,7 +57,7 @@ class Stay:
     def end(self, fault: Fault, message: str, replace: bool = False) -> None:
         """The trial cannot go on in this group."""
         self.ending = Answer(
-            self.order.trial, self.epoch, restarts=self.restarts, fault=fault, message=message, replace=replace
+            self.order.trial, self.epoch, losses=self.losses, fault=fault, message=message, replace=replace
         )
 
 
@@ -62,8 +68,17 @@ class WorkerGroup:
         self.settings = settings
         self.changed = asyncio.Condition()
         self.generation = 0
-        self.pids: dict[int, int] = {}
-        self.actors: dict[int, str] = {}
+        self.ranks: dict[int, WorkerProcess] = {}
+        self.arrived: set[int] = set()
+        """Ranks of this generation that have asked for an order."""
+        self.failed_starts = 0
+        """Generations in a row that never were."""
+        self.last_words = ""
+        """What Train said of the workers that failed last."""
+        self.deadlines: dict[int, float] = {}
+        """By rank, when it counts as stuck if nothing is heard of it before."""
+        self.patience: dict[int, float] = {}
+        """By rank, how many seconds it asked for last."""
         self.orders: list[Order] = []
         self.waiting: dict[int, int] = {}
         self.stay: Stay | None = None
@@ -78,6 +93,7 @@ class WorkerGroup:
         """Start the Train run in a thread; it lasts as long as the group."""
         host, loop = ray.get_runtime_context().current_actor, asyncio.get_running_loop()
         threading.Thread(target=self._fit, args=(host, loop), daemon=True).start()
+        self._watching = asyncio.ensure_future(self._watch())
 
     def _fit(self, host: Any, loop: asyncio.AbstractEventLoop) -> None:
         try:
@@ -109,14 +125,39 @@ class WorkerGroup:
 
     # For the workers.
 
-    async def hello(self, rank: int, pid: int, actor: str) -> int:
-        """A worker process, the Ray actor of that id, has begun; returns its generation."""
+    async def begin(self) -> int:
+        """Rank 0 of new workers has come up. Returns their generation, which it tells the other ranks."""
+        nodes = {process.node for process in self.ranks.values()}
+        gone = bool(nodes) and await asyncio.to_thread(cluster.any_node_gone, nodes)
         async with self.changed:
-            if rank in self.pids:
-                self._restart()
-            self.pids[rank], self.actors[rank] = pid, actor
+            self.generation += 1
+            self._restart(Fault.NODE_DIED if gone else Fault.WORKERS_DIED)
             self.changed.notify_all()
             return self.generation
+
+    async def hello(self, generation: int, rank: int, process: WorkerProcess) -> None:
+        """A rank is ready for orders."""
+        async with self.changed:
+            if generation == self.generation:
+                self.ranks[rank] = process
+                self.changed.notify_all()
+
+    async def workers_failed(self, message: str) -> None:
+        """Train has seen workers fail, and will start all of them again."""
+        async with self.changed:
+            self.last_words = message
+
+    async def broken(self, message: str) -> None:
+        """A worker could not even begin; so would others."""
+        async with self.changed:
+            self.error = self.error or message
+            self.changed.notify_all()
+
+    async def progress(self, generation: int, rank: int, seconds: float) -> None:
+        """A rank gets on, and will be heard of again within so many seconds."""
+        if generation == self.generation:
+            self.patience[rank] = seconds
+            self.deadlines[rank] = time.monotonic() + seconds
 
     async def refuse(self, message: str) -> None:
         """A worker that cannot serve says why."""
@@ -129,12 +170,17 @@ class WorkerGroup:
         async with self.changed:
             if generation == self.generation:
                 self.waiting[rank] = index
+                self.arrived.add(rank)
                 self.changed.notify_all()
             await self.changed.wait_for(lambda: generation != self.generation or index < len(self.orders))
             if generation != self.generation:
                 return Order("leave")
             self.waiting.pop(rank, None)
-            return self.orders[index]
+            order = self.orders[index]
+            if order.kind == "move_in":
+                self.patience.pop(rank, None)
+            self.deadlines[rank] = time.monotonic() + self._patience_with(rank)
+            return order
 
     async def answer(self, lease: int, answer: Answer) -> None:
         """Rank 0 has finished an epoch. A late answer of an old stay is ignored."""
@@ -145,6 +191,7 @@ class WorkerGroup:
             stay.answers.setdefault(answer.epoch, answer)
             if answer.checkpoint is not None:
                 stay.epoch, stay.checkpoint = answer.epoch, answer.checkpoint
+                stay.losses = replace(stay.losses, deaths=0)
             self.changed.notify_all()
 
     async def failed(self, generation: int, rank: int, lease: int, failure: Failure) -> None:
@@ -178,7 +225,7 @@ class WorkerGroup:
                     ),
                     timeout=SETTLE_SECONDS,
                 )
-            missing = [actor for rank, actor in self.actors.items() if rank not in self.waiting]
+            missing = [process.actor for rank, process in self.ranks.items() if rank not in self.waiting]
         if await asyncio.to_thread(cluster.any_dead, missing):
             return
         async with self.changed:
@@ -189,6 +236,29 @@ class WorkerGroup:
             message = next(failure.message for failure in stay.failures.values() if failure.fault is fault)
             stay.end(fault, message, replace=not usable)
             self.changed.notify_all()
+
+    async def _watch(self) -> None:
+        """As long as the group lives."""
+        while not self.ended:
+            await asyncio.sleep(LOOK_SECONDS)
+            async with self.changed:
+                self._end_if_stuck(time.monotonic())
+
+    def _end_if_stuck(self, now: float) -> None:
+        """A worker of which nothing is heard in time costs the trial its stay and the group its life."""
+        stay = self.stay
+        busy = [rank for rank in self.deadlines if rank not in self.waiting and rank in self.ranks]
+        if stay is None or stay.ending is not None or not busy:
+            return
+        rank = min(busy, key=self.deadlines.__getitem__)
+        if now > self.deadlines[rank]:
+            who = f"worker {rank} (process {self.ranks[rank].pid})"
+            stay.end(Fault.HUNG, f"{who} has made no progress for {self._patience_with(rank):.0f} s", replace=True)
+            self.changed.notify_all()
+
+    def _patience_with(self, rank: int) -> float:
+        """Seconds in which something is to be heard of it."""
+        return max(self.patience.get(rank, SETUP_SECONDS), self.settings.patience)
 
     # For the driver and the trial's Tune actor.
 
@@ -201,10 +271,10 @@ class WorkerGroup:
         await self._until(lambda: bool(self.requester_id))
         return self.requester_id
 
-    async def move_in(self, order: Order, epoch: int, restarts: int) -> None:
-        """A new stay: its trial goes on after `epoch`, having lost its workers `restarts` times before."""
+    async def move_in(self, order: Order) -> None:
+        """A new stay."""
         async with self.changed:
-            self.stay = Stay(order, epoch, order.checkpoint, restarts, wanted=epoch)
+            self.stay = Stay(order, order.epoch, order.checkpoint, order.losses, wanted=order.epoch)
             self._forget_done_orders()
             self.orders.append(order)
             self.changed.notify_all()
@@ -226,7 +296,7 @@ class WorkerGroup:
             self.changed.notify_all()
         await self._until(lambda: epoch in stay.answers or stay.ending is not None or self.stay is not stay)
         if epoch in stay.answers:
-            return replace(stay.answers.pop(epoch), restarts=stay.restarts)
+            return replace(stay.answers.pop(epoch), losses=stay.losses)
         return stay.ending or _taken_back(epoch - 1)
 
     async def leave(self) -> None:
@@ -238,7 +308,7 @@ class WorkerGroup:
 
     async def worker_pids(self) -> dict[int, int]:
         """Process ids of the present workers by rank."""
-        return dict(self.pids)
+        return {rank: process.pid for rank, process in self.ranks.items()}
 
     async def pid(self) -> int:
         return os.getpid()
@@ -258,20 +328,27 @@ class WorkerGroup:
                 break
             self.orders[index] = _DONE
 
-    def _restart(self) -> None:
-        """Train has started new workers: they repeat the current stay from its newest checkpoint."""
-        self.generation += 1
-        self.pids, self.actors, self.waiting, self.orders = {}, {}, {}, []
+    def _restart(self, fault: Fault) -> None:
+        """There are new workers: they repeat the current stay from its newest checkpoint."""
+        if self.generation == 1:
+            return
+        self.failed_starts = 0 if len(self.arrived) == self.settings.workers else self.failed_starts + 1
+        self.ranks, self.waiting, self.orders, self.deadlines, self.patience = {}, {}, [], {}, {}
+        message = self.last_words or ("a node died" if fault is Fault.NODE_DIED else "a worker process died")
+        self.arrived, self.last_words = set(), ""
+        if self.failed_starts >= MAX_FAILED_STARTS:
+            self.error = f"its workers died {self.failed_starts} times before they were ready: {message}"
         stay = self.stay
         if stay is None or stay.ending is not None:
             return
         stay.failures = {}
-        message = "a worker process died"
-        if not isinstance(decide(TrialFault(Fault.WORKERS_DIED, message, stay.restarts)), Retry):
+        losses = stay.losses
+        if not isinstance(decide(TrialFault(fault, message, losses.total, losses.deaths)), Retry):
             # The driver decides the same, and says so.
-            stay.end(Fault.WORKERS_DIED, message)
+            stay.end(fault, message)
             return
-        stay.restarts += 1
+        died = fault is Fault.WORKERS_DIED
+        stay.losses = Losses(losses.total + 1, losses.deaths + died, fault, message)
         first = stay.order
         epoch = Order("epoch", first.lease, first.trial, folder=first.folder)
         self.orders.append(replace(first, checkpoint=stay.checkpoint))

@@ -26,13 +26,13 @@ class StudyChangedError(StudyError):
     """The study of this name in storage is another one."""
 
 
-def open_journal(study: Study) -> Journal:
-    """The study's journal, new or to go on with.
+def open_journal(study: Study, repair: bool = False) -> Journal:
+    """The study's journal, new or to go on with; `repair` as in Journal.
 
     Raises StudyChangedError with what differs, StudyRunningError if another driver has it.
     """
 
-    journal = Journal(study.folder)
+    journal = Journal(study.folder, repair=repair)
     if not journal.events:
         return journal
     identity = json.loads(json.dumps(study.identity()))

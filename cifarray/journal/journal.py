@@ -5,6 +5,7 @@ Not here: what a line says (`events`), the copy in an object store (`copy`), wha
 (`cifarray.study`).
 """
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -14,7 +15,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from cifarray import places, storage
-from cifarray.errors import StudyError
+from cifarray.errors import PausedError, StudyError
+from cifarray.journal.addresses import Addresses
 from cifarray.journal.copy import JournalCopy
 from cifarray.journal.events import JournalError, from_json, to_json
 from cifarray.study.events import Event
@@ -26,23 +28,38 @@ class StudyRunningError(StudyError):
     """Another driver works on the study."""
 
 
+class JournalFullError(PausedError):
+    """The journal cannot be written; what was decided and is not in it has not happened."""
+
+
+class DamagedError(JournalError):
+    """A line in the middle of a journal is no event; `offset` is where it begins."""
+
+    def __init__(self, message: str, offset: int) -> None:
+        super().__init__(message)
+        self.offset = offset
+
+
 def read_events(path: Path) -> list[Event]:
     """Of all complete lines; a torn last one (the driver was killed while writing) is left out.
 
-    Raises JournalError if a line in the middle is damaged, or the journal is of a newer format.
+    Raises DamagedError if a line in the middle is damaged, JournalError if the journal is of a newer format.
     """
-    events = []
+    events, offset, addresses = [], 0, Addresses(path.parent)
     for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
         try:
             event = from_json(line)
         except JournalError:
             raise
         except (ValueError, TypeError) as error:
-            raise JournalError(
-                f"{path} is damaged at line {number} ({error}): restore the file, or start the study anew with --fresh"
+            raise DamagedError(
+                f"{path} is damaged at line {number} ({error}): restore the file, go on from what is before that line "
+                "with --repair, or start the study anew with --fresh",
+                offset,
             ) from None
         if event is not None:
-            events.append(event)
+            events.append(addresses.whole(event))
+        offset += len(line) + 1
     return events
 
 
@@ -51,14 +68,17 @@ class Journal:
 
     copy: address of a folder that gets the events too; for a study in an object store, by itself, the one there. Where
     that has more than this disk, the disk is first brought up to it. unread: only to be moved, whatever its lines say.
+    repair: what follows a damaged line is put beside it (`damaged`), and the study goes on from what is before.
     Raises StudyRunningError if another process has it open, and what `JournalCopy` raises.
     """
 
-    def __init__(self, folder: Path, copy: str | None = None, unread: bool = False) -> None:
+    def __init__(self, folder: Path, copy: str | None = None, unread: bool = False, repair: bool = False) -> None:
         address = places.address(folder)
         copy = copy or (storage.join(address, "journal") if address else None)
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / FILE_NAME
+        self.damaged: Path | None = None
+        self._addresses = Addresses(folder)
         self._lock = FileLock(folder / "driver.lock")
         try:
             self._lock.acquire(blocking=False)
@@ -69,11 +89,14 @@ class Journal:
         try:
             self._truncate_torn_line()
             self._copy = JournalCopy(self.path, copy) if copy else None
+            if repair:
+                self._cut_off_damage()
             self.events = read_events(self.path) if self.path.exists() and not unread else []
         except BaseException:
             self._lock.release()
             raise
         self._file = open(self.path, "ab", buffering=0)  # noqa: SIM115 (open for the life of the journal)
+        self._size = os.fstat(self._file.fileno()).st_size
         self._listeners: list[Callable[[Event], None]] = []
         self._stopped = False
         if self._copy is not None:
@@ -91,7 +114,8 @@ class Journal:
     def append(self, events: Iterable[Event]) -> None:
         """Write events in one go and return when they are on disk; then tell the listeners.
 
-        Raises StudyRunningError, once, when another head was found to drive the study or to have set it aside.
+        Raises StudyRunningError, once, when another head was found to drive the study or to have set it aside, and
+        JournalFullError if they could not be written; then none of them is in the file.
         """
         now = time.time()
         stamped = [replace(event, time=event.time or now) for event in events]
@@ -100,9 +124,7 @@ class Journal:
         if self._copy is not None and self._copy.fork is not None and not self._stopped:
             self._stopped = True
             raise StudyRunningError(self._copy.fork)
-        data = "".join(to_json(event) + "\n" for event in stamped).encode()
-        self._file.write(data)
-        os.fsync(self._file.fileno())
+        self._write("".join(to_json(self._addresses.shortened(event)) + "\n" for event in stamped).encode())
         self.events.extend(stamped)
         for event in stamped:
             for listener in self._listeners:
@@ -140,6 +162,33 @@ class Journal:
             folder.rename(folder.with_name(name))
         finally:
             self._lock.release()
+
+    def _write(self, data: bytes) -> None:
+        """All or nothing."""
+        rest = memoryview(data)
+        try:
+            # What a failed write has left, if it could not be cut off then.
+            os.ftruncate(self._file.fileno(), self._size)
+            while rest:
+                rest = rest[self._file.write(rest) :]
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._file.fileno(), self._size)
+            raise JournalFullError(f"{self.path} cannot be written ({error.strerror}): make room for it") from error
+        self._size += len(data)
+
+    def _cut_off_damage(self) -> None:
+        """At the first damaged line, if there is one. Raises StorageError where it cannot be put aside."""
+        try:
+            if self.path.exists():
+                read_events(self.path)
+        except DamagedError as error:
+            if self._copy is not None:
+                raise
+            self.damaged = self.path.with_name(f"journal.damaged-{time.strftime('%Y%m%d-%H%M%S')}.jsonl")
+            storage.write_bytes(str(self.damaged), self.path.read_bytes()[error.offset :])
+            os.truncate(self.path, error.offset)
 
     def _close_files(self) -> None:
         if self._copy is not None:

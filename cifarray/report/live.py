@@ -15,14 +15,17 @@ from rich.text import Text
 
 from cifarray.report.leaderboard import describe_params
 from cifarray.study.events import (
+    CheckpointLost,
     EpochEnded,
     Event,
     GroupChanged,
     MicroBatchHalved,
     TrialEnded,
+    TrialReopened,
     TrialStarted,
     WorkersRestarted,
 )
+from cifarray.study.faults import Fault
 from cifarray.study.samplers import shortage
 from cifarray.study.state import StudyState
 from cifarray.study.study import Study
@@ -133,7 +136,13 @@ class LineView(Progress):
                 remark = f"; {event.remark}" if event.remark else ""
                 return f"trial {number} epoch {event.epoch}/{epochs}: {metrics}{why}{remark}"
             case WorkersRestarted():
-                return f"trial {event.trial} lost its workers ({event.restarts}): goes on from its checkpoint"
+                why = f"; {last_line(event.reason)}" if event.reason else ""
+                lost = "its node" if event.fault == Fault.NODE_DIED else "its workers"
+                return f"trial {event.trial} lost {lost} ({event.restarts}{why}): goes on from its checkpoint"
+            case CheckpointLost():
+                return f"trial {event.trial} goes on from before epoch {event.epoch}: {event.message}"
+            case TrialReopened():
+                return f"trial {event.trial} failed before and is tried again"
             case MicroBatchHalved():
                 return describe_micro_batch(event)
             case TrialEnded():

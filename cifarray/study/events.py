@@ -129,7 +129,8 @@ class EpochEnded(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class WorkersRestarted(Event):
-    """By the driver: a trial lost its workers. It goes on from its newest checkpoint unless `TrialEnded` follows."""
+    """By the driver: a trial lost its workers. It goes on from its newest checkpoint unless `TrialEnded` follows, or
+    `DriverEnded`, where the study pauses."""
 
     kind = "restart"
     trial: int
@@ -138,6 +139,32 @@ class WorkersRestarted(Event):
     epoch: int
     """The last one that is recorded, which may be later than the checkpoint."""
     reason: str = ""
+    fault: str = ""
+    """A `Fault`, as far as the driver knows it."""
+    deaths: int = 0
+    """Of the trial's worker processes, since its last new checkpoint."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointLost(Event):
+    """By the driver: a checkpoint cannot be gone on from; the trial goes on from the one before it, or from the start.
+
+    Epochs that are done again keep the metrics and decisions that they had.
+    """
+
+    kind = "checkpoint_lost"
+    trial: int
+    epoch: int
+    checkpoint: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialReopened(Event):
+    """By the driver, at the user's wish: a failed trial is unfinished again, and goes on from what it has."""
+
+    kind = "reopened"
+    trial: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,7 +209,8 @@ class DriverEnded(Event):
     """A driver's last word; without it, it was killed."""
 
     kind = "ended"
-    reason: Literal["finished", "interrupted", "error"]
+    reason: Literal["finished", "interrupted", "paused", "error"]
+    """paused: what is no trial's fault must be mended first."""
     message: str = ""
     artifacts: tuple[str, ...] = ()
     """Reports that MLflow gets."""

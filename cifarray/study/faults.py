@@ -11,8 +11,12 @@ from enum import StrEnum
 
 from cifarray.study.trial_record import Outcome
 
+MAX_DEATHS = 3
+"""Deaths of a trial's worker processes without a new checkpoint in between that end it: it kills them itself."""
 MAX_LOSSES = 3
-"""The loss of its workers, its group or its actor that ends a trial as failed; after the others it is restarted."""
+"""Losses of any trials in a row, without a new epoch of any, at which the study pauses: no trial is to blame."""
+MAX_DEAD_NODES = 10
+"""The same for nodes that die or are taken back, of which a day on spot machines may bring many."""
 MAX_FAILED_STARTS = 3
 """After so many failed starts on living nodes the study itself is to blame."""
 REFUSED_SECONDS = 300.0
@@ -28,7 +32,9 @@ class Fault(StrEnum):
     RAISED = "failed"
     """The training raised an error, as a network's code may."""
     WORKERS_DIED = "workers_died"
-    """A worker process is gone; Train starts all of the group's workers again."""
+    """A worker process is gone on a node that lives; Train starts all of the group's workers again."""
+    NODE_DIED = "node_died"
+    """A node is gone, or was taken back, and the workers on it; Train starts the group's workers again elsewhere."""
     RANK_LOST = "lost"
     """A collective broke, since another rank is gone; whether that one died shows elsewhere."""
     GROUP_DIED = "group_died"
@@ -37,6 +43,12 @@ class Fault(StrEnum):
     """The driver gave the group to another trial while this one's actor still asked."""
     ACTOR_DIED = "actor_died"
     """Tune's actor of the trial is gone; its group may be well."""
+    HUNG = "hung"
+    """A worker makes no progress any more."""
+    STORAGE = "storage"
+    """What is outside of the training: a checkpoint cannot be written, the data or a file cannot be read any more."""
+    CHECKPOINT = "checkpoint"
+    """The checkpoint that it was to go on from is torn, gone, or not its own."""
 
     @property
     def is_of_the_trial(self) -> bool:
@@ -49,7 +61,15 @@ _OUTCOMES = {
     Fault.OUT_OF_MEMORY: Outcome.OUT_OF_MEMORY,
     Fault.RAISED: Outcome.FAILED,
 }
-_GRAVITY = (Fault.RANK_LOST, Fault.DIVERGED, Fault.RAISED, Fault.OUT_OF_MEMORY)
+_GRAVITY = (
+    Fault.RANK_LOST,
+    Fault.WORKERS_DIED,
+    Fault.DIVERGED,
+    Fault.RAISED,
+    Fault.OUT_OF_MEMORY,
+    Fault.STORAGE,
+    Fault.CHECKPOINT,
+)
 
 
 def gravest(faults: Iterable[Fault]) -> Fault:
@@ -58,16 +78,32 @@ def gravest(faults: Iterable[Fault]) -> Fault:
 
 
 @dataclass(frozen=True)
+class Losses:
+    """How often a trial lost its workers, as far as its group knows.
+
+    total: in all its stays. deaths: of worker processes since its last new checkpoint. fault, message: the last one.
+    """
+
+    total: int = 0
+    deaths: int = 0
+    fault: Fault | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True)
 class TrialFault:
     """A trial cannot go on where it is.
 
-    restarts: how often it lost its workers before, in all its stays. accumulate: the number of micro-batches to try
-    next where it may be made to need less memory.
+    restarts: how often it lost its workers before, in all its stays. deaths: how often processes of them died since its
+    last new checkpoint. in_a_row: losses of any trials, of nodes or of all else as this one, since the last new epoch
+    of any. accumulate: the number of micro-batches to try next where it may be made to need less memory.
     """
 
     fault: Fault
     message: str
     restarts: int = 0
+    deaths: int = 0
+    in_a_row: int = 0
     accumulate: int | None = None
 
 
@@ -87,11 +123,12 @@ class StartFault:
 
 @dataclass(frozen=True)
 class Retry:
-    """A trial goes on from its newest checkpoint, with `accumulate` micro-batches if that is said; a group is started
-    again, `delay` seconds later."""
+    """A trial goes on from its newest checkpoint, or from the one before it (`older`), with `accumulate` micro-batches
+    if that is said; a group is started again, `delay` seconds later."""
 
     restarts: int = 0
     accumulate: int | None = None
+    older: bool = False
     delay: float = 0.0
 
 
@@ -109,6 +146,7 @@ class Pause:
     """The study ends here and can go on when the reason is gone."""
 
     reason: str
+    restarts: int = 0
 
 
 def decide(status: TrialFault | StartFault) -> Retry | End | Pause:
@@ -118,13 +156,23 @@ def decide(status: TrialFault | StartFault) -> Retry | End | Pause:
             return Retry(status.restarts, accumulate)
         case TrialFault(fault, message) if fault.is_of_the_trial:
             return End(_OUTCOMES[fault], message, status.restarts)
-        case TrialFault(message=message):
-            restarts = status.restarts + 1
-            if restarts >= MAX_LOSSES:
-                return End(Outcome.FAILED, f"its workers were lost {restarts} times: {message}", restarts)
+        case TrialFault(Fault.CHECKPOINT):
+            return Retry(status.restarts, older=True)
+        case TrialFault(fault, message):
+            restarts, deaths, in_a_row = status.restarts + 1, status.deaths + 1, status.in_a_row + 1
+            if fault is Fault.WORKERS_DIED and deaths >= MAX_DEATHS:
+                why = f"its worker processes died {deaths} times without a checkpoint in between: {message}"
+                return End(Outcome.FAILED, why, restarts)
+            if in_a_row >= (MAX_DEAD_NODES if fault is Fault.NODE_DIED else MAX_LOSSES):
+                return Pause(f"{_last_line(message)} ({in_a_row} losses in a row without a new epoch)", restarts)
             return Retry(restarts)
         case StartFault(message, refused, failed_starts, usable):
             if not refused and failed_starts < MAX_FAILED_STARTS:
                 return Retry()
             # A node that comes late ends nothing: the study goes on with the groups that it has.
             return Retry(delay=REFUSED_SECONDS) if usable else Pause(message)
+
+
+def _last_line(text: str) -> str:
+    """Of a traceback, what it says."""
+    return (text.strip().splitlines() or [""])[-1]

@@ -25,7 +25,7 @@ class Standings:
     _holders: list[RankKey] = field(default_factory=list)
     """Ended trials that have checkpoints, best first."""
     _with_older: set[int] = field(default_factory=set)
-    """Trials that have more than their newest checkpoint."""
+    """Trials that have more checkpoints than they may still need."""
 
     @property
     def has_scores(self) -> bool:
@@ -58,7 +58,7 @@ class Standings:
         insort(self._ranked, key)
         if trial.outcome is not None and trial.checkpoints:
             insort(self._holders, key)
-        if len(trial.checkpoints) > 1:
+        if len(trial.checkpoints) > trial.checkpoints_needed:
             self._with_older.add(trial.number)
         else:
             self._with_older.discard(trial.number)

@@ -15,22 +15,25 @@ from cifarray.config import TrainConfig
 from cifarray.space.space import SearchSpace
 from cifarray.study.events import (
     CheckpointDropped,
+    CheckpointLost,
+    DriverStarted,
     EpochEnded,
     Event,
     MicroBatchHalved,
     StudyStarted,
     TestOpened,
     TrialEnded,
+    TrialReopened,
     TrialSampled,
     TrialStarted,
     WorkersRestarted,
 )
-from cifarray.study.faults import End, Fault, Retry, TrialFault, decide
+from cifarray.study.faults import End, Fault, Losses, Pause, Retry, TrialFault, decide
 from cifarray.study.samplers import Allowed, Observation, Sampler, SearcherName, point_key
 from cifarray.study.schedulers import Assignment, RunAll, Scheduler, from_settings
 from cifarray.study.standings import Standings
 from cifarray.study.trial_record import DEFAULT_METRIC, OUTCOME_OF, Decision, Metric, Outcome, TrialRecord
-from cifarray.training.batches import more_accumulation
+from cifarray.training.batches import smaller_micro_batches
 
 
 @dataclass
@@ -57,6 +60,10 @@ class StudyState:
     epochs_done: int = 0
     """By all trials together, each epoch once."""
     seconds_trained: float = 0.0
+    losses_in_a_row: int = 0
+    """Of the workers of any trials, without a new epoch of any in between, by this driver."""
+    dead_nodes_in_a_row: int = 0
+    """Those of them that were losses of nodes, which count apart."""
     standings: Standings = field(default_factory=Standings)
     _points: set[str] = field(default_factory=set)
     """Those that a trial has."""
@@ -97,6 +104,8 @@ class StudyState:
     def apply(self, event: Event) -> None:
         """Take in one event of the journal. Kinds that say nothing of a trial change nothing."""
         match event:
+            case DriverStarted():
+                self.losses_in_a_row = self.dead_nodes_in_a_row = 0
             case TrialSampled():
                 self._take_in(event)
             case TrialStarted():
@@ -105,7 +114,7 @@ class StudyState:
             case EpochEnded():
                 self._count_epoch(event)
             case WorkersRestarted():
-                self.trials[event.trial].restarts = event.restarts
+                self._count_loss(event)
             case MicroBatchHalved():
                 trial = self.trials[event.trial]
                 trial.config = {**trial.config, "accumulate": event.accumulate}
@@ -115,7 +124,13 @@ class StudyState:
                 self._end(trial, event.outcome)
                 trial.message, trial.outcome_recorded = event.message, True
                 self.standings.update(trial)
-            case CheckpointDropped():
+            case TrialReopened():
+                trial = self.trials[event.trial]
+                self.ended.remove(trial)
+                self.unfinished[trial.number] = trial
+                trial.outcome, trial.message, trial.outcome_recorded, trial.deaths = None, "", False, 0
+                self.standings.update(trial)
+            case CheckpointDropped() | CheckpointLost():
                 trial = self.trials[event.trial]
                 trial.checkpoints.pop(event.epoch, None)
                 self.standings.update(trial)
@@ -146,13 +161,23 @@ class StudyState:
         trial.seconds += seconds
         self.seconds_trained += seconds
         self.epochs_done += 1
+        self.losses_in_a_row = self.dead_nodes_in_a_row = 0
         self.standings.add_score(trial)
         if event.checkpoint:
             trial.checkpoints[event.epoch] = event.checkpoint
+            trial.deaths = 0
         if event.decision in OUTCOME_OF:
             trial.message = event.reason
             self._end(trial, OUTCOME_OF[event.decision])
         self.standings.update(trial)
+
+    def _count_loss(self, event: WorkersRestarted) -> None:
+        trial = self.trials[event.trial]
+        trial.restarts, trial.deaths = event.restarts, event.deaths
+        if event.fault == Fault.NODE_DIED:
+            self.dead_nodes_in_a_row += 1
+        else:
+            self.losses_in_a_row += 1
 
     def _end(self, trial: TrialRecord, outcome: Outcome) -> None:
         """Its record is final but for the test."""
@@ -256,34 +281,65 @@ class StudyState:
             events.append(TrialEnded(trial=number, outcome=OUTCOME_OF[decision], message=reason))
         return decision, events
 
-    def after_restarts(self, number: int, restarts: int) -> list[Event]:
-        """What is to be recorded where a trial's workers were restarted in its group, `restarts` times in all."""
+    def after_restarts(self, number: int, losses: Losses) -> list[Event]:
+        """What is to be recorded where a trial's workers were restarted in its group."""
         trial = self.trials[number]
-        if restarts <= trial.restarts:
+        if losses.total <= trial.restarts:
             return []
-        return [WorkersRestarted(trial=number, restarts=restarts, epoch=trial.epoch)]
+        return [
+            WorkersRestarted(
+                trial=number,
+                restarts=losses.total,
+                epoch=trial.epoch,
+                reason=losses.message,
+                fault=losses.fault or "",
+                deaths=losses.deaths,
+            )
+        ]
 
-    def after_fault(self, number: int, fault: Fault, message: str, restarts: int = 0, workers: int = 1) -> list[Event]:
-        """What follows a fault of a trial that is not over: it goes on from its newest checkpoint, or has ended.
+    def after_fault(
+        self, number: int, fault: Fault, message: str, losses: Losses | None = None, workers: int = 1
+    ) -> tuple[list[Event], str]:
+        """What follows a fault of a trial that is not over: it goes on from a checkpoint, or has ended, or the study
+        pauses. Returns the events that record it, and why the study pauses, empty if it does not.
 
-        restarts: how often its workers were lost before, as far as its group knows.
+        losses: of its workers before this one, as far as its group knows.
         """
         trial = self.trials[number]
-        restarts = max(restarts, trial.restarts)
-        accumulate = _smaller_micro_batches(trial.config, workers) if fault is Fault.OUT_OF_MEMORY else None
-        verdict = decide(TrialFault(fault, message, restarts, accumulate))
-        assert isinstance(verdict, Retry | End), "only a study pauses"
+        restarts, deaths = trial.restarts, trial.deaths
+        if losses is not None and losses.total >= restarts:
+            restarts, deaths = losses.total, losses.deaths
+        in_a_row = self.dead_nodes_in_a_row if fault is Fault.NODE_DIED else self.losses_in_a_row
+        accumulate = None
+        if fault is Fault.OUT_OF_MEMORY:
+            accumulate = smaller_micro_batches(TrainConfig.from_dict(trial.config), workers)
+        verdict = decide(TrialFault(fault, message, restarts, deaths, in_a_row, accumulate))
         events: list[Event] = []
         if verdict.restarts > trial.restarts:
-            restarted = WorkersRestarted(trial=number, restarts=verdict.restarts, epoch=trial.epoch, reason=message)
-            events.append(restarted)
-        if isinstance(verdict, End):
-            return [*events, TrialEnded(trial=number, outcome=verdict.outcome, message=verdict.message)]
-        if verdict.accumulate is not None:
-            # Where batch normalisation sees other batches from now on, the figures are to say so.
-            epoch = trial.checkpoint[0] if trial.checkpoint else 0
-            events.append(MicroBatchHalved(trial=number, epoch=epoch, accumulate=verdict.accumulate, message=message))
-        return events
+            events.append(
+                WorkersRestarted(
+                    trial=number,
+                    restarts=verdict.restarts,
+                    epoch=trial.epoch,
+                    reason=message,
+                    fault=fault,
+                    deaths=deaths + (fault is Fault.WORKERS_DIED),
+                )
+            )
+        newest, address = trial.checkpoint or (0, "")
+        match verdict:
+            case End(outcome, why):
+                events.append(TrialEnded(trial=number, outcome=outcome, message=why))
+            case Retry(older=True) if newest:
+                events.append(CheckpointLost(trial=number, epoch=newest, checkpoint=address, message=message))
+            case Retry(accumulate=int(fewer)):
+                # Where batch normalisation sees other batches from now on, the figures are to say so.
+                events.append(MicroBatchHalved(trial=number, epoch=newest, accumulate=fewer, message=message))
+        return events, verdict.reason if isinstance(verdict, Pause) else ""
+
+    def reopenings(self) -> list[Event]:
+        """Of all trials that failed: they may be tried again."""
+        return [TrialReopened(trial=trial.number) for trial in self.ended if trial.outcome is Outcome.FAILED]
 
     def repairs(self) -> list[Event]:
         """Ends of trials that a crash cut off after the epoch that implies them."""
@@ -294,29 +350,18 @@ class StudyState:
         ]
 
     def superfluous_checkpoints(self) -> list[CheckpointDropped]:
-        """All but the newest of a trial; of ended trials only the best keep theirs.
+        """All but the newest of a trial, or the newest two while it runs; of ended trials only the best keep theirs.
 
         Where nothing is selected (no validation images) every ended trial keeps its last one.
         """
         given_up = self.standings.not_kept(self.keep_checkpoints)
         dropped = []
         for number in self.standings.superfluous(self.keep_checkpoints):
-            checkpoints = self.trials[number].checkpoints
-            newest = max(checkpoints)
+            trial = self.trials[number]
+            needed = [] if number in given_up else sorted(trial.checkpoints)[-trial.checkpoints_needed :]
             dropped += [
                 CheckpointDropped(trial=number, epoch=epoch, checkpoint=address)
-                for epoch, address in checkpoints.items()
-                if number in given_up or epoch != newest
+                for epoch, address in trial.checkpoints.items()
+                if epoch not in needed
             ]
         return dropped
-
-
-def _smaller_micro_batches(config: Mapping[str, Any], workers: int) -> int | None:
-    """How many micro-batches a trial that is out of memory may try next; None if it may not, or they are as small as
-    can be."""
-    train_config = TrainConfig.from_dict(config)
-    return (
-        more_accumulation(train_config.batch_size // workers, train_config.accumulate)
-        if train_config.auto_micro_batch
-        else None
-    )

@@ -51,6 +51,8 @@ class Study:
     concurrent: int | None = None
     """At most this many trials at once; None for as many as fit."""
     keep_checkpoints: int = 3
+    patience: float = 60.0
+    """Seconds after which a worker that makes no progress counts as stuck; 20 of its steps, where those are longer."""
 
     def __post_init__(self) -> None:
         _check(self)
@@ -106,6 +108,8 @@ def _check(study: Study) -> None:
             raise ValueError(f"{what.removeprefix('num_')} {getattr(study, what)} is too few: choose 1 or more")
     if study.concurrent is not None and study.concurrent < 1:
         raise ValueError(f"concurrent {study.concurrent} is too few: choose 1 or more, or auto")
+    if not study.patience > 0:
+        raise ValueError(f"stuck_after {study.patience:g} s is too short: choose more than 0")
     if study.scheduler.compares and study.space.base.data.validation == 0:
         raise ValueError(
             "data.validation 0 leaves nothing to compare trials by: set --scheduler none, or hold images out"

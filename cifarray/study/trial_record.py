@@ -76,6 +76,8 @@ class TrialRecord:
     """Whether that is in the journal; a driver that is killed in between leaves an epoch that implies it."""
     attempts: int = 0
     restarts: int = 0
+    deaths: int = 0
+    """Of its worker processes, since its last new checkpoint."""
     group: str = ""
     precision: str = ""
     """The number format of its last epoch; empty where the journal does not say."""
@@ -91,6 +93,11 @@ class TrialRecord:
     def epoch(self) -> int:
         """Epochs done."""
         return len(self.epochs)
+
+    @property
+    def checkpoints_needed(self) -> int:
+        """The newest, and while it runs the one before it too: the newest may turn out to be torn."""
+        return 2 if self.outcome is None else 1
 
     @property
     def ending(self) -> str:

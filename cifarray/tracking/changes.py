@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from cifarray.config import flatten
 from cifarray.study.events import (
     CheckpointDropped,
+    CheckpointLost,
     DriverEnded,
     DriverStarted,
     EpochEnded,
@@ -45,7 +46,7 @@ OUTCOME_STATUS = {
     Outcome.OUT_OF_MEMORY: FAILED,
     Outcome.FAILED: FAILED,
 }
-END_STATUS = {"finished": FINISHED, "interrupted": KILLED, "error": FAILED}
+END_STATUS = {"finished": FINISHED, "interrupted": KILLED, "paused": KILLED, "error": FAILED}
 
 PARAM_LENGTH, TAG_LENGTH = 6000, 8000  # MLflow's limits
 
@@ -119,7 +120,7 @@ class StudyRuns:
                 self._change(trial).tags["accumulate"] = ", ".join(halved)
             case TrialEnded():
                 self._outcome(event)
-            case CheckpointDropped():
+            case CheckpointDropped() | CheckpointLost():
                 self._drop(event.trial, event.checkpoint)
             case TestOpened(trial=trial):
                 self._add_metrics(trial, event.metrics, event.opening)

@@ -17,6 +17,7 @@ from mlflow.entities import Metric, Param, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from cifarray.journal.addresses import Addresses
 from cifarray.journal.events import from_json
 from cifarray.tracking.addresses import sqlite_file
 from cifarray.tracking.changes import PARENT, RUNNING, STUDY_TAG, TRIAL_TAG, Change, Key, StudyRuns
@@ -42,6 +43,7 @@ class Mirror:
     def __init__(self, journal: Path, tracking_uri: str, experiment: str) -> None:
         self.journal = journal
         self.state = State.load(journal, tracking_uri, experiment)
+        self._addresses = Addresses(journal.parent)
         self._client: MlflowClient | None = None
         self._study = StudyRuns()
         self._position = 0
@@ -101,7 +103,7 @@ class Mirror:
             try:
                 event = from_json(line)
                 if event is not None:
-                    self._study.apply(event)
+                    self._study.apply(self._addresses.whole(event))
             except (AttributeError, KeyError, TypeError, ValueError) as error:
                 log.warning("the event at byte %d is not understood (%r) and left out", self._position, error)
             self._position += len(line)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from cifarray.config import TrainConfig
+
 
 def check_batch(batch_size: int, num_workers: int, accumulate: int = 1) -> None:
     """Raises ValueError unless the global batch can be shared out evenly, and each worker's part again."""
@@ -60,6 +62,14 @@ def more_accumulation(share: int, accumulate: int) -> int | None:
     """
     counts = range(2 * accumulate, share // 2 + 1)
     return next((count for count in counts if share % count == 0), None)
+
+
+def smaller_micro_batches(config: "TrainConfig", num_workers: int) -> int | None:
+    """How many micro-batches a training that is out of memory may try next; None if it may not, or they are as small as
+    can be."""
+    if not config.auto_micro_batch:
+        return None
+    return more_accumulation(config.batch_size // num_workers, config.accumulate)
 
 
 def _nearest_divisors(number: int, wrong: int) -> str:

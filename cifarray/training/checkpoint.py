@@ -43,8 +43,8 @@ def load_checkpoint(address: str) -> dict[str, Any]:
     missing = [part for part in PARTS if part not in state]
     if missing:
         raise _not_a_checkpoint(address, f"it has no {', '.join(missing)}")
-    # Older ones had neither.
-    return {"average": None, "precision": None, **state}
+    # Older ones had none of these.
+    return {"average": None, "precision": None, "study": None, **state}
 
 
 def check_belongs(checkpoint: Mapping[str, Any], config: TrainConfig, data: Mapping[str, Any]) -> None:

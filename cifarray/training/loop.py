@@ -4,9 +4,11 @@ Every rank makes a `Training` and calls `run_epoch` in step with the others; wit
 needed. Not here: when to save or stop, which is the caller's.
 """
 
+import contextlib
 import gc
 import math
 import time
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import torch
@@ -110,8 +112,10 @@ class Training:
         # Evaluated without compilation: its shapes would be compiled for a few batches an epoch.
         self.classifier = Classifier(self.networks[-1], config, self.data, precision=self.precision)
 
-    def run_epoch(self) -> dict[str, float]:
+    def run_epoch(self, on_step: Callable[[], None] = lambda: None) -> dict[str, float]:
         """Trains one epoch and evaluates. Collective; every rank gets the same metrics.
+
+        on_step: called after every step, and every part of the evaluation.
 
         epoch (from 1), train_loss (with all that is added to it), train_accuracy (on augmented images, while training;
         on grids per label, on mixed images of the larger part's label), val_loss, val_accuracy (on grids `val_` and the
@@ -153,6 +157,7 @@ class Training:
             self.scaler.update()
             self.schedule.step()
             self.in_backward = False
+            on_step()
             if self.average is not None:
                 self.average.update()
             if (step + 1) % _STEPS_BETWEEN_CHECKS == 0:
@@ -169,16 +174,17 @@ class Training:
             "train_accuracy": correct / num_images,
         }
         if len(self.val_rows):
-            evaluated = evaluate(
-                self.classifier,
-                self.images,
-                self.labels,
-                self.val_rows,
-                self.rank,
-                self.world_size,
-                # Where memory is so short that batches are split, whole batches are not evaluated either.
-                chunk=None if config.accumulate == 1 else self.micro_batch,
-            )
+            with _calling(on_step, self.classifier):
+                evaluated = evaluate(
+                    self.classifier,
+                    self.images,
+                    self.labels,
+                    self.val_rows,
+                    self.rank,
+                    self.world_size,
+                    # Where memory is so short that batches are split, whole batches are not evaluated either.
+                    chunk=None if config.accumulate == 1 else self.micro_batch,
+                )
             metrics |= {f"val_{name}": value for name, value in evaluated.items()}
             self._raise_unless_finite(metrics["val_loss"], "validation loss")
         more = self.task.epoch_metrics()
@@ -279,6 +285,16 @@ class Training:
             raise Diverged(
                 f"the {name} is {reduced} in epoch {self.epoch + 1}, step {self.step + 1}: lower optimizer.lr{more}"
             )
+
+
+@contextlib.contextmanager
+def _calling(action: Callable[[], None], module: nn.Module) -> Iterator[None]:
+    """After every forward of `module` meanwhile."""
+    hook = module.register_forward_hook(lambda *_: action())
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def _copied_to_cpu(value: Any) -> Any:

@@ -34,7 +34,6 @@ class ScriptedGroup:
     def __init__(self, settings: GroupSettings) -> None:
         self.changed = asyncio.Condition()
         self.order: Order | None = None
-        self.restarts = 0
 
     async def open(self) -> None: ...
 
@@ -46,9 +45,9 @@ class ScriptedGroup:
     async def worker_pids(self) -> dict[int, int]:
         return {}
 
-    async def move_in(self, order: Order, epoch: int, restarts: int) -> None:
+    async def move_in(self, order: Order) -> None:
         async with self.changed:
-            self.order, self.restarts = order, restarts
+            self.order = order
             self.changed.notify_all()
 
     async def run_epoch(self, lease: int, epoch: int) -> Answer:
@@ -58,7 +57,7 @@ class ScriptedGroup:
         config = self.order.config
         fault = self._fault(config, epoch)
         if fault is not None:
-            return Answer(self.order.trial, epoch - 1, restarts=self.restarts, fault=fault, message=MESSAGES[fault])
+            return Answer(self.order.trial, epoch - 1, losses=self.order.losses, fault=fault, message=MESSAGES[fault])
         metrics = {
             "epoch": epoch,
             "train_loss": 1.0 / epoch,
@@ -70,7 +69,7 @@ class ScriptedGroup:
             "epoch_seconds": 0.01,
             "peak_memory_bytes": 2**20,
         }
-        return Answer(self.order.trial, epoch, metrics, restarts=self.restarts)
+        return Answer(self.order.trial, epoch, metrics, losses=self.order.losses)
 
     def _fault(self, config: Mapping[str, Any], epoch: int) -> Fault | None:
         if config["seed"] == 13:

@@ -3,6 +3,7 @@
 Real workers and real training: rank 0 raises what CUDA raises, in the backward pass of the third step of epoch 2.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from cifarray.training.loop import Training
 
 
 class ShortOfMemory(Training):
-    def run_epoch(self) -> dict[str, float]:
+    def run_epoch(self, on_step: Callable[[], None] = lambda: None) -> dict[str, float]:
         step = self.optimizer.step
 
         def failing(*arguments: Any) -> Any:
@@ -23,7 +24,7 @@ class ShortOfMemory(Training):
 
         self.optimizer.step = failing  # type: ignore[method-assign]
         try:
-            return super().run_epoch()
+            return super().run_epoch(on_step)
         finally:
             self.optimizer.step = step  # type: ignore[method-assign]
 

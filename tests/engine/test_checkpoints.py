@@ -67,7 +67,7 @@ def test_a_study_that_has_no_folder_yet_has_nothing_to_sweep(tmp_path):
 def test_what_is_given_up_is_gone_when_the_deleter_is_closed(tmp_path):
     path = tmp_path / "trial-0000" / "epoch-0001.pt"
     storage.write_bytes(str(path), b"x")
-    deleter = Deleter()
+    deleter = Deleter(str(tmp_path))
     deleter.delete_soon(str(path))
     deleter.delete_soon(str(path))  # already gone: no error
     deleter.close()

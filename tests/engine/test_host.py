@@ -4,25 +4,36 @@ Workers are coroutines that take orders and answer; time is the event loop's, an
 """
 
 import asyncio
+import time
 from dataclasses import replace
 
 import pytest
 
 from cifarray.engine import cluster
-from cifarray.engine.orders import Answer, Failure, GroupSettings, NodeRequirements, Order
+from cifarray.engine.orders import Answer, Failure, GroupSettings, NodeRequirements, Order, WorkerProcess
 from cifarray.engine.worker_group import WorkerGroup
-from cifarray.study.faults import MAX_LOSSES, Fault
+from cifarray.study.faults import MAX_DEATHS, MAX_FAILED_STARTS, Fault, Losses
 
+pytestmark = pytest.mark.timeout(20)
 SETTINGS = GroupSettings(1, cpus_per_worker=1.0, gpus_per_worker=0.0, scratch="", requirements=NodeRequirements({}, ""))
 
 
-def move_in(lease, trial=0, checkpoint=None):
-    return Order("move_in", lease, trial, {"epochs": 4}, checkpoint, f"/study/trial-{trial:04d}")
+def move_in(lease, trial=0, epoch=0, checkpoint=None, losses=None):
+    folder = f"/study/trial-{trial:04d}"
+    return Order("move_in", lease, trial, {"epochs": 4}, epoch, checkpoint, folder, losses=losses or Losses())
+
+
+async def begin(host, *ranks, pid=100):
+    """New workers of these ranks, which must have rank 0 among them; their generation."""
+    generation = await host.begin()
+    for rank in ranks:
+        await host.hello(generation, rank, WorkerProcess(pid + rank, f"actor-{rank}"))
+    return generation
 
 
 async def take_orders(host, rank=0, orders=99):
     """A worker that does at once whatever it is told; returns what it was told once it has had so many orders."""
-    generation = await host.hello(rank, 100 + rank, f"actor-{rank}")
+    generation = await begin(host, rank)
     told, epoch = [], 0
     while len(told) < orders:
         order = await host.next_order(generation, rank, len(told))
@@ -52,7 +63,7 @@ def test_an_epoch_is_ordered_once_however_often_it_is_asked_for():
     async def scene():
         host = WorkerGroup(SETTINGS)
         worker = asyncio.ensure_future(take_orders(host, orders=3))
-        await host.move_in(move_in(lease=1), epoch=0, restarts=0)
+        await host.move_in(move_in(lease=1))
         first = await asyncio.gather(host.run_epoch(1, 1), host.run_epoch(1, 2))
         return first, await worker
 
@@ -67,11 +78,11 @@ def test_a_late_question_of_a_trial_that_has_left_orders_nothing():
     async def scene():
         host = WorkerGroup(SETTINGS)
         worker = asyncio.ensure_future(take_orders(host))
-        await host.move_in(move_in(lease=1, trial=7), epoch=0, restarts=0)
+        await host.move_in(move_in(lease=1, trial=7))
         await host.changed.acquire()
         late = asyncio.ensure_future(host.run_epoch(1, 1))
         await settle()
-        moved = asyncio.ensure_future(host.move_in(move_in(lease=2, trial=8), epoch=0, restarts=0))
+        moved = asyncio.ensure_future(host.move_in(move_in(lease=2, trial=8)))
         host.changed.release()
         await moved
         answer = await host.run_epoch(2, 1)
@@ -97,8 +108,8 @@ def test_a_late_question_of_a_trial_that_has_left_orders_nothing():
 def test_a_late_answer_of_an_old_stay_is_ignored():
     async def scene():
         host = WorkerGroup(SETTINGS)
-        await host.move_in(move_in(lease=1), 0, 0)
-        await host.move_in(move_in(lease=2, trial=1), 0, 0)
+        await host.move_in(move_in(lease=1))
+        await host.move_in(move_in(lease=2, trial=1))
         await host.answer(1, Answer(0, 1, {"epoch": 1}, "/late"))
         return host.stay
 
@@ -109,7 +120,7 @@ def test_a_late_answer_of_an_old_stay_is_ignored():
 def test_new_workers_repeat_the_stay_from_its_newest_checkpoint():
     async def scene():
         host = WorkerGroup(SETTINGS)
-        await host.move_in(move_in(lease=1, checkpoint="/study/trial-0000/1"), epoch=1, restarts=0)
+        await host.move_in(move_in(lease=1, epoch=1, checkpoint="/study/trial-0000/1"))
         worker = asyncio.ensure_future(take_orders(host, orders=2))  # dies after epoch 2
         await host.run_epoch(1, 2)
         await worker
@@ -119,27 +130,97 @@ def test_new_workers_repeat_the_stay_from_its_newest_checkpoint():
 
     answer, told = asyncio.run(scene())
     assert answer.epoch == 3
-    assert answer.restarts == 1
+    assert answer.losses.total == 1
     assert told[0].checkpoint == "/study/trial-0000/2"
     assert shown(told) == [("move_in", 1), ("epoch", 1)]
 
 
-@pytest.mark.parametrize("before", range(MAX_LOSSES))
+@pytest.mark.parametrize("before", range(MAX_DEATHS))
 def test_the_third_death_of_its_workers_is_left_to_the_driver(before):
     """Deaths of earlier stays count too."""
 
     async def scene():
         host = WorkerGroup(SETTINGS)
-        await host.move_in(move_in(lease=1), epoch=0, restarts=before)
-        await host.hello(0, 100, "first")
-        for pid in range(101, 101 + MAX_LOSSES - before):
-            assert host.stay.ending is None
-            await host.hello(0, pid, "next")
+        generation = await begin(host, 0)
+        waiting = asyncio.ensure_future(host.next_order(generation, 0, 0))
+        await host.move_in(move_in(lease=1, losses=Losses(total=before, deaths=before)))
+        await waiting
+        for deaths in range(before + 1, MAX_DEATHS + 1):
+            generation = await begin(host, 0)
+            if deaths < MAX_DEATHS:
+                assert host.stay.ending is None
+                await host.next_order(generation, 0, 0)
         return await host.run_epoch(1, 1)
 
     answer = asyncio.run(scene())
     assert answer.fault is Fault.WORKERS_DIED
-    assert answer.restarts == MAX_LOSSES - 1
+    assert answer.losses.deaths == MAX_DEATHS - 1
+
+
+def test_workers_of_two_generations_are_never_taken_for_one_group():
+    """Rank 1 dies after rank 0 said hello; of the next workers rank 1 is the first to come up."""
+
+    async def scene():
+        host = WorkerGroup(replace(SETTINGS, workers=2))
+        first = await host.begin()
+        await host.hello(first, 0, WorkerProcess(100, "a"))
+        orphan = asyncio.ensure_future(host.next_order(first, 0, 0))
+        second = await host.begin()
+        await host.hello(first, 1, WorkerProcess(101, "late"))
+        late = await host.next_order(first, 1, 0)
+        await host.hello(second, 1, WorkerProcess(201, "b"))
+        ranks = [asyncio.ensure_future(host.next_order(second, 1, 0))]
+        await settle()
+        assert not host._all_idle()
+        await host.hello(second, 0, WorkerProcess(200, "c"))
+        ranks.append(asyncio.ensure_future(host.next_order(second, 0, 0)))
+        await asyncio.wait_for(host.ready(), timeout=1)
+        await host.move_in(move_in(lease=1))
+        return late, await orphan, await host.worker_pids(), [await each for each in ranks]
+
+    late, orphan, pids, orders = asyncio.run(scene())
+    assert late.kind == orphan.kind == "leave"
+    assert pids == {0: 200, 1: 201}
+    assert [order.kind for order in orders] == ["move_in", "move_in"]
+
+
+def test_workers_that_die_before_they_are_ready_end_the_group_with_the_reason():
+    async def scene():
+        host = WorkerGroup(replace(SETTINGS, workers=2))
+        for pid in range(MAX_FAILED_STARTS + 1):
+            await begin(host, 0, pid=pid)
+            await host.workers_failed("worker 1: ImportError: no module named cv2")
+        await host.ready()
+
+    with pytest.raises(RuntimeError, match="died 3 times before they were ready: worker 1: ImportError: no module"):
+        asyncio.run(scene())
+
+
+def test_a_worker_that_makes_no_progress_costs_the_trial_its_stay_and_the_group_its_life():
+    """It said that it would be heard of within 90 s; the other rank waits for orders and is not to blame."""
+
+    async def scene():
+        host = WorkerGroup(replace(SETTINGS, workers=2, patience=60.0))
+        generation = await begin(host, 0, 1)
+        await host.move_in(move_in(lease=1))
+        asked = asyncio.ensure_future(host.run_epoch(1, 1))
+        for rank in (0, 1):
+            await host.next_order(generation, rank, 0)
+            await host.next_order(generation, rank, 1)
+        idle = asyncio.ensure_future(host.next_order(generation, 1, 2))
+        await host.progress(generation, 0, 90.0)
+        await settle()
+        now = time.monotonic()
+        async with host.changed:
+            host._end_if_stuck(now + 80.0)
+            assert host.stay.ending is None
+            host._end_if_stuck(now + 100.0)
+        idle.cancel()
+        return await asked
+
+    answer = asyncio.run(scene())
+    assert (answer.fault, answer.replace) == (Fault.HUNG, True)
+    assert answer.message == "worker 0 (process 100) has made no progress for 90 s"
 
 
 def test_of_two_ranks_the_graver_fault_is_told_and_an_unclean_one_costs_the_group(monkeypatch):
@@ -147,9 +228,8 @@ def test_of_two_ranks_the_graver_fault_is_told_and_an_unclean_one_costs_the_grou
 
     async def scene(clean):
         host = WorkerGroup(replace(SETTINGS, workers=2))
-        generation = await host.hello(0, 1, "a")
-        await host.hello(1, 2, "b")
-        await host.move_in(move_in(lease=1), 0, 0)
+        generation = await begin(host, 0, 1)
+        await host.move_in(move_in(lease=1))
         waiting = [asyncio.ensure_future(host.next_order(generation, rank, 2)) for rank in (0, 1)]
         asked = asyncio.ensure_future(host.run_epoch(1, 1))
         await settle()

@@ -81,6 +81,7 @@ def test_both_autoscalers_are_understood(joined, v2):
         ray.shutdown()
 
 
+@pytest.mark.nightly
 def test_a_study_makes_its_cluster_grow_and_lets_it_shrink(joined, make_study, make_recorder):
     """From a head alone to the two workers that the cluster file allows, and back to the head."""
     types = {"worker": {"resources": {"CPU": 1}, "max_workers": 2}}
@@ -129,6 +130,7 @@ def places(ray, address):
     return found
 
 
+@pytest.mark.nightly
 def test_a_trial_outlives_its_nodes(nodes, joined, make_study, make_recorder):
     """Its two workers share the one node that holds both; that dies and they go on on two; one of these dies, and they
     wait until another comes. Everything else lives on the driver's node."""
@@ -196,7 +198,10 @@ print("done", flush=True)
 """
 
 
-@pytest.mark.parametrize(("epochs", "seconds"), [(1, 60), (1000, 300)], ids=["clean end", "kill -9"])
+@pytest.mark.parametrize(
+    ("epochs", "seconds"),
+    [pytest.param(1, 60, id="clean end", marks=pytest.mark.nightly), pytest.param(1000, 300, id="kill -9")],
+)
 def test_what_a_study_held_is_free_again(nodes, joined, tmp_path, epochs, seconds):
     nodes.add_node(num_cpus=2)
     ray = joined(nodes.address)

@@ -168,7 +168,7 @@ def wait_for_nodes(address, number):
 
 
 @pytest.mark.ray
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="a node with mounts of its own needs root")
 def test_the_node_that_differs_is_named_and_nothing_is_left_behind(tmp_path):
     """One node has an empty disk where the others have the storage, the other one has older code."""

@@ -42,7 +42,7 @@ def test_a_damaged_line_is_named_with_the_remedy(tmp_path):
     journal.append(make_events(2))
     journal.close()
     journal.path.write_bytes(b"garbage\n" + journal.path.read_bytes())
-    with pytest.raises(JournalError, match=r"damaged at line 1 \(.*\): restore the file, or start .* --fresh"):
+    with pytest.raises(JournalError, match=r"damaged at line 1 \(.*\): restore .* --repair, or start .* --fresh"):
         Journal(tmp_path)
 
 

@@ -122,16 +122,8 @@ def test_images_that_are_too_small_are_refused_before_training() -> None:
         measure("torchvision", 10, 32, {"arch": "inception_v3"})
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "name",
-    [
-        "preact_resnet A",
-        # Compiling takes most of a minute each.
-        *(pytest.param(name, marks=pytest.mark.nightly) for name in ("resnet A", "densenet BC", "pyramidnet")),
-        pytest.param("imagenet_resnet D", marks=pytest.mark.nightly),
-    ],
-)
+@pytest.mark.nightly  # compiling takes most of a minute each
+@pytest.mark.parametrize("name", ["preact_resnet A", "resnet A", "densenet BC", "pyramidnet", "imagenet_resnet D"])
 def test_compiled_networks_give_the_same(name: str) -> None:
     network = small(name).double()
     images = torch.randn(4, 3, 32, 32, dtype=torch.float64)

@@ -3,7 +3,9 @@
 import pytest
 
 from cifarray.study.faults import (
+    MAX_DEAD_NODES,
     MAX_FAILED_STARTS,
+    MAX_LOSSES,
     REFUSED_SECONDS,
     End,
     Fault,
@@ -16,7 +18,14 @@ from cifarray.study.faults import (
 )
 from cifarray.study.trial_record import Outcome
 
-OF_MACHINES = [Fault.WORKERS_DIED, Fault.RANK_LOST, Fault.GROUP_DIED, Fault.LEASE_ENDED, Fault.ACTOR_DIED]
+OF_MACHINES = [
+    Fault.RANK_LOST,
+    Fault.GROUP_DIED,
+    Fault.LEASE_ENDED,
+    Fault.ACTOR_DIED,
+    Fault.HUNG,
+    Fault.STORAGE,
+]
 
 
 @pytest.mark.parametrize(
@@ -29,16 +38,30 @@ OF_MACHINES = [Fault.WORKERS_DIED, Fault.RANK_LOST, Fault.GROUP_DIED, Fault.LEAS
         (TrialFault(Fault.OUT_OF_MEMORY, "full"), End(Outcome.OUT_OF_MEMORY, "full")),
         # Unless it may need less memory; that is no loss of its workers.
         (TrialFault(Fault.OUT_OF_MEMORY, "full", restarts=1, accumulate=4), Retry(restarts=1, accumulate=4)),
-        # Machines cost a restart; the third ends the trial.
+        # Machines cost a restart, however often; the third loss in a row of any trials pauses the study.
         *[(TrialFault(fault, "gone"), Retry(restarts=1)) for fault in OF_MACHINES],
-        *[(TrialFault(fault, "gone", restarts=1), Retry(restarts=2)) for fault in OF_MACHINES],
+        *[(TrialFault(fault, "gone", restarts=40, deaths=2, in_a_row=1), Retry(restarts=41)) for fault in OF_MACHINES],
         *[
             (
-                TrialFault(fault, "gone", restarts=2),
-                End(Outcome.FAILED, "its workers were lost 3 times: gone", restarts=3),
+                TrialFault(fault, "Traceback\ndisk full", restarts=2, in_a_row=MAX_LOSSES - 1),
+                Pause("disk full (3 losses in a row without a new epoch)", restarts=3),
             )
             for fault in OF_MACHINES
         ],
+        # Nodes have a budget of their own.
+        (TrialFault(Fault.NODE_DIED, "gone", in_a_row=MAX_LOSSES), Retry(restarts=1)),
+        (
+            TrialFault(Fault.NODE_DIED, "gone", in_a_row=MAX_DEAD_NODES - 1),
+            Pause("gone (10 losses in a row without a new epoch)", restarts=1),
+        ),
+        # A trial whose processes die again and again without getting on is to blame itself.
+        (TrialFault(Fault.WORKERS_DIED, "killed", restarts=9, deaths=1, in_a_row=1), Retry(restarts=10)),
+        (
+            TrialFault(Fault.WORKERS_DIED, "killed", restarts=2, deaths=2, in_a_row=2),
+            End(Outcome.FAILED, "its worker processes died 3 times without a checkpoint in between: killed", 3),
+        ),
+        # A checkpoint that is lost costs the epochs since the one before it, and is no loss of workers.
+        (TrialFault(Fault.CHECKPOINT, "torn", restarts=1, in_a_row=2), Retry(restarts=1, older=True)),
         # A group that cannot start: tried again, until that is no accident any more.
         (StartFault("no", refused=False, failed_starts=1, usable=0), Retry()),
         (StartFault("no", refused=False, failed_starts=MAX_FAILED_STARTS - 1, usable=2), Retry()),

@@ -9,8 +9,8 @@ from cifarray.config import TrainConfig, override
 from cifarray.journal.events import from_json, to_json
 from cifarray.space.domains import choice, log_uniform
 from cifarray.space.space import SearchSpace
-from cifarray.study.events import TrialEnded, WorkersRestarted
-from cifarray.study.faults import MAX_LOSSES, Fault
+from cifarray.study.events import DriverStarted, TrialEnded, WorkersRestarted
+from cifarray.study.faults import MAX_DEATHS, Fault, Losses
 from cifarray.study.schedulers import Asha, Assignment
 from cifarray.study.state import StudyState
 from cifarray.study.trial_record import Decision, Metric, Outcome
@@ -126,17 +126,6 @@ def test_a_grid_ends_with_its_last_point():
     assert StudyState(space, 20, "grid").budget == 2
 
 
-def test_the_third_loss_of_its_workers_ends_a_trial():
-    state = make_state()
-    begin(state, 0)
-    for _ in range(MAX_LOSSES - 1):
-        state.replay(state.after_fault(0, Fault.GROUP_DIED, "killed"))
-        assert state.trials[0].outcome is None
-    state.replay(state.after_fault(0, Fault.GROUP_DIED, "killed"))
-    assert state.trials[0].outcome is Outcome.FAILED
-    assert "lost 3 times: killed" in state.trials[0].message
-
-
 def test_an_outcome_that_a_crash_cut_off_is_repaired():
     """Of a trial that was stopped, with why."""
     events = []
@@ -152,17 +141,19 @@ def test_an_outcome_that_a_crash_cut_off_is_repaired():
     assert again == state
 
 
-def test_best_trials_and_unfinished_ones_keep_their_newest_checkpoint():
+def test_best_trials_keep_their_newest_checkpoint_and_unfinished_ones_two():
     state = make_state(keep=2)
     for number, accuracy in enumerate([0.3, 0.5, 0.4]):
         run_to_the_end(state, number, accuracy)
     begin(state, 3)
     run_epoch(state, 3, 1, 0.1)
     run_epoch(state, 3, 2, 0.1)
+    run_epoch(state, 3, 3, 0.1)
     dropped = state.superfluous_checkpoints()
     state.replay(dropped)
     kept = {number: sorted(trial.checkpoints) for number, trial in state.trials.items()}
-    assert kept == {0: [], 1: [EPOCHS], 2: [EPOCHS], 3: [2]}
+    # Of the one that runs the newest two: the newest may turn out to be torn.
+    assert kept == {0: [], 1: [EPOCHS], 2: [EPOCHS], 3: [2, 3]}
     assert {event.checkpoint for event in dropped} >= {"/store/0/4", "/store/1/1", "/store/3/1"}
 
 
@@ -223,7 +214,7 @@ def state_of_one(**fields):
 
 def test_a_trial_out_of_memory_has_ended():
     state = state_of_one()
-    state.replay(state.after_fault(0, Fault.OUT_OF_MEMORY, "CUDA out of memory", workers=2))
+    state.replay(state.after_fault(0, Fault.OUT_OF_MEMORY, "CUDA out of memory", workers=2)[0])
     assert state.trials[0].outcome is Outcome.OUT_OF_MEMORY
     assert state.trials[0].message == "CUDA out of memory"
 
@@ -233,7 +224,7 @@ def test_a_trial_that_may_halves_its_micro_batches_until_they_are_two_images():
     state = state_of_one(auto_micro_batch=True)
     seen = []
     while state.trials[0].outcome is None:
-        state.replay(state.after_fault(0, Fault.OUT_OF_MEMORY, "CUDA out of memory", workers=2))
+        state.replay(state.after_fault(0, Fault.OUT_OF_MEMORY, "CUDA out of memory", workers=2)[0])
         seen.append(state.trials[0].config["accumulate"])
     assert seen == [2, 4, 8, 16, 32, 32]
     assert [epoch for epoch, _ in state.trials[0].halvings] == [1] * 5  # each time it goes on after its checkpoint
@@ -245,17 +236,90 @@ def test_a_trial_that_may_halves_its_micro_batches_until_they_are_two_images():
 def test_restarts_that_only_the_group_has_seen_count_too():
     """The group went on by itself after each loss; the driver hears of that with what comes next."""
     state = state_of_one()
-    assert state.after_restarts(0, 0) == []
-    state.replay(state.after_restarts(0, 2))
-    assert state.trials[0].restarts == 2
-    assert state.after_restarts(0, 2) == []
+    losses = Losses(total=2, deaths=2, fault=Fault.WORKERS_DIED, message="killed")
+    assert state.after_restarts(0, Losses()) == []
+    state.replay(state.after_restarts(0, losses))
+    assert (state.trials[0].restarts, state.trials[0].deaths) == (2, 2)
+    assert state.after_restarts(0, losses) == []
 
     unheard = state_of_one()
-    told = unheard.after_fault(0, Fault.WORKERS_DIED, "a worker process died", restarts=2)
-    assert told == [
-        WorkersRestarted(trial=0, restarts=3, epoch=1, reason="a worker process died"),
-        TrialEnded(trial=0, outcome=Outcome.FAILED, message="its workers were lost 3 times: a worker process died"),
-    ]
+    events, pause = unheard.after_fault(0, Fault.WORKERS_DIED, "killed", losses)
+    assert not pause
+    assert events[0] == WorkersRestarted(trial=0, restarts=3, epoch=1, reason="killed", fault="workers_died", deaths=3)
+    assert isinstance(events[1], TrialEnded)
+    assert events[1].outcome is Outcome.FAILED
+
+
+def lose_workers(state, number, fault=Fault.WORKERS_DIED):
+    """Why the study pauses after it, if it does."""
+    events, pause = state.after_fault(number, fault, "gone")
+    state.replay(events)
+    return pause
+
+
+def test_a_new_checkpoint_makes_up_for_deaths_before_it():
+    """Three deaths with progress in between end no trial; three without do."""
+    state = make_state(num_trials=1)
+    begin(state, 0)
+    for epoch in (1, 2, 3):
+        assert lose_workers(state, 0) == ""
+        run_epoch(state, 0, epoch, 0.5)
+    assert state.trials[0].outcome is None
+    assert state.trials[0].restarts == 3
+    for _ in range(MAX_DEATHS):
+        assert state.trials[0].outcome is None
+        lose_workers(state, 0)
+    assert state.trials[0].outcome is Outcome.FAILED
+
+
+def test_three_losses_in_a_row_of_any_trials_pause_the_study_and_end_none():
+    state = make_state(num_trials=4)
+    for number in range(4):
+        begin(state, number)
+    assert lose_workers(state, 0, Fault.STORAGE) == ""
+    assert lose_workers(state, 1, Fault.STORAGE) == ""
+    run_epoch(state, 2, 1, 0.5)
+    assert lose_workers(state, 3, Fault.STORAGE) == ""
+    assert lose_workers(state, 0, Fault.NODE_DIED) == "", "counted apart"
+    assert lose_workers(state, 0, Fault.STORAGE) == ""
+    assert "3 losses in a row" in lose_workers(state, 1, Fault.STORAGE)
+    assert len(state.unfinished) == 4
+    # Whoever starts it again has mended something.
+    state.apply(DriverStarted(pid=1, versions={}))
+    assert lose_workers(state, 1, Fault.STORAGE) == ""
+
+
+def test_a_torn_checkpoint_costs_the_epochs_since_the_one_before_it():
+    state = make_state(num_trials=1)
+    begin(state, 0)
+    for epoch in (1, 2, 3):
+        run_epoch(state, 0, epoch, 0.1 * epoch)
+    state.replay(state.superfluous_checkpoints())
+    seen = []
+    while (assignment := state.next([])).checkpoint:
+        seen.append((assignment.epoch, assignment.checkpoint))
+        lose_workers(state, 0, Fault.CHECKPOINT)
+    assert seen == [(3, "/store/0/3"), (2, "/store/0/2")]
+    assert (assignment.epoch, assignment.restarts) == (0, 0)
+    # What is done again keeps what it had, whatever comes of it now.
+    assert state.after_epoch(0, 2, {"epoch": 2, "val_accuracy": 0.9}, "/store/0/2") == (Decision.CONTINUE, [])
+    assert state.trials[0].epochs[1]["val_accuracy"] == pytest.approx(0.2)
+
+
+def test_failed_trials_can_be_tried_again_from_what_they_have():
+    state = make_state(num_trials=2)
+    begin(state, 0)
+    run_epoch(state, 0, 1, 0.5)
+    state.replay(state.after_fault(0, Fault.RAISED, "a bug, mended since")[0])
+    run_to_the_end(state, 1, 0.4)
+    assert state.is_over()
+    state.replay(state.reopenings())
+    assert not state.is_over()
+    assert (state.next([]).number, state.next([]).epoch) == (0, 1)
+    for epoch in range(2, EPOCHS + 1):
+        run_epoch(state, 0, epoch, 0.6)
+    assert [trial.outcome for trial in state.ranking()] == [Outcome.COMPLETED] * 2
+    assert state.reopenings() == []
 
 
 def test_who_is_stopped_and_who_goes_on_at_a_rung_is_told_why():
@@ -303,7 +367,8 @@ def test_what_is_kept_up_to_date_is_what_a_look_at_all_trials_finds(seed):
             (trial.number, epoch)
             for trial in trials
             for epoch in trial.checkpoints
-            if epoch < max(trial.checkpoints) or (trial.outcome is not None and trial.number not in keep)
+            if epoch not in sorted(trial.checkpoints)[-1 if trial.outcome else -2 :]
+            or (trial.outcome is not None and trial.number not in keep)
         }
         assert {(event.trial, event.epoch) for event in state.superfluous_checkpoints()} == superfluous
 
@@ -320,7 +385,7 @@ def act(state, chance):
         if kind == "epoch":
             run_epoch(state, trial.number, trial.epoch + 1, round(chance.random(), 1))
         elif kind == "fault":
-            state.replay(state.after_fault(trial.number, chance.choice(list(Fault)), "bad luck"))
+            state.replay(state.after_fault(trial.number, chance.choice(list(Fault)), "bad luck")[0])
 
 
 def rank(trial):

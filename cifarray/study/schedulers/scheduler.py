@@ -22,6 +22,8 @@ class Assignment:
     checkpoint: str | None = None
     attempt: int = 1
     restarts: int = 0
+    deaths: int = 0
+    """Of its worker processes, since that checkpoint."""
     precision: str = ""
     """The number format of its epochs so far; empty where there are none."""
 
@@ -83,4 +85,4 @@ def first_come(study: StudyView, running: Collection[int]) -> Assignment | None:
 def resumed(trial: TrialRecord) -> Assignment:
     """Where a trial goes on: after its newest checkpoint, or from the start."""
     epoch, address = trial.checkpoint or (0, None)
-    return Assignment(trial.number, epoch, address, trial.attempts + 1, trial.restarts, trial.precision)
+    return Assignment(trial.number, epoch, address, trial.attempts + 1, trial.restarts, trial.deaths, trial.precision)
