@@ -20,6 +20,7 @@ from cifarray.engine import cluster
 from cifarray.engine.capacity import Cluster, WorkerResources, groups_to_open, what_is_missing
 from cifarray.engine.orders import GroupSettings, Order, RefusedError
 from cifarray.engine.worker_group import WorkerGroup
+from cifarray.redaction import redact
 from cifarray.study.events import Event, GroupChanged
 from cifarray.study.faults import Pause, Retry, StartFault, decide
 from cifarray.study.schedulers import Assignment
@@ -256,7 +257,7 @@ class Pool:
             try:
                 ray.get(ref)
             except ray.exceptions.RayError as error:
-                cause = str(getattr(error, "cause", None) or error).strip()
+                cause = redact(str(getattr(error, "cause", None) or error).strip())
                 self._discard(group, "replaced", cause)
                 self._take_failed_start(group, cause, isinstance(error, RefusedError))
             else:

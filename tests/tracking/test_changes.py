@@ -8,7 +8,8 @@ from histories import epoch_ended, split_opened
 
 from cifarray.study.events import MicroBatchHalved, StudyReported
 from cifarray.study.trial_record import Outcome
-from cifarray.tracking.changes import CHECKPOINT_TAG, PARENT, StudyRuns, brief, color, describe
+from cifarray.tracking.changes import CHECKPOINT_TAG, PARENT, StudyRuns
+from cifarray.tracking.wording import brief, color, describe
 
 
 def told(journal) -> StudyRuns:

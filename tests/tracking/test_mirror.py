@@ -14,9 +14,9 @@ from mlflow.tracking import MlflowClient
 
 from cifarray.study.events import EpochEnded, WorkersRestarted
 from cifarray.tracking import checkpoint_of_run, mirror
-from cifarray.tracking.changes import color
 from cifarray.tracking.mirror import Mirror
 from cifarray.tracking.state import State
+from cifarray.tracking.wording import color
 
 
 @pytest.fixture
