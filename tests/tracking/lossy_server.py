@@ -22,12 +22,14 @@ class Gateway:
         self.fault: Callable[[int, str], str | None] = lambda number, path: None
         """Of a request's number and what it asks for, as `runs/create`."""
         self.requests: list[str] = []
+        self.authorizations: set[str] = set()
         self._late: list[dict[str, Any]] = []
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         environ = {**environ, "wsgi.input": io.BytesIO(body)}
         path = environ["PATH_INFO"].rpartition("/mlflow/")[2]
+        self.authorizations.add(environ.get("HTTP_AUTHORIZATION", ""))
         fault = self.fault(len(self.requests), path)
         self.requests.append(path)
         if fault == LATE:
