@@ -65,6 +65,8 @@ def absolute(address: str) -> str:
                 f"storage {redact(address)!r} has options after the question mark: leave them out and set the "
                 "environment instead (AWS_ENDPOINT_URL, AWS_REGION)"
             )
+        if "#" in address:
+            raise ValueError(f"storage {address!r} has a # in it, after which nothing is read: choose another folder")
         # Folders on the driver's disk are named after addresses, and no folder is called nothing or a dot.
         parts = [part for part in path.split("/") if part not in ("", ".")]
         if not parts:

@@ -181,6 +181,7 @@ def test_an_address_is_one_however_many_slashes_it_is_written_with():
     [
         ("ftp://host/x", "storage 'ftp://host/x' has an unknown scheme: give a folder, or an s3:// or gs:// address"),
         ("s3://", "storage 's3://' names no bucket: give s3://BUCKET or s3://BUCKET/FOLDER"),
+        ("s3://b/x#1/y", "storage 's3://b/x#1/y' has a # in it, after which nothing is read: choose another folder"),
         ("s3://b/x?scheme=http", r"has options after the question mark: .*\(AWS_ENDPOINT_URL, AWS_REGION\)"),
     ],
 )

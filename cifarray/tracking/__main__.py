@@ -19,7 +19,7 @@ import sys
 import time
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
@@ -86,6 +86,7 @@ def main() -> int:
     # Ctrl-C and the signals that stop a job are for the driver; its end reaches this process through the pipe.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    logging.setLogRecordFactory(_record_without_secrets)
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)
     warnings.simplefilter("ignore")
 
@@ -134,6 +135,13 @@ def follow(mirror: "Mirror", driver: Driver, grace: float) -> int:
             pause, deadline = FIRST_PAUSE, float("inf")
             driver.wait()
             driver.pause(GATHER)
+
+
+def _record_without_secrets(*args: Any, **kwargs: Any) -> logging.LogRecord:
+    """Of every logger: MLflow's name addresses too."""
+    record = logging.LogRecord(*args, **kwargs)
+    record.msg, record.args = redact(record.getMessage()), None
+    return record
 
 
 def _wait_longer() -> None:

@@ -20,7 +20,6 @@ from mlflow.tracking import MlflowClient
 
 from cifarray import places
 from cifarray.journal.events import from_json
-from cifarray.redaction import redact
 from cifarray.tracking.addresses import sqlite_file
 from cifarray.tracking.changes import PARENT, RUNNING, STUDY_TAG, TRIAL_TAG, Change, Key, StudyRuns
 from cifarray.tracking.database import make_database
@@ -216,7 +215,7 @@ class Mirror:
                 raise
             if not self._knows(client, run_id):
                 raise RunGoneError(f"run {run_id} is no longer in {self.state.tracking_uri}") from error
-            log.warning("MLflow refused: %s", redact(str(error)))
+            log.warning("MLflow refused: %s", error)
             return False
         self.acknowledged += 1
         return True
