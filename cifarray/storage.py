@@ -20,6 +20,7 @@ import pyarrow
 from pyarrow import fs
 
 from cifarray.places import REMOTE_SCHEMES
+from cifarray.redaction import has_password, redact
 
 T = TypeVar("T")
 VARIABLES = (
@@ -61,12 +62,15 @@ def absolute(address: str) -> str:
     Raises ValueError for a scheme that is not known, for options in the address and for one without a bucket.
     """
     scheme, _, path = address.partition("://")
+    refuse_keys(address)
     if is_remote(address):
         if "?" in address:
             raise ValueError(
-                f"storage {address!r} has options after the question mark: leave them out and set the environment "
-                "instead (AWS_ENDPOINT_URL, AWS_REGION)"
+                f"storage {redact(address)!r} has options after the question mark: leave them out and set the "
+                "environment instead (AWS_ENDPOINT_URL, AWS_REGION)"
             )
+        if "#" in address:
+            raise ValueError(f"storage {address!r} has a # in it, after which nothing is read: choose another folder")
         # Folders on the driver's disk are named after addresses, and no folder is called nothing or a dot.
         parts = [part for part in path.split("/") if part not in ("", ".")]
         if not parts:
@@ -77,6 +81,15 @@ def absolute(address: str) -> str:
     return str(Path(address).expanduser().absolute())
 
 
+def refuse_keys(text: str) -> None:
+    """Raises StorageError for an address with keys in it: journals, logs and MLflow keep addresses."""
+    if has_password(text):
+        raise StorageError(
+            f"{redact(text)} has keys in it, which would stand in journals and logs: leave them out and set the "
+            "environment instead (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or GOOGLE_APPLICATION_CREDENTIALS)"
+        )
+
+
 def join(base: str, *parts: str) -> str:
     return "/".join([base.rstrip("/"), *parts])
 
@@ -85,6 +98,7 @@ def resolve(address: str) -> tuple[fs.FileSystem, str]:
     """The file system of an address and the path in it. Raises what pyarrow raises."""
     if not is_remote(address):
         return fs.LocalFileSystem(), str(Path(address).absolute())
+    refuse_keys(address)
     options = "" if address.startswith("s3://") else f"?retry_limit_seconds={_PATIENCE_SECONDS}"
     filesystem, path = fs.FileSystem.from_uri(address + options)
     return filesystem, path
@@ -240,7 +254,7 @@ def _in_a_sentence(address: str, done: str) -> Iterator[None]:
         raise
     except (pyarrow.ArrowException, OSError) as error:
         # Those of object stores go on about requests and hosts over several lines.
-        reason = " ".join(str(error).split())
+        reason = redact(" ".join(str(error).split()))
         shortened = reason if len(reason) <= _REASON_LENGTH else f"{reason[:_REASON_LENGTH]}…"
         raise StorageError(f"{address} cannot be {done} ({shortened}): {_remedy(address, reason, done)}") from error
 

@@ -290,3 +290,28 @@ def test_a_study_that_was_refused_before_it_began_is_none(capsys):
     capsys.readouterr()
     assert run("final_test", "refused") == 2
     assert "'refused' is no study, trial or MLflow run" in capsys.readouterr().err
+
+
+def test_passwords_are_not_shown(capsys, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:hunter22@mlflow:5000")
+    assert run("tune", "--dry-run") == 0
+    assert "tracked at http://me:***@mlflow:5000" in capsys.readouterr().out
+    for flags in (
+        ["--storage", "s3://A:hunter22@b"],
+        ["--data", "s3://A:hunter22@b"],
+        ["--teacher", "s3://A:hunter22@b"],
+    ):
+        assert run("tune", "--dry-run", *flags) == 2
+        said = capsys.readouterr()
+        assert "s3://A:***@b has keys in it" in said.err
+        assert "hunter22" not in said.err + said.out
+    assert run("tune", "--dry-run", "--set", "data.source=s3://A:hunter22@b") == 2
+    assert "hunter22" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("folder", "part"), [("a%20b", "%20"), ("a?b", "?")])
+def test_a_storage_whose_database_mlflow_would_look_for_elsewhere_is_refused(capsys, tmp_path, folder, part):
+    assert run("tune", "--dry-run", "--storage", str(tmp_path / folder)) == 2
+    said = capsys.readouterr().err
+    assert f"{folder}/mlflow.db has {part!r} in its path, which MLflow reads as something else: choose another" in said
+    assert run("tune", "--dry-run", "--storage", str(tmp_path / folder), "--tracking-uri", "http://127.0.0.1:5000") == 0

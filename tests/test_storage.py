@@ -181,6 +181,7 @@ def test_an_address_is_one_however_many_slashes_it_is_written_with():
     [
         ("ftp://host/x", "storage 'ftp://host/x' has an unknown scheme: give a folder, or an s3:// or gs:// address"),
         ("s3://", "storage 's3://' names no bucket: give s3://BUCKET or s3://BUCKET/FOLDER"),
+        ("s3://b/x#1/y", "storage 's3://b/x#1/y' has a # in it, after which nothing is read: choose another folder"),
         ("s3://b/x?scheme=http", r"has options after the question mark: .*\(AWS_ENDPOINT_URL, AWS_REGION\)"),
     ],
 )
@@ -221,3 +222,22 @@ def test_a_full_disk_and_a_store_that_stays_away_are_told(address, seconds):
     with pytest.raises(StorageError, match="away"):
         storage.patiently(address, action, seconds)
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize("address", ["s3://AKIA1:hush@bucket/results", "gs://me:hush@bucket/results"])
+def test_an_address_with_keys_in_it_is_refused_without_showing_them(address):
+    for use in (storage.absolute, storage.exists, storage.refuse_keys, lambda where: storage.write_bytes(where, b"")):
+        with pytest.raises(
+            StorageError, match=r":\*\*\*@bucket/results has keys in it.*: leave them out and set"
+        ) as error:
+            use(address)
+        assert "hush" not in one_sentence(error)
+
+
+def test_what_a_library_says_of_an_address_is_shown_without_keys(tmp_path, monkeypatch):
+    def resolve(address):
+        raise OSError("no answer of http://me:hush@minio:9000")
+
+    monkeypatch.setattr(storage, "resolve", resolve)
+    with pytest.raises(StorageError, match=r"http://me:\*\*\*@minio:9000"):
+        storage.read_bytes("s3://bucket/x")

@@ -17,6 +17,7 @@ from cifarray.study.samplers import SEARCHERS
 from cifarray.study.schedulers import SCHEDULERS, Asha, RunAll
 from cifarray.study.study import Study
 from cifarray.study.trial_record import Metric
+from cifarray.tracking.addresses import refuse_unusable
 from cifarray.training.tasks.kinds import kind_of
 
 SMOKE_DATA, SMOKE_LIMIT, SMOKE_TRIALS, SMOKE_EPOCHS = "synthetic:2000", 2000, 4, 2
@@ -98,14 +99,17 @@ def add_places(parser: argparse.ArgumentParser) -> None:
         "--tracking-uri",
         metavar="URI",
         default=os.environ.get("MLFLOW_TRACKING_URI"),
-        help="MLflow server or store (default: $MLFLOW_TRACKING_URI or a SQLite file beside the results)",
+        help="MLflow server or store (default: $MLFLOW_TRACKING_URI or a SQLite file beside the results); a password "
+        "goes into the variable, since everybody on a machine sees a command's flags",
     )
 
 
 def storage_and_tracking(flags: argparse.Namespace) -> tuple[str, str]:
     """Where results are, and MLflow's store. Raises ValueError for a place that is none."""
     where = storage.absolute(flags.storage)
-    return where, flags.tracking_uri or default_tracking_uri(where)
+    tracking_uri = flags.tracking_uri or default_tracking_uri(where)
+    refuse_unusable(tracking_uri)
+    return where, tracking_uri
 
 
 def data_source(flag: str | None) -> str:
@@ -129,6 +133,8 @@ def apply(space: SearchSpace, flags: argparse.Namespace) -> SearchSpace:
     }
     if flags.smoke and flags.trials is None:
         flags.trials = SMOKE_TRIALS
+    for text in (*flags.set, *flags.space, *map(str, named.values())):
+        storage.refuse_keys(text)
     # A seed that varies is shifted by --seed where the job makes it.
     seed = {} if "seed" in space.domains else {"seed": flags.seed}
     pinned = {path: value for path, value in named.items() if value is not None} | seed

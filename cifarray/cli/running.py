@@ -5,6 +5,7 @@ Ray and torch are imported where a study runs: its plan is shown without them. N
 """
 
 import argparse
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from cifarray import storage
 from cifarray.config import TrainConfig, flatten
 from cifarray.errors import UserError
 from cifarray.journal.folder import is_finished, set_aside
+from cifarray.redaction import redact
 from cifarray.report.leaderboard import seeds_summary, short_value, table
 from cifarray.report.live import LineView, TableView
 from cifarray.space.domains import parse_assignment
@@ -92,9 +94,9 @@ def _conclude(study: Study, result: "StudyResult", console: Console, epilogue: E
     if result.tracking and result.tracking.message:
         say(result.tracking.message)
     if study.tracking_uri.startswith("sqlite:"):
-        say(f"MLflow:  mlflow ui --host 127.0.0.1 --backend-store-uri {study.tracking_uri}")
+        say(f"MLflow:  mlflow ui --host 127.0.0.1 --backend-store-uri {shlex.quote(study.tracking_uri)}")
     else:
-        say(f"MLflow:  {study.tracking_uri}")
+        say(f"MLflow:  {redact(study.tracking_uri)}")
     if result.reason == "interrupted":
         say(f"interrupted: {result.state.remaining()} trials remain; the same command again goes on with them")
         return INTERRUPTED
@@ -111,7 +113,7 @@ def _show_plan(study: Study, console: Console) -> None:
         console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     space = study.space
-    say(f"study {study.name} in {study.address}, tracked at {study.tracking_uri}")
+    say(f"study {study.name} in {study.address}, tracked at {redact(study.tracking_uri)}")
     say("\nbase config")
     for path, value in flatten(space.base.to_dict()).items():
         say(f"  {path} = {short_value(value)}")
@@ -165,7 +167,7 @@ def errors_in_a_sentence(*more: type[Exception]) -> Iterator[None]:
     try:
         yield
     except (*mendable, *more) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {redact(str(error))}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -21,6 +21,7 @@ from cifarray.engine.capacity import Cluster, WorkerResources, groups_to_open, w
 from cifarray.engine.orders import GroupSettings, Order, RefusedError
 from cifarray.engine.worker_group import WorkerGroup
 from cifarray.errors import PausedError
+from cifarray.redaction import redact
 from cifarray.study.events import Event, GroupChanged
 from cifarray.study.faults import Losses, Pause, Retry, StartFault, decide
 from cifarray.study.schedulers import Assignment
@@ -267,7 +268,7 @@ class Pool:
             try:
                 ray.get(ref)
             except ray.exceptions.RayError as error:
-                cause = str(getattr(error, "cause", None) or error).strip()
+                cause = redact(str(getattr(error, "cause", None) or error).strip())
                 self._discard(group, "replaced", cause)
                 self._take_failed_start(group, cause, isinstance(error, RefusedError))
             else:

@@ -37,6 +37,17 @@ def silence_raylet_lines() -> None:
     worker._worker_logs_enabled = False
 
 
+def keep_keys_from_tune() -> None:
+    """Tune puts the driver's AWS keys into its actors' runtime environment, which Ray's agents log on every node.
+
+    Our trials' actors reach no store; workers get the keys in another way (`NodeRequirements.environment`).
+    """
+    from ray.tune.execution import class_cache
+
+    for name in [name for name in class_cache.ENV_VARS_TO_PROPAGATE if name.startswith("AWS_")]:
+        class_cache.ENV_VARS_TO_PROPAGATE.discard(name)
+
+
 def orphaned_placement_groups(job_id: str) -> Iterator[Any]:
     """Placement groups of a job whose actor is dead.
 

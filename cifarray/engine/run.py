@@ -17,7 +17,7 @@ from typing import Literal, Protocol
 
 from cifarray import storage
 from cifarray.data import open_store
-from cifarray.engine import cluster
+from cifarray.engine import cluster, ray_internals
 from cifarray.engine.capacity import (
     WorkerResources,
     default_cpus_per_worker,
@@ -151,6 +151,7 @@ def _tune(
     """One Tuner from start to end. The pool is closed here, the rest with `stack`, after the journal's last word."""
     from ray import tune
 
+    ray_internals.keep_keys_from_tune()
     pool = Pool(study.name, settings, journal.append, study.concurrent, host=host)
     deleter = Deleter(study.address)
     driver = StudyDriver(state, journal, pool, study.address, sizes.of, deleter.delete_soon)

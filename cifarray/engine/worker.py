@@ -23,6 +23,7 @@ from cifarray.config import TrainConfig
 from cifarray.data import DataError
 from cifarray.engine.nodes import missing
 from cifarray.engine.orders import Answer, Failure, NodeRequirements, Order, WorkerProcess
+from cifarray.redaction import redact
 from cifarray.study.faults import Fault
 from cifarray.training.checkpoint import load_checkpoint, save_checkpoint
 from cifarray.training.loop import Diverged, Training
@@ -199,7 +200,7 @@ def _failure(error: Exception, training: Training | None) -> Failure:
     if isinstance(error, torch.distributed.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error)):
         # Another rank is gone. Whether the trial goes on is not for this one to say.
         return Failure(Fault.RANK_LOST, str(error), clean=False)
-    return Failure(Fault.RAISED, "".join(traceback.format_exception(error)), clean)
+    return Failure(Fault.RAISED, redact("".join(traceback.format_exception(error))), clean)
 
 
 def _is_sticky(error: Exception) -> bool:

@@ -3,13 +3,18 @@
 In memory all are whole. Not here: how an event is written (`events`), what is at an address (`cifarray.storage`).
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from cifarray import places, storage
-from cifarray.study.events import Event, StudyStarted
+from cifarray.study.events import Event
+
+_CHECKPOINT = re.compile(r"[^/]+/epoch-\d+\.pt$")
+_REPORT = re.compile(r"[^/]+$")
+"""What an address is inside of its study."""
 
 
 class Addresses:
@@ -20,28 +25,27 @@ class Addresses:
         """Of its reports, on the driver's disk."""
         self.study = places.address(folder) or self.folder
         """Where its checkpoints are."""
-        self._before = self.study
 
     def shortened(self, event: Event) -> Event:
         """As it is written."""
-        return self._changed(event, lambda address, base: address.removeprefix(f"{base}/"))
+        return self._changed(event, lambda address, base, inside: address.removeprefix(f"{base}/"))
 
     def whole(self, event: Event) -> Event:
-        """As it is meant here. Older journals hold whole addresses, of where the study was when it began."""
-        if isinstance(event, StudyStarted):
-            self._before = storage.join(event.storage, event.name)
-        return self._changed(event, self._rebased)
+        """As it is meant here. Older journals hold whole addresses, of where the study was then."""
+        return self._changed(event, _rebased)
 
-    def _rebased(self, address: str, base: str) -> str:
-        inside = address.removeprefix(f"{self._before}/")
-        is_whole = inside.startswith("/") or "://" in inside
-        return inside if is_whole else storage.join(base, inside)
-
-    def _changed(self, event: Event, change: Callable[[str, str], str]) -> Event:
+    def _changed(self, event: Event, change: Callable[[str, str, re.Pattern[str]], str]) -> Event:
         values = vars(event)
         changes: dict[str, Any] = {}
         if values.get("checkpoint"):
-            changes["checkpoint"] = change(values["checkpoint"], self.study)
+            changes["checkpoint"] = change(values["checkpoint"], self.study, _CHECKPOINT)
         if values.get("artifacts"):
-            changes["artifacts"] = tuple(change(path, self.folder) for path in values["artifacts"])
+            changes["artifacts"] = tuple(change(path, self.folder, _REPORT) for path in values["artifacts"])
         return replace(event, **changes) if changes else event
+
+
+def _rebased(address: str, base: str, inside: re.Pattern[str]) -> str:
+    if not address.startswith("/") and "://" not in address:
+        return storage.join(base, address)
+    place = inside.search(address)
+    return storage.join(base, place[0]) if place else address

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -19,6 +20,7 @@ from cifarray.errors import PausedError, StudyError
 from cifarray.journal.addresses import Addresses
 from cifarray.journal.copy import JournalCopy
 from cifarray.journal.events import JournalError, from_json, to_json
+from cifarray.redaction import redact
 from cifarray.study.events import Event
 
 FILE_NAME = "journal.jsonl"
@@ -118,7 +120,7 @@ class Journal:
         JournalFullError if they could not be written; then none of them is in the file.
         """
         now = time.time()
-        stamped = [replace(event, time=event.time or now) for event in events]
+        stamped = [replace(event, time=event.time or now, **_without_secrets(event)) for event in events]
         if not stamped:
             return
         if self._copy is not None and self._copy.fork is not None and not self._stopped:
@@ -201,3 +203,9 @@ class Journal:
             end = data.rfind(b"\n") + 1
             if end != len(data):
                 os.truncate(self.path, end)
+
+
+def _without_secrets(event: Event) -> dict[str, Any]:
+    """What an event quotes of errors, without the passwords and keys in them: everybody may read a journal."""
+    quoted = {name: getattr(event, name, "") for name in ("message", "reason", "remark")}
+    return {name: redact(text) for name, text in quoted.items() if text}

@@ -1,13 +1,16 @@
 """The child process: follows a journal and mirrors it into MLflow until its driver is gone and all is sent.
 
-    python -m cifarray.tracking study/journal.jsonl --tracking-uri sqlite:///mlflow.db < /dev/null   # send what waits
+    export MLFLOW_TRACKING_URI=sqlite:///mlflow.db
+    python -m cifarray.tracking study/journal.jsonl < /dev/null   # send what waits
 
+The store is not an argument: everybody on the machine sees those, and it may have a password.
 Its standard input is a pipe from the driver: a byte is a wake-up, its end means that the driver ended or died.
 Exit code 0: everything was sent; 3: the store does not answer and events wait in the journal.
 Not here: what is sent (`cifarray.tracking.mirror`).
 """
 
 import argparse
+import contextlib
 import logging
 import os
 import select
@@ -16,10 +19,11 @@ import sys
 import time
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
+from cifarray.redaction import redact
 from cifarray.tracking.state import State
 
 if TYPE_CHECKING:
@@ -33,9 +37,14 @@ GATHER = 1.0
 FIRST_PAUSE, LONGEST_PAUSE, LONGEST_LAST_PAUSE = 0.5, 30.0, 1.0
 """Seconds between two tries with a store that is away; the last is for when the driver is gone."""
 
-# Retries are ours: they can be cut short when the driver ends.
-PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
-QUIET = {
+TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
+LONGEST_REQUEST = 120
+"""Seconds that a server which answers late is given, in the end."""
+# Retries are ours: they can be cut short when the driver ends, and MLflow's own make a run again whose making was only
+# not heard of.
+RETRIES = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+DEFAULTS = {
+    TIMEOUT: "10",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "GIT_PYTHON_REFRESH": "quiet",
@@ -66,28 +75,31 @@ class Driver:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m cifarray.tracking", description="Mirror a journal into MLflow.")
     parser.add_argument("journal", type=Path)
-    parser.add_argument("--tracking-uri", required=True)
     parser.add_argument("--experiment", default="cifarray")
     parser.add_argument("--grace", type=float, default=10.0, help="seconds for a store that is away, after the driver")
     args = parser.parse_args()
 
+    uri = os.environ.get("MLFLOW_TRACKING_URI")
+    if not uri:
+        parser.error("MLFLOW_TRACKING_URI is not set: set it to the MLflow store that is to have the journal")
+
     # Ctrl-C and the signals that stop a job are for the driver; its end reaches this process through the pipe.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    logging.setLogRecordFactory(_record_without_secrets)
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)
     warnings.simplefilter("ignore")
 
     driver = Driver(sys.stdin.fileno())
     lock = FileLock(args.journal.with_name(LOCK_NAME))
     if not _acquire(lock, driver, args.grace):
-        return _give_up(State.load(args.journal, args.tracking_uri, args.experiment), args.journal)
+        return _give_up(State.load(args.journal, uri, args.experiment), args.journal)
     with lock:
-        for name, value in {**PATIENCE, **QUIET}.items():
-            os.environ.setdefault(name, value)
+        os.environ.update({**DEFAULTS, **os.environ, **RETRIES})
         # Late: mlflow reads these variables, and takes a second that a waiting process need not spend.
         from cifarray.tracking.mirror import Mirror
 
-        return follow(Mirror(args.journal, args.tracking_uri, args.experiment), driver, args.grace)
+        return follow(Mirror(args.journal, uri, args.experiment), driver, args.grace)
 
 
 def follow(mirror: "Mirror", driver: Driver, grace: float) -> int:
@@ -95,14 +107,18 @@ def follow(mirror: "Mirror", driver: Driver, grace: float) -> int:
     pause, deadline = FIRST_PAUSE, float("inf")
     while True:
         gone = driver.gone  # asked first: what a driver wrote before its end is in the journal now
-        position = mirror.state.position
+        acknowledged = mirror.acknowledged
         try:
             mirror.update(driver_gone=gone)
         except Exception as error:
-            log.warning("%s: %s", type(error).__name__, error)
-            mirror.state.error = (str(error) or repr(error)).splitlines()[0][:300]
-            mirror.state.save(mirror.journal)
-            if gone and mirror.state.position == position:
+            reason = redact(str(error) or repr(error))
+            log.warning("%s: %s", type(error).__name__, reason)
+            mirror.state.error = reason.splitlines()[0][:300]
+            with contextlib.suppress(OSError):  # a full disk is no reason to end
+                mirror.state.save(mirror.journal)
+            if "timeout" in reason:
+                _wait_longer()
+            if gone and mirror.acknowledged == acknowledged:
                 deadline = min(deadline, time.monotonic() + grace)
             else:
                 deadline = float("inf")
@@ -119,6 +135,19 @@ def follow(mirror: "Mirror", driver: Driver, grace: float) -> int:
             pause, deadline = FIRST_PAUSE, float("inf")
             driver.wait()
             driver.pause(GATHER)
+
+
+def _record_without_secrets(*args: Any, **kwargs: Any) -> logging.LogRecord:
+    """Of every logger: MLflow's name addresses too."""
+    record = logging.LogRecord(*args, **kwargs)
+    record.msg, record.args = redact(record.getMessage()), None
+    return record
+
+
+def _wait_longer() -> None:
+    """A server that needs longer would be asked the same again and again."""
+    seconds = int(os.environ.get(TIMEOUT) or DEFAULTS[TIMEOUT])
+    os.environ[TIMEOUT] = str(max(seconds, min(2 * seconds, LONGEST_REQUEST)))
 
 
 def _acquire(lock: FileLock, driver: Driver, grace: float) -> bool:

@@ -4,9 +4,12 @@ Not here: writing to MLflow (`cifarray.tracking.mirror`).
 """
 
 import os
+import re
 from pathlib import Path
 
+from cifarray.errors import StudyError
 from cifarray.places import default_tracking_uri, results
+from cifarray.redaction import redact
 from cifarray.tracking.changes import CHECKPOINT_TAG
 
 SQLITE = "sqlite:///"
@@ -15,6 +18,16 @@ SQLITE = "sqlite:///"
 def sqlite_file(tracking_uri: str) -> Path | None:
     """The database's file if the store is a local SQLite one."""
     return Path(tracking_uri.removeprefix(SQLITE)) if tracking_uri.startswith(SQLITE) else None
+
+
+def refuse_unusable(tracking_uri: str) -> None:
+    """Raises StudyError for a SQLite store that MLflow would look for elsewhere, which differs between its versions."""
+    misread = re.search(r"[?]|%[0-9a-fA-F]{2}", tracking_uri) if tracking_uri.startswith(SQLITE) else None
+    if misread is not None:
+        raise StudyError(
+            f"MLflow's store {redact(tracking_uri)} has {misread[0]!r} in its path, which MLflow reads as something "
+            "else: choose another --storage, or name another store with --tracking-uri"
+        )
 
 
 def checkpoint_of_run(run_id: str, tracking_uri: str | None = None) -> str:
@@ -34,7 +47,9 @@ def checkpoint_of_run(run_id: str, tracking_uri: str | None = None) -> str:
     try:
         run = MlflowClient(tracking_uri).get_run(run_id)
     except MlflowException as error:
-        raise ValueError(f"run {run_id!r} cannot be read from {tracking_uri} ({error}): check both") from error
+        raise ValueError(
+            f"run {run_id!r} cannot be read from {redact(tracking_uri)} ({redact(str(error))}): check both"
+        ) from error
     address = run.data.tags.get(CHECKPOINT_TAG)
     if address is None:
         raise ValueError(

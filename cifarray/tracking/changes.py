@@ -6,10 +6,9 @@ Not here: sending (`cifarray.tracking.mirror`), reading the journal.
 Every value is a function of the events alone, times included, so whatever is sent twice is the same both times.
 """
 
-import colorsys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from cifarray.config import flatten
 from cifarray.study.events import (
@@ -30,6 +29,7 @@ from cifarray.study.events import (
     WorkersRestarted,
 )
 from cifarray.study.trial_record import Decision, Outcome
+from cifarray.tracking.wording import TAG_LENGTH, brief, clip, color, describe
 
 PARENT = None
 Key = int | None
@@ -37,6 +37,7 @@ Key = int | None
 STUDY_TAG = "cifarray.study"
 TRIAL_TAG = "cifarray.trial"
 CHECKPOINT_TAG = "cifarray.checkpoint"
+MESSAGE_TAG = "message"
 
 RUNNING, FINISHED, FAILED, KILLED = "RUNNING", "FINISHED", "FAILED", "KILLED"
 OUTCOME_STATUS = {
@@ -47,8 +48,6 @@ OUTCOME_STATUS = {
     Outcome.FAILED: FAILED,
 }
 END_STATUS = {"finished": FINISHED, "interrupted": KILLED, "paused": KILLED, "error": FAILED}
-
-PARAM_LENGTH, TAG_LENGTH = 6000, 8000  # MLflow's limits
 
 
 class Point(NamedTuple):
@@ -81,7 +80,10 @@ class StudyRuns:
         self.changes: dict[Key, Change] = {}
         self.name = ""
         self.id = ""
-        self._status: dict[Key, str] = {}
+        self._status: dict[Key, tuple[str, int]] = {}
+        """And since when."""
+        self._message: str | None = None
+        """Of the driver that ended last, if none has begun since."""
         self._last_epoch: dict[int, int] = {}
         self._checkpoints: dict[int, list[str]] = {}
         self._halvings: dict[int, list[str]] = {}
@@ -103,6 +105,7 @@ class StudyRuns:
             case DriverStarted():
                 versions = ", ".join(f"{name} {version}" for name, version in event.versions.items())
                 self._change(PARENT).tags["cifarray.versions"] = versions
+                self._set_message("")
                 self._set_status(PARENT, RUNNING)
             case TrialSampled():
                 self._trial(event)
@@ -136,7 +139,7 @@ class StudyRuns:
 
     def driver_gone(self) -> None:
         """The driver is dead: nothing of the study is running, whether or not it could say so."""
-        for key, status in self._status.items():
+        for key, (status, _) in self._status.items():
             if status == RUNNING:
                 self._set_status(key, KILLED)
 
@@ -147,7 +150,7 @@ class StudyRuns:
             name: getattr(event, name) for name in ("num_trials", "workers", "seed", "metric", "scheduler", "searcher")
         }
         change.params |= {name: brief(value) for name, value in flatten({**event.config, "study": plan}).items()}
-        change.tags |= {STUDY_TAG: self.id, "mlflow.note.content": _clip(describe(event), TAG_LENGTH)}
+        change.tags |= {STUDY_TAG: self.id, "mlflow.note.content": clip(describe(event), TAG_LENGTH)}
         self._set_status(PARENT, RUNNING)
 
     def _trial(self, event: TrialSampled) -> None:
@@ -161,7 +164,7 @@ class StudyRuns:
         change.tags |= {
             STUDY_TAG: self.id,
             TRIAL_TAG: str(event.trial),
-            "cifarray.params": _clip(varied, TAG_LENGTH),
+            "cifarray.params": clip(varied, TAG_LENGTH),
             "mlflow.runColor": color(event.trial),
         }
         self._set_status(event.trial, RUNNING)
@@ -184,14 +187,14 @@ class StudyRuns:
                 self._change(PARENT).points.append(best)
         if event.reason:
             word = "stopped" if event.decision is Decision.STOP else "went on"
-            self._change(trial).tags["decision"] = _clip(f"{word}: {event.reason}", TAG_LENGTH)
+            self._change(trial).tags["decision"] = clip(f"{word}: {event.reason}", TAG_LENGTH)
         if event.precision:
             self._change(trial).tags["precision"] = event.precision
         if event.checkpoint is not None:
             kept = self._checkpoints.setdefault(trial, [])
             if event.checkpoint not in kept:
                 kept.append(event.checkpoint)
-            self._change(trial).tags[CHECKPOINT_TAG] = kept[-1]
+            self._change(trial).tags[CHECKPOINT_TAG] = self._checkpoint(trial)
 
     def _is_better(self, value: float, than: float) -> bool:
         return value < than if self._metric.endswith("loss") else value > than
@@ -200,25 +203,35 @@ class StudyRuns:
         kept = self._checkpoints.get(trial, [])
         if checkpoint in kept:
             kept.remove(checkpoint)
-            self._change(trial).tags[CHECKPOINT_TAG] = kept[-1] if kept else None
+            self._change(trial).tags[CHECKPOINT_TAG] = self._checkpoint(trial)
 
     def _outcome(self, event: TrialEnded) -> None:
         change = self._change(event.trial)
         change.tags["outcome"] = str(event.outcome)
         if event.message:
-            change.tags["message"] = _clip(event.message, TAG_LENGTH)
+            change.tags[MESSAGE_TAG] = clip(event.message, TAG_LENGTH)
         self._set_status(event.trial, OUTCOME_STATUS[event.outcome])
 
     def _ended(self, event: DriverEnded) -> None:
-        change = self._change(PARENT)
-        change.artifacts += event.artifacts
-        if event.message:
-            change.tags["message"] = _clip(event.message, TAG_LENGTH)
+        self._change(PARENT).artifacts += event.artifacts
+        self._set_message(event.message)
         self._set_status(PARENT, END_STATUS[event.reason])
         self.driver_gone()
 
     def _add_metrics(self, key: Key, metrics: Mapping[str, float], step: int) -> None:
         self._change(key).points += [self._point(name, value, step) for name, value in metrics.items()]
+
+    def correct(self, key: Key, status: str, tags: Mapping[str, str]) -> None:
+        """Tell a run, which MLflow shows with this status and these tags, what it should have of them and has not."""
+        if key not in self._status:
+            return
+        wanted, since = self._status[key]
+        if status != wanted:
+            change = self._change(key)
+            change.status, change.status_time = wanted, since
+        name, value = (MESSAGE_TAG, self._message) if key is PARENT else (CHECKPOINT_TAG, self._checkpoint(key))
+        if tags.get(name) != value:
+            self._change(key).tags[name] = value
 
     def run_name(self, key: Key) -> str:
         return self.name if key is PARENT else f"{self.name}-{key}"
@@ -227,66 +240,20 @@ class StudyRuns:
         return self.changes.setdefault(key, Change(time=self._now))
 
     def _set_status(self, key: Key, status: str) -> None:
-        self._status[key] = status
+        self._status[key] = status, self._now
         change = self._change(key)
         change.status, change.status_time = status, self._now
 
+    def _set_message(self, message: str) -> None:
+        """What is over is taken away again; to remove what is not there would be an error of MLflow."""
+        wanted = clip(message, TAG_LENGTH) or None
+        if wanted != self._message:
+            self._message = self._change(PARENT).tags[MESSAGE_TAG] = wanted
+
+    def _checkpoint(self, trial: int) -> str | None:
+        """Where the latest that is kept is."""
+        kept = self._checkpoints.get(trial)
+        return kept[-1] if kept else None
+
     def _point(self, name: str, value: float, step: int) -> Point:
         return Point(name, float(value), self._now, step)
-
-
-def brief(value: Any) -> str:
-    """A param's value as MLflow shows it: short, because its parallel coordinates cut words after 10 characters.
-
-    Numbers keep six digits, which is for reading; the exact ones are in the journal and in the config artifact.
-    """
-    match value:
-        case None:
-            return "none"
-        case bool():
-            return str(value).lower()
-        case float():
-            return f"{value:.6g}"
-        case list() | tuple():
-            return _clip(",".join(brief(item) for item in value), PARAM_LENGTH) or "none"
-        case _:
-            return _clip(str(value), PARAM_LENGTH)
-
-
-def color(trial: int) -> str:
-    """A trial's colour in MLflow's charts, whose own choice gives two of six runs the same one.
-
-    Hues a golden ratio apart: any few trials in a row differ.
-    """
-    hue = (0.58 + trial * 0.618034) % 1
-    rgb = colorsys.hls_to_rgb(hue, (0.4, 0.55, 0.35)[trial % 3], 0.7)
-    return "#" + "".join(f"{round(255 * part):02x}" for part in rgb)
-
-
-def describe(study: StudyStarted) -> str:
-    """One line for the parent run: what varies, over how many trials, and who decides."""
-    varied = [f"{path} in {_domain(domain)}" for path, domain in study.domains.items()]
-    what = f"Searches {', '.join(varied)}" if varied else "Trains one config"
-    trials = "1 trial" if study.num_trials == 1 else f"{study.num_trials} trials"
-    deciders = [f"scheduler {_decider(study.scheduler)}", f"searcher {_decider(study.searcher)}"]
-    workers = "1 worker" if study.workers == 1 else f"{study.workers} workers"
-    return " · ".join([what, trials, *deciders, f"{workers} per trial"])
-
-
-def _decider(value: Any) -> str:
-    if not isinstance(value, Mapping):
-        return brief(value)
-    fields = ", ".join(f"{name}={brief(item)}" for name, item in value.items() if name != "name")
-    return f"{value.get('name', '')} ({fields})".strip() if fields else str(value["name"])
-
-
-def _domain(domain: Mapping[str, Any]) -> str:
-    if "cases" in domain:
-        return " or ".join(_domain(case) for _, case in domain["cases"])
-    if "values" in domain:
-        return "{" + ", ".join(brief(value) for value in domain["values"]) + "}"
-    return f"{domain['low']:g}..{domain['high']:g}{' (log)' if domain['log'] else ''}"
-
-
-def _clip(text: str, length: int) -> str:
-    return text if len(text) <= length else text[: length - 1] + "…"

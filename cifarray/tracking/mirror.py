@@ -3,17 +3,18 @@
 Here: the only code that writes to MLflow, through `MlflowClient` with explicit run ids.
 Not here: what an event becomes (`cifarray.tracking.changes`), patience with a dead store (`__main__`).
 
-Killed at any point and started again, it leaves each trial and each epoch once: what was sent without being noted in
-`tracking.json` is sent again with the same values and times, which MLflow keeps once, and a run that was made without
-being noted is found by its tags.
+Every request may have taken effect though its answer was lost, and may take it later. So what is sent again has the
+same values and times, which MLflow keeps once; a run is looked up by its tags before its making is tried again; and
+where answers were lost, MLflow is asked at the end, and at the next beginning, what it has: a run that was made twice
+is there once after that, and has its status. The same holds for a mirror that was killed at any point.
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
-from mlflow.entities import Metric, Param, RunTag, ViewType
+from mlflow.entities import Metric, Param, Run, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
@@ -28,13 +29,17 @@ EVENTS_PER_BATCH = 2000
 METRICS, PARAMS, TAGS = 800, 100, 100  # in one call: MLflow takes 100 params, 100 tags, 1000 of all together
 REFUSALS = {"INVALID_PARAMETER_VALUE", "INVALID_STATE", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS"}
 """MLflow's answers to a request that is not better the second time (a run that somebody deleted, say)."""
+PARENT_TAG = "mlflow.parentRunId"
 
 log = logging.getLogger(__name__)
-Batch = tuple[list[Metric], list[Param], list[RunTag]]
 
 
 class StoreError(RuntimeError):
     """The store answers, but cannot be used as it is."""
+
+
+class RunGoneError(RuntimeError):
+    """Somebody deleted the run in MLflow."""
 
 
 class Mirror:
@@ -43,14 +48,28 @@ class Mirror:
     def __init__(self, journal: Path, tracking_uri: str, experiment: str) -> None:
         self.journal = journal
         self.state = State.load(journal, tracking_uri, experiment)
-        self._addresses = Addresses(journal.parent)
+        self.state.remark = ""
+        self.acknowledged = 0
+        """Requests that the store has answered: however many others were lost, it goes on."""
+        self._uri = tracking_uri
+        self._addresses = Addresses(journal.absolute().parent)
+        """Where the study is now: it may have moved."""
         self._client: MlflowClient | None = None
         self._study = StudyRuns()
         self._position = 0
         self._searched = False
+        self._deleted: set[Key] = set()
 
     def update(self, driver_gone: bool = False) -> None:
         """Bring MLflow up to date with the journal; with `driver_gone`, leave no run RUNNING."""
+        try:
+            self._update(driver_gone)
+        except RunGoneError:
+            # The parent: once more, from the beginning.
+            self._client = None
+            self._update(driver_gone)
+
+    def _update(self, driver_gone: bool) -> None:
         client = self._client or self._connect()
         self._client = client
         self._send(client)
@@ -59,24 +78,33 @@ class Mirror:
         if driver_gone:
             self._study.driver_gone()
             self._send(client)
+            if self.state.doubtful:
+                self._read_back(client)
 
     def _connect(self) -> MlflowClient:
-        state = self.state
-        file = sqlite_file(state.tracking_uri)
+        file = sqlite_file(self._uri)
         if file is not None and not file.exists():
             make_database(file)
-        client = MlflowClient(state.tracking_uri)
-        if state.parent_run_id and not self._knows(client, state.parent_run_id):
-            log.warning("%s no longer has run %s: everything is sent anew", state.tracking_uri, state.parent_run_id)
-            self.state = state = State(state.tracking_uri, state.experiment)
-        if not state.experiment_id:
-            state.experiment_id = _experiment(client, state)
+        client = MlflowClient(self._uri)
+        parent = self.state.parent_run_id
+        if parent and not self._knows(client, parent):
+            self.state = State(self.state.tracking_uri, self.state.experiment, address=self._addresses.study)
+            self.state.remark = f"{self.state.tracking_uri} no longer has run {parent}: the study was sent there anew"
+            self._searched = False
+            self._deleted.clear()
+            log.warning("%s", self.state.remark)
+        if not self.state.experiment_id:
+            self.state.experiment_id = _experiment(client, self.state, file)
         # The study as it was told so far, without telling it again.
         self._study, self._position = StudyRuns(), 0
-        if state.position:
-            sent = self.journal.read_bytes()[: state.position]
+        if self.state.position:
+            sent = self.journal.read_bytes()[: self.state.position]
             self._take(sent.splitlines(keepends=True))
             self._study.changes.clear()
+            if self.state.doubtful or self.state.address != self._addresses.study:
+                self._read_back(client)
+                self.state.doubtful = False
+        self.state.address = self._addresses.study
         return client
 
     def _knows(self, client: MlflowClient, run_id: str) -> bool:
@@ -113,12 +141,14 @@ class Mirror:
         try:
             # The parent first: children name it.
             for key in sorted(changes, key=lambda key: -1 if key is PARENT else key):
-                self._send_run(client, key, changes[key])
+                if key not in self._deleted:
+                    self._send_run(client, key, changes[key])
                 del changes[key]
         except Exception:
+            self.state.doubtful = True
             self.state.save(self.journal)  # the runs that were made
             raise
-        if self._position != self.state.position:
+        if self._position != self.state.position or self.state.error:
             self.state.position = self._position
             self.state.error = ""
             self.state.save(self.journal)
@@ -130,36 +160,83 @@ class Mirror:
             run_id = self._run_id(key)
         if not run_id:
             run_id, created = self._create(client, key, change), True
-        for metrics, params, tags in _batches(change):
-            if not _accepted(lambda: client.log_batch(run_id, metrics, params, tags)) and params:  # noqa: B023
+        try:
+            self._tell(client, run_id, key, change, created)
+        except RunGoneError:
+            if key is PARENT or not self._knows(client, self.state.parent_run_id):
+                raise
+            log.warning("run %s of %s was deleted in MLflow and is left so", run_id, self._study.run_name(key))
+            self._deleted.add(key)
+
+    def _tell(self, client: MlflowClient, run_id: str, key: Key, change: Change, created: bool) -> None:
+        """What is acknowledged is taken out of `change`, so that the next try goes on from there."""
+        if key is not PARENT and TRIAL_TAG in change.tags:
+            # A parent that was deleted has been made anew; its children are told.
+            change.tags[PARENT_TAG] = self.state.parent_run_id
+        while change.points or change.params or _set(change.tags):
+            points = change.points[:METRICS]
+            params = dict(islice(change.params.items(), PARAMS))
+            tags = dict(islice(_set(change.tags).items(), TAGS))
+            metrics = [Metric(*point) for point in points]
+            labels = [RunTag(name, value) for name, value in tags.items()]
+            values = [Param(name, value) for name, value in params.items()]
+            if not self._ask(client, run_id, lambda: client.log_batch(run_id, metrics, values, labels)) and values:  # noqa: B023
                 # Params are write-once: those that are there stay as they are.
-                _accepted(lambda: client.log_batch(run_id, metrics, [], tags))  # noqa: B023
-        for name, value in change.tags.items():
-            if value is None and not created:
-                _accepted(lambda: client.delete_tag(run_id, name))  # noqa: B023
-        for path in change.artifacts:
-            if Path(path).exists():
-                _accepted(lambda: client.log_artifact(run_id, path))  # noqa: B023
+                self._ask(client, run_id, lambda: client.log_batch(run_id, metrics, [], labels))  # noqa: B023
+            del change.points[: len(points)]
+            for told, sent in ((change.params, params), (change.tags, tags)):
+                for name in sent:
+                    del told[name]
+        for name in list(change.tags):
+            self._ask(client, run_id, lambda: _delete_tag(client, run_id, name))  # noqa: B023
+            del change.tags[name]
+        while change.artifacts:
+            path = Path(change.artifacts[0])
+            if path.exists():
+                self._ask(client, run_id, lambda: client.log_artifact(run_id, str(path)))  # noqa: B023
             else:
                 log.warning("artifact %s is not there and left out", path)
+            del change.artifacts[0]
         if change.status == RUNNING and not created:
-            _accepted(lambda: client.update_run(run_id, status=RUNNING))
+            self._ask(client, run_id, lambda: client.update_run(run_id, status=RUNNING))
         elif change.status not in (None, RUNNING):
-            _accepted(lambda: client.set_terminated(run_id, change.status, change.status_time))
+            self._ask(client, run_id, lambda: client.set_terminated(run_id, change.status, change.status_time))
+        change.status = None
+
+    def _ask(self, client: MlflowClient, run_id: str, request: Callable[[], object]) -> bool:
+        """Make a request; False if MLflow refuses it for good, which is logged.
+
+        Raises RunGoneError if the run is no longer there, anything else if asking again may help.
+        """
+        try:
+            request()
+        except MlflowException as error:
+            if error.error_code not in REFUSALS:
+                raise
+            if not self._knows(client, run_id):
+                raise RunGoneError(f"run {run_id} is no longer in {self.state.tracking_uri}") from error
+            log.warning("MLflow refused: %s", error)
+            return False
+        self.acknowledged += 1
+        return True
 
     def _create(self, client: MlflowClient, key: Key, change: Change) -> str:
-        tags = {name: value for name, value in change.tags.items() if value is not None}
+        tags = _set(change.tags)
         if key is not PARENT:
-            tags["mlflow.parentRunId"] = self.state.parent_run_id
-        run = client.create_run(
-            self.state.experiment_id, start_time=change.time, tags=tags, run_name=self._study.run_name(key)
-        )
+            tags[PARENT_TAG] = self.state.parent_run_id
+        name = self._study.run_name(key)
+        # Without an answer it is looked up before it is tried again.
+        self._searched = False
+        run = client.create_run(self.state.experiment_id, start_time=change.time, tags=tags, run_name=name)
+        self._searched = True
+        self.acknowledged += 1
         change.tags.clear()
         self._note(key, run.info.run_id)
         return str(run.info.run_id)
 
-    def _find_runs(self, client: MlflowClient) -> None:
-        """Note the runs that a mirror made before it was killed."""
+    def _find_runs(self, client: MlflowClient) -> dict[Key, Run]:
+        """The study's runs, also those that were made without being noted, which they are now."""
+        runs: dict[Key, list[Run]] = {}
         token: str | None = None
         while True:
             page = client.search_runs(
@@ -170,11 +247,27 @@ class Mirror:
             )
             for run in page:
                 trial = run.data.tags.get(TRIAL_TAG)
-                self._note(PARENT if trial is None else int(trial), run.info.run_id)
+                runs.setdefault(PARENT if trial is None else int(trial), []).append(run)
             token = page.token
             if not token:
                 break
+        for key, twins in runs.items():
+            noted = self._run_id(key)
+            twins.sort(key=lambda run: (run.info.run_id != noted, _is_empty(run), run.info.run_id))
+            self._note(key, twins[0].info.run_id)
+            for twin in twins[1:]:
+                # By a request that seemed lost: nobody has told it anything. One that was told something stays.
+                if _is_empty(twin):
+                    log.warning("run %s, which was made twice, is deleted in MLflow", twin.info.run_id)
+                    client.delete_run(twin.info.run_id)
         self._searched = True
+        return {key: twins[0] for key, twins in runs.items()}
+
+    def _read_back(self, client: MlflowClient) -> None:
+        """Look at what MLflow has, and mend it where requests without an answer left it otherwise."""
+        for key, run in self._find_runs(client).items():
+            self._study.correct(key, run.info.status, run.data.tags)
+        self._send(client)
 
     def _run_id(self, key: Key) -> str:
         return self.state.parent_run_id if key is PARENT else self.state.runs.get(str(key), "")
@@ -186,36 +279,29 @@ class Mirror:
             self.state.runs[str(key)] = run_id
 
 
-def _experiment(client: MlflowClient, state: State) -> str:
+def _experiment(client: MlflowClient, state: State, file: Path | None) -> str:
     """Id of the experiment, made if it is missing; beside a local database its artifacts lie beside it too."""
     experiment = client.get_experiment_by_name(state.experiment)
     if experiment is not None and experiment.lifecycle_stage != "active":
         raise StoreError(f"experiment {state.experiment!r} is deleted in {state.tracking_uri}: restore it there")
     if experiment is not None:
         return str(experiment.experiment_id)
-    file = sqlite_file(state.tracking_uri)
     artifacts = file.absolute().with_name("mlartifacts").as_uri() if file is not None else None
     # The kind spares people the question what they want to see.
     kind = {"mlflow.experimentKind": "custom_model_development"}
     return str(client.create_experiment(state.experiment, artifact_location=artifacts, tags=kind))
 
 
-def _batches(change: Change) -> Iterator[Batch]:
-    metrics = [Metric(*point) for point in change.points]
-    params = [Param(name, value) for name, value in change.params.items()]
-    tags = [RunTag(name, value) for name, value in change.tags.items() if value is not None]
-    while metrics or params or tags:
-        yield metrics[:METRICS], params[:PARAMS], tags[:TAGS]
-        metrics, params, tags = metrics[METRICS:], params[PARAMS:], tags[TAGS:]
+def _set(tags: dict[str, str | None]) -> dict[str, str]:
+    """Without those that are to be removed."""
+    return {name: value for name, value in tags.items() if value is not None}
 
 
-def _accepted(request: Callable[[], object]) -> bool:
-    """Make a request; False if MLflow refuses it for good, which is logged. Raises if asking again may help."""
-    try:
-        request()
-    except MlflowException as error:
-        if error.error_code not in REFUSALS:
-            raise
-        log.warning("MLflow refused: %s", error)
-        return False
-    return True
+def _delete_tag(client: MlflowClient, run_id: str, name: str) -> None:
+    """One that is already gone is no error."""
+    if name in client.get_run(run_id).data.tags:
+        client.delete_tag(run_id, name)
+
+
+def _is_empty(run: Run) -> bool:
+    return not run.data.params and not run.data.metrics

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from cifarray.redaction import redact
 from cifarray.tracking.state import State
 
 LOG_NAME = "tracking.log"
@@ -64,17 +65,14 @@ class Tracking:
         # The child must find the package the way this process did, whatever its working directory.
         root = str(Path(__file__).parents[2])
         paths = [*filter(None, [os.environ.get("PYTHONPATH")]), root]
-        with open(self._journal.with_name(LOG_NAME), "ab") as log:
+        with open(self._journal.with_name(LOG_NAME), "ab", opener=_for_the_owner) as log:
             process = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "cifarray.tracking", str(self._journal)),
-                    *("--tracking-uri", self._tracking_uri, "--experiment", self._experiment),
-                ],
+                [*(sys.executable, "-m", "cifarray.tracking", str(self._journal)), "--experiment", self._experiment],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
                 bufsize=0,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "MLFLOW_TRACKING_URI": self._tracking_uri},
                 # Ctrl-C goes to the terminal's process group; the child has to survive it to tell MLflow.
                 start_new_session=True,
             )
@@ -87,14 +85,24 @@ class Tracking:
         waiting = state.waiting(self._journal)
         code = self._process.returncode
         if code == 0:
-            message = ""
+            message = state.remark
         elif code is None:
-            message = f"{waiting} events are still being sent to MLflow at {self._tracking_uri}, in the background"
+            message = (
+                f"{waiting} events are still being sent to MLflow at {redact(self._tracking_uri)}, in the background"
+            )
         else:
             log = self._journal.with_name(LOG_NAME)
             why = state.error or f"its process ended with code {code}, see {log}"
             message = (
-                f"MLflow at {self._tracking_uri} lacks {waiting} events ({why}): "
+                f"MLflow at {redact(self._tracking_uri)} lacks {waiting} events ({why}): "
                 "they wait in the journal and the next command on this study sends them"
             )
         return TrackingResult(code == 0, waiting, state.parent_run_id, message)
+
+
+def _for_the_owner(path: str, flags: int) -> int:
+    """Opens a file that nobody else may read: what libraries log is theirs to say."""
+    descriptor = os.open(path, flags, 0o600)
+    with contextlib.suppress(PermissionError):
+        os.fchmod(descriptor, 0o600)
+    return descriptor

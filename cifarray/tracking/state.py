@@ -1,12 +1,15 @@
 """How far the mirror is: the file `tracking.json` beside a study's journal.
 
-Here: reading and writing it, and counting what waits. Not here: who moves the position on (`cifarray.tracking.mirror`).
+Here: reading and writing it, and counting what waits. Everybody who sees the study may read it, so that no password is
+in it. Not here: who moves the position on (`cifarray.tracking.mirror`).
 """
 
 import json
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+from cifarray.redaction import redact
 
 FILE_NAME = "tracking.json"
 
@@ -16,6 +19,7 @@ class State:
     """What MLflow has acknowledged of one journal."""
 
     tracking_uri: str
+    """Without its password."""
     experiment: str
     """Its name."""
     experiment_id: str = ""
@@ -26,16 +30,25 @@ class State:
     """Bytes of the journal that were sent and acknowledged."""
     error: str = ""
     """Why the store does not answer; empty if it did."""
+    address: str = ""
+    """Of the study's folder, as MLflow was told; empty in older files."""
+    doubtful: bool = False
+    """Requests went without an answer: what they did, MLflow is to be asked."""
+    remark: str = ""
+    """What the user should know of it."""
 
     @classmethod
     def load(cls, journal: Path, tracking_uri: str, experiment: str) -> "State":
         """The state beside `journal`; a fresh one if there is none, if it is torn, or if it is about another store."""
+        fresh = cls(redact(tracking_uri), experiment)
         try:
             state = cls(**json.loads(journal.with_name(FILE_NAME).read_bytes()))
+            # Older files have the password.
+            state.tracking_uri = redact(state.tracking_uri)
         except (FileNotFoundError, ValueError, TypeError):
-            return cls(tracking_uri, experiment)
-        same_store = (state.tracking_uri, state.experiment) == (tracking_uri, experiment)
-        return state if same_store else cls(tracking_uri, experiment)
+            return fresh
+        same_store = (state.tracking_uri, state.experiment) == (fresh.tracking_uri, experiment)
+        return state if same_store else fresh
 
     def save(self, journal: Path) -> None:
         path = journal.with_name(FILE_NAME)

@@ -14,7 +14,8 @@ from many_nodes import growing_head, wait_until
 import cifarray
 from cifarray.engine.capacity import Cluster, Node
 from cifarray.engine.nodes import missing, node_requirements, refuse_what_new_nodes_lack
-from cifarray.engine.orders import NodeRequirements
+from cifarray.engine.orders import GroupSettings, NodeRequirements
+from cifarray.engine.train_run import make_trainer
 from cifarray.engine.versions import versions
 from cifarray.errors import StudyError
 from cifarray.storage import StorageError
@@ -203,3 +204,18 @@ def test_the_node_that_differs_is_named_and_nothing_is_left_behind(tmp_path):
                 ": bring it up to date (ray up again), or submit the job with --working-dir, so that every node runs "
                 "that code"
             )
+
+
+def test_what_leads_to_a_bucket_is_no_part_of_what_ray_shows_of_a_training_run(monkeypatch, make_study, tmp_path):
+    """Train keeps its settings for the dashboard, and writes them into a log where exporting is on."""
+    from ray.train.v2._internal.state.schema import RunSettings
+
+    monkeypatch.setattr("cifarray.engine.nodes._code", lambda: ("", ""))
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush")
+    settings = GroupSettings(1, 1.0, 0.0, str(tmp_path), node_requirements(make_study()))
+    trainer = make_trainer(settings, host=None)
+    shown = RunSettings._sanitize_train_loop_config(trainer.train_loop_config)
+    assert "requirements" in shown
+    assert "hush" not in str(shown) + repr(settings) + repr(trainer.run_config) + repr(trainer.scaling_config)
+    assert trainer.train_loop_config["requirements"].environment["AWS_SECRET_ACCESS_KEY"] == "hush"
+    assert not trainer.run_config.worker_runtime_env

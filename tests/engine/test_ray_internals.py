@@ -28,6 +28,7 @@ CONTRACT = [
     ("ray.autoscaler.v2.sdk", "get_cluster_status", ("gcs_address",)),
     ("ray.autoscaler.v2.instance_manager.config", "FileConfigReader", ("config_file",)),
     ("ray.util.placement_group", "PlacementGroup", ("id",)),
+    ("ray.tune.execution.class_cache", "ENV_VARS_TO_PROPAGATE.discard", None),
     (
         "ray.train.v2._internal.execution.context",
         "TrainRunContext.__dataclass_fields__",
@@ -90,3 +91,23 @@ def test_what_ray_tells_of_a_real_cluster_is_understood(ray_session):
     assert isinstance(ray_internals.report_of_autoscaler_1(), dict)
     assert list(ray_internals.orphaned_placement_groups(ray_session.get_runtime_context().get_job_id())) == []
     ray_internals.check_token(address)
+
+
+def test_aws_keys_are_no_part_of_the_runtime_environment_of_tunes_actors(monkeypatch):
+    """Ray's agents log it."""
+    from ray.tune.execution import class_cache
+
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush")
+    monkeypatch.setenv("RAY_CHDIR_TO_TRIAL_DIR", "0")
+    monkeypatch.setattr(class_cache, "ENV_VARS_TO_PROPAGATE", set(class_cache.ENV_VARS_TO_PROPAGATE))
+
+    def environment():
+        # A class of its own each time: they are kept.
+        actor = class_cache._ActorClassCache().get(type("Trial", (), {}))
+        return actor._default_options["runtime_env"]["env_vars"]
+
+    if "AWS_SECRET_ACCESS_KEY" in class_cache.ENV_VARS_TO_PROPAGATE:
+        assert environment()["AWS_SECRET_ACCESS_KEY"] == "hush"
+    ray_internals.keep_keys_from_tune()
+    assert environment()["RAY_CHDIR_TO_TRIAL_DIR"] == "0"
+    assert "hush" not in environment().values()

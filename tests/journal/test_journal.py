@@ -1,13 +1,15 @@
 """The journal survives kills, torn lines and a second driver."""
 
+import contextlib
 import subprocess
 import sys
 from dataclasses import replace
 
 import pytest
-from histories import driver_started, epoch_ended
+from histories import driver_ended, driver_started, epoch_ended
 
 from cifarray.journal.journal import Journal, JournalError, StudyRunningError, read_events
+from cifarray.study.events import GroupChanged
 
 
 def make_events(count, start=0):
@@ -101,3 +103,21 @@ def test_a_journal_of_a_newer_cifarray_is_refused_and_left_free(tmp_path):
         with pytest.raises(JournalError, match="written by a newer cifarray") as refused:
             Journal(tmp_path)
         assert "damaged" not in str(refused.value)
+
+
+def test_what_an_event_quotes_of_errors_is_written_without_passwords(tmp_path, monkeypatch):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "sesame-open")
+    with contextlib.closing(Journal(tmp_path)) as journal:
+        heard = []
+        journal.listen(heard.append)
+        journal.append(
+            [
+                driver_ended("error", message="no answer of http://me:hunter22@mlflow"),
+                GroupChanged(group="wrn/group-0", event="replaced", reason="key sesame-open is not known"),
+            ]
+        )
+        assert heard == journal.events == read_events(journal.path)
+    text = journal.path.read_text()
+    assert "http://me:***@mlflow" in text
+    assert "key *** is not known" in text
+    assert "hunter22" not in text

@@ -1,6 +1,6 @@
 """A driver's journal, as a test writes it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -80,9 +80,9 @@ class JournalWriter:
         for number in range(num_trials):
             self.trial(number)
             for epoch in range(1, epochs + 1):
-                self.epoch(number, epoch, accuracy=0.1 * epoch + 0.01 * number, checkpoint=f"ck/{number}/{epoch}")
+                self.epoch(number, epoch, accuracy=0.1 * epoch + 0.01 * number, checkpoint=f"/ck/{number}/{epoch}")
                 if epoch > 1:
-                    self.drop(number, epoch - 1, f"ck/{number}/{epoch - 1}")
+                    self.drop(number, epoch - 1, f"/ck/{number}/{epoch - 1}")
             self.outcome(number)
         self.ended()
 
@@ -106,3 +106,21 @@ def new_journal(tmp_path: Path) -> Callable[[str, str], JournalWriter]:
 @pytest.fixture
 def journal(tmp_path: Path) -> JournalWriter:
     return JournalWriter(tmp_path / "study", "wrn")
+
+
+@pytest.fixture(scope="session")
+def server(tracking_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, str]]:
+    """MLflow's server of that store behind a gateway (`lossy_server`), and its host and port."""
+    from lossy_server import serving
+
+    with serving(tracking_uri, tmp_path_factory.mktemp("artifacts").as_uri()) as both:
+        yield both
+
+
+@pytest.fixture
+def gateway(server: tuple[Any, str]) -> Iterator[Any]:
+    gateway = server[0]
+    gateway.requests.clear()
+    yield gateway
+    gateway.fault = lambda number, path: None
+    gateway.take_effect()

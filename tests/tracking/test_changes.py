@@ -4,11 +4,12 @@ import colorsys
 from dataclasses import replace
 
 import pytest
-from histories import epoch_ended, split_opened
+from histories import driver_ended, epoch_ended, split_opened
 
 from cifarray.study.events import MicroBatchHalved, StudyReported
 from cifarray.study.trial_record import Outcome
-from cifarray.tracking.changes import CHECKPOINT_TAG, PARENT, StudyRuns, brief, color, describe
+from cifarray.tracking.changes import CHECKPOINT_TAG, PARENT, StudyRuns
+from cifarray.tracking.wording import brief, color, describe
 
 
 def told(journal) -> StudyRuns:
@@ -239,3 +240,31 @@ def test_the_precision_of_the_last_epoch_is_a_tag(journal):
     assert "precision" not in told(journal).changes[0].tags
     journal.write(replace(epoch_ended(0, 2), precision="bf16"))
     assert told(journal).changes[0].tags["precision"] == "bf16"
+
+
+def test_a_driver_that_goes_on_takes_the_error_of_the_one_before_away(journal):
+    journal.study()
+    journal.write(driver_ended("error", message="GroupStartError: no node has 8 GPUs"))
+    assert told(journal).changes[PARENT].tags["message"] == "GroupStartError: no node has 8 GPUs"
+    journal.driver()
+    assert told(journal).changes[PARENT].tags["message"] is None
+    journal.ended()
+    assert told(journal).changes[PARENT].tags["message"] is None
+
+
+def test_a_study_without_errors_removes_no_message(journal):
+    journal.whole_study()
+    assert "message" not in told(journal).changes[PARENT].tags
+
+
+def test_only_what_differs_is_told_again(journal):
+    journal.whole_study(num_trials=1)
+    runs = told(journal)
+    runs.changes.clear()
+    runs.correct(0, "FINISHED", {CHECKPOINT_TAG: "/ck/0/2"})
+    runs.correct(PARENT, "FINISHED", {})
+    assert runs.changes == {}
+    runs.correct(0, "RUNNING", {CHECKPOINT_TAG: "/ck/0/1"})
+    runs.correct(PARENT, "FINISHED", {"message": "an error of last week"})
+    assert (runs.changes[0].status, runs.changes[0].tags) == ("FINISHED", {CHECKPOINT_TAG: "/ck/0/2"})
+    assert runs.changes[PARENT].tags == {"message": None}

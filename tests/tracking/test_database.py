@@ -8,7 +8,9 @@ from mlflow.tracking import MlflowClient
 
 from cifarray.places import default_tracking_uri
 from cifarray.tracking import Tracking
+from cifarray.tracking.addresses import refuse_unusable
 from cifarray.tracking.database import make_database
+from cifarray.tracking.mirror import Mirror
 
 
 def test_database_that_a_kill_left_half_made_is_made_anew(tmp_path):
@@ -38,3 +40,18 @@ def test_studies_that_begin_at_once_share_a_new_store(new_journal, tmp_path):
     assert sorted(run.info.run_name for run in found) == sorted(
         f"{name}{trial}" for name in ("wrn", "resnet", "densenet") for trial in ("", "-0", "-1")
     )
+
+
+def test_a_folder_with_unusual_characters_has_database_and_artifacts(new_journal, tmp_path):
+    """All that are not refused (`addresses.refuse_unusable`)."""
+    folder = tmp_path / "50% of #1 & ä b"
+    uri = default_tracking_uri(str(folder))
+    refuse_unusable(uri)
+    journal = new_journal("study", "wrn")
+    report = journal.path.with_name("leaderboard.csv")
+    report.write_text("trial\n")
+    journal.study()
+    journal.ended(artifacts=(str(report),))
+    Mirror(journal.path, uri, "cifarray").update(driver_gone=True)
+    assert {"mlflow.db", "mlartifacts"} <= {path.name for path in folder.iterdir()}
+    assert [path.name for path in (folder / "mlartifacts").rglob("*.csv")] == ["leaderboard.csv"]

@@ -1,22 +1,24 @@
 """What MLflow has after the mirror: a real SQLite store, read back through MLflow's own client."""
 
 import json
+import resource
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from histories import OLDER, sampled
+from histories import OLDER, driver_ended, sampled
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from cifarray.places import default_tracking_uri
 from cifarray.study.events import EpochEnded, WorkersRestarted
 from cifarray.tracking import checkpoint_of_run, mirror
-from cifarray.tracking.changes import color
 from cifarray.tracking.mirror import Mirror
 from cifarray.tracking.state import State
+from cifarray.tracking.wording import color
 
 
 @pytest.fixture
@@ -51,7 +53,7 @@ def history(client: MlflowClient, run: Run, metric: str = "val_accuracy") -> lis
 
 
 def test_study_is_a_parent_and_trials_are_its_children(journal, new_mirror, runs, client, tmp_path):
-    leaderboard = tmp_path / "leaderboard.csv"
+    leaderboard = journal.path.with_name("leaderboard.csv")
     leaderboard.write_text("trial,val_accuracy\n")
     journal.study(num_trials=1)
     journal.trial(0, {"model.widen_factor": 4, "optimizer.lr": 0.2})
@@ -212,7 +214,7 @@ def test_kill_at_any_request_leaves_each_trial_and_each_epoch_once(
     for number in range(requests):
         run = found[f"wrn{number}-0"]
         assert history(client, run) == [(1, 0.1), (2, 0.2)]
-        assert run.data.tags["cifarray.checkpoint"] == "ck/0/2"
+        assert run.data.tags["cifarray.checkpoint"] == "/ck/0/2"
         assert run.data.tags["mlflow.parentRunId"] == found[f"wrn{number}"].info.run_id
 
 
@@ -324,3 +326,74 @@ def test_moved_study_goes_on(journal, new_mirror, runs, tracking_uri, experiment
     shutil.move(journal.path.parent, moved)
     Mirror(moved / "journal.jsonl", tracking_uri, experiment).update()
     assert set(runs()) == {"wrn", "wrn-0", "wrn-1"}
+
+
+def test_moved_study_has_its_checkpoints_where_they_are_now(
+    journal, new_mirror, runs, tracking_uri, experiment, tmp_path
+):
+    report = journal.path.with_name("leaderboard.csv")
+    report.write_text("trial,val_accuracy\n")
+    journal.study()
+    journal.trial(0)
+    journal.epoch(0, 1, checkpoint=f"{journal.path.parent}/trial-0000/epoch-0001.pt")
+    new_mirror().update()
+    moved = tmp_path / "moved"
+    shutil.move(journal.path.parent, moved)
+    journal.path = moved / "journal.jsonl"
+    journal.ended(artifacts=(str(report),))
+    Mirror(journal.path, tracking_uri, experiment).update()
+    run = runs()["wrn-0"]
+    assert run.data.tags["cifarray.checkpoint"] == f"{moved}/trial-0000/epoch-0001.pt"
+    assert checkpoint_of_run(run.info.run_id, tracking_uri) == f"{moved}/trial-0000/epoch-0001.pt"
+    client = MlflowClient(tracking_uri)
+    assert [item.path for item in client.list_artifacts(runs()["wrn"].info.run_id)] == ["leaderboard.csv"]
+
+
+def test_finished_study_has_no_message_of_a_driver_that_failed(journal, new_mirror, runs):
+    journal.study()
+    journal.write(driver_ended("error", message="GroupStartError: no node has 8 GPUs"))
+    new_mirror().update(driver_gone=True)
+    assert runs()["wrn"].data.tags["message"] == "GroupStartError: no node has 8 GPUs"
+    journal.driver()
+    journal.ended()
+    new_mirror().update(driver_gone=True)
+    assert runs()["wrn"].info.status == "FINISHED"
+    assert "message" not in runs()["wrn"].data.tags
+
+
+def test_password_of_an_older_state_file_is_taken_out_and_the_store_is_still_the_same(journal):
+    path = journal.path.with_name("tracking.json")
+    uri = "http://me:hunter22@mlflow:5000"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"tracking_uri": uri, "experiment": "cifarray", "position": 7, "parent_run_id": "f00d"}))
+    state = State.load(journal.path, "http://me:new-password@mlflow:5000", "cifarray")
+    assert (state.position, state.parent_run_id) == (7, "f00d")
+    state.save(journal.path)
+    assert "hunter22" not in path.read_text()
+    assert State.load(journal.path, "http://me:hunter22@elsewhere:5000", "cifarray").position == 0
+
+
+def test_a_full_disk_under_the_database_loses_and_doubles_nothing(new_journal, tmp_path, monkeypatch):
+    """No file of this process may grow beyond what the database has now, as where no block is left."""
+    uri = default_tracking_uri(str(tmp_path))
+    first = new_journal("first", "first")
+    first.whole_study(num_trials=1)
+    Mirror(first.path, uri, "full").update(driver_gone=True)
+    journal = new_journal("study", "wrn")
+    journal.whole_study(num_trials=2, epochs=40)
+    following = Mirror(journal.path, uri, "full")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16_384, limits[1]))
+    try:
+        with pytest.raises(Exception, match="disk"):
+            following.update(driver_gone=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    following.update(driver_gone=True)
+    client = MlflowClient(uri)
+    found = client.search_runs([client.get_experiment_by_name("full").experiment_id])
+    assert sorted(run.info.run_name for run in found) == ["first", "first-0", "wrn", "wrn-0", "wrn-1"]
+    assert {run.info.status for run in found} == {"FINISHED"}
+    for run in found:
+        if run.info.run_name.startswith("wrn-"):
+            assert [step for step, _ in history(client, run)] == list(range(1, 41))

@@ -12,12 +12,15 @@ from typing import IO
 
 import pytest
 from filelock import FileLock
+from lossy_server import LOST
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from cifarray.places import default_tracking_uri
 from cifarray.tracking import Tracking
 from cifarray.tracking.__main__ import LOCK_NAME, Driver, follow
 from cifarray.tracking.mirror import Mirror
+from cifarray.tracking.state import State
 
 CLOSED_PORT = "http://127.0.0.1:9"
 
@@ -130,6 +133,63 @@ def test_server_that_comes_back_gets_everything(journal, tracking_uri, experimen
     assert follow(following, Driver(reader), grace=0) == 0
     thread.join()
     assert tries == [False, False, False, True]
+    assert set(runs()) == {"wrn", "wrn-0", "wrn-1"}
+
+
+def test_a_store_that_loses_answers_after_the_driver_has_ended_is_not_given_up_while_it_gives_some(
+    journal, gateway, server, tracking_uri, experiment, runs, pipe, monkeypatch
+):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setattr("cifarray.tracking.__main__.LONGEST_LAST_PAUSE", 0.0)
+    journal.whole_study(num_trials=4)
+    reader, driver = pipe
+    driver.close()
+    gateway.fault = lambda nth, path: LOST if nth % 7 == 6 else None
+    assert follow(Mirror(journal.path, f"http://{server[1]}", experiment), Driver(reader), grace=0.0) == 0
+    assert len(gateway.requests) > 14
+    assert runs() == {"wrn": "FINISHED", **{f"wrn-{number}": "FINISHED" for number in range(4)}}
+
+
+def test_a_full_disk_under_the_study_does_not_end_the_mirror(
+    journal, tracking_uri, experiment, runs, pipe, monkeypatch, tmp_path
+):
+    save, tries = State.save, []
+
+    def full_twice(state: State, path: Path) -> None:
+        tries.append(path)
+        if len(tries) <= 2:
+            raise OSError(28, "No space left on device")
+        save(state, path)
+
+    monkeypatch.setattr(State, "save", full_twice)
+    monkeypatch.setattr("cifarray.tracking.__main__.LONGEST_LAST_PAUSE", 0.0)
+    journal.whole_study()
+    reader, driver = pipe
+    driver.close()
+    assert follow(Mirror(journal.path, tracking_uri, experiment), Driver(reader), grace=10.0) == 0
+    assert runs() == {"wrn": "FINISHED", "wrn-0": "FINISHED", "wrn-1": "FINISHED"}
+
+
+def test_a_server_that_answers_late_is_given_more_time(journal, tracking_uri, experiment, runs, pipe, monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    monkeypatch.setattr("cifarray.tracking.__main__.LONGEST_LAST_PAUSE", 0.0)
+    following = Mirror(journal.path, tracking_uri, experiment)
+    update, given = following.update, []
+
+    def needs_two_minutes(driver_gone: bool = False) -> None:
+        given.append(int(os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"]))
+        if given[-1] < 120:
+            raise MlflowException("API request to http://mlflow failed with timeout exception Read timed out.")
+        update(driver_gone)
+
+    monkeypatch.setattr(following, "update", needs_two_minutes)
+    journal.whole_study()
+    reader, driver = pipe
+    driver.close()
+    assert follow(following, Driver(reader), grace=10.0) == 0
+    assert given == sorted(given)
+    assert given[-1] == 120
+    assert len(given) < 8
     assert set(runs()) == {"wrn", "wrn-0", "wrn-1"}
 
 

@@ -1,0 +1,69 @@
+"""How a study's values, colours and plan are put for MLflow: short, and within its limits. Pure.
+
+Not here: which event says what (`cifarray.tracking.changes`).
+"""
+
+import colorsys
+from collections.abc import Mapping
+from typing import Any
+
+from cifarray.study.events import StudyStarted
+
+PARAM_LENGTH, TAG_LENGTH = 6000, 8000  # MLflow's limits
+
+
+def brief(value: Any) -> str:
+    """A param's value as MLflow shows it: short, because its parallel coordinates cut words after 10 characters.
+
+    Numbers keep six digits, which is for reading; the exact ones are in the journal and in the config artifact.
+    """
+    match value:
+        case None:
+            return "none"
+        case bool():
+            return str(value).lower()
+        case float():
+            return f"{value:.6g}"
+        case list() | tuple():
+            return clip(",".join(brief(item) for item in value), PARAM_LENGTH) or "none"
+        case _:
+            return clip(str(value), PARAM_LENGTH)
+
+
+def color(trial: int) -> str:
+    """A trial's colour in MLflow's charts, whose own choice gives two of six runs the same one.
+
+    Hues a golden ratio apart: any few trials in a row differ.
+    """
+    hue = (0.58 + trial * 0.618034) % 1
+    rgb = colorsys.hls_to_rgb(hue, (0.4, 0.55, 0.35)[trial % 3], 0.7)
+    return "#" + "".join(f"{round(255 * part):02x}" for part in rgb)
+
+
+def describe(study: StudyStarted) -> str:
+    """One line for the parent run: what varies, over how many trials, and who decides."""
+    varied = [f"{path} in {_domain(domain)}" for path, domain in study.domains.items()]
+    what = f"Searches {', '.join(varied)}" if varied else "Trains one config"
+    trials = "1 trial" if study.num_trials == 1 else f"{study.num_trials} trials"
+    deciders = [f"scheduler {_decider(study.scheduler)}", f"searcher {_decider(study.searcher)}"]
+    workers = "1 worker" if study.workers == 1 else f"{study.workers} workers"
+    return " · ".join([what, trials, *deciders, f"{workers} per trial"])
+
+
+def _decider(value: Any) -> str:
+    if not isinstance(value, Mapping):
+        return brief(value)
+    fields = ", ".join(f"{name}={brief(item)}" for name, item in value.items() if name != "name")
+    return f"{value.get('name', '')} ({fields})".strip() if fields else str(value["name"])
+
+
+def _domain(domain: Mapping[str, Any]) -> str:
+    if "cases" in domain:
+        return " or ".join(_domain(case) for _, case in domain["cases"])
+    if "values" in domain:
+        return "{" + ", ".join(brief(value) for value in domain["values"]) + "}"
+    return f"{domain['low']:g}..{domain['high']:g}{' (log)' if domain['log'] else ''}"
+
+
+def clip(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
