@@ -12,7 +12,7 @@ from torch import Tensor
 
 from cifarray import storage
 from cifarray.data import DataError, open_store
-from cifarray.data.parquet import list_files
+from cifarray.data.parquet_files import list_files
 
 pytestmark = pytest.mark.usefixtures("own_home")
 LABELS = [0, 1] * 10

@@ -102,9 +102,10 @@ def test_grey_transparent_and_palette_images_become_rgb_and_any_size_is_fitted(t
         suffix = "tif" if mode == "CMYK" else "png"
         image = flat if mode != "1" else torch.full_like(flat, 255)
         save(image, tmp_path / "set" / "cat" / f"{mode}.{suffix}", mode)
+    save(flat, tmp_path / "set/dog/0.png")
     images = open_store(str(tmp_path / "set"), "train").images
-    assert images.shape == (6, 32, 32, 3)
-    assert sorted(images.flatten(1).unique(dim=1).flatten().tolist()) == [120] * 5 + [255]
+    assert images.shape == (7, 32, 32, 3)
+    assert sorted(images.flatten(1).unique(dim=1).flatten().tolist()) == [120] * 6 + [255]
 
 
 def test_an_unreadable_image_file_is_named(tmp_path: Path, pictures: Tensor) -> None:
