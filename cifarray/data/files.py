@@ -35,11 +35,13 @@ def list_folder(folder: str) -> tuple[list[str], list[str]]:
     try:
         with os.scandir(folder) as entries:
             visible = sorted((entry for entry in entries if not is_hidden(entry.name)), key=lambda entry: entry.name)
-        is_folder = [entry.is_dir() for entry in visible]
     except OSError as error:
         raise _unlistable(folder, error) from error
-    folders = [entry.name for entry, yes in zip(visible, is_folder, strict=True) if yes]
-    return folders, [entry.name for entry, yes in zip(visible, is_folder, strict=True) if not yes]
+    folders: list[str] = []
+    others: list[str] = []
+    for entry in visible:
+        (folders if _is_folder(entry) else others).append(entry.name)
+    return folders, others
 
 
 def regular_stat(path: str) -> os.stat_result:
@@ -105,8 +107,19 @@ def refuse_same(paths: Iterable[str]) -> None:
 
 
 def refuse_broken_link(path: str) -> None:
-    if os.path.islink(path) and not os.path.exists(path):
-        raise _unreadable(path, FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)))
+    if os.path.islink(path):
+        try:
+            os.stat(path)
+        except OSError as error:
+            raise _unreadable(path, error) from error
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        # A link to itself, or to where nobody may look: said by whoever wants to read it.
+        return False
 
 
 def _refuse_special(path: str, status: os.stat_result) -> None:

@@ -4,10 +4,10 @@ Or once for all nodes, whose CIFARRAY_HOME is then one network folder. The first
 its lock. NFS 4, EFS and Lustre pass such locks on; where a folder does not, several hosts may prepare at once, and the
 store of the first one to end stays.
 
-A store is a folder below `home()/data` with `train.arrow` and, if the source has one, `test.arrow`. Columns: `image`
-(fixed_size_binary[3·side²], height × width × channel, uint8) and `label` (int64), in a single record batch, so that all
-images are one stretch of memory. The schema's metadata holds, as JSON: source, side, classes, mean, std, covariance,
-rows, sha256.
+A store is a folder below `home()/data` with `train.arrow` and, if the source has one, `test.arrow`; `no_test.txt` says
+why test images are no split. Columns: `image` (fixed_size_binary[3·side²], height × width × channel, uint8) and `label`
+(int64), in a single record batch, so that all images are one stretch of memory. The schema's metadata holds, as JSON:
+source, side, classes, mean, std, covariance, rows, sha256.
 Not here: reading sources (`sources`), choosing rows (`splits`).
 """
 
@@ -19,6 +19,7 @@ import os
 import platform
 import re
 import shutil
+import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -90,7 +91,10 @@ def prepare(source: str, image_size: int = 32) -> Path:
                 return folder
             # Left by a process that was killed; the lock says that nobody is writing there.
             shutil.rmtree(partial, ignore_errors=True)
-            dataset = origin.read(image_size)
+            with warnings.catch_warnings():
+                # Of descriptions that cannot be read, in images that can.
+                warnings.filterwarnings("ignore", module=r"PIL\.")
+                dataset = origin.read(image_size)
             refuse_too_few(dataset, source)
             try:
                 partial.mkdir()

@@ -18,7 +18,13 @@ TOKEN = uuid.uuid4().hex
 
 def environment(**more):
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "MLFLOW_"))}
-    return {**kept, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", **more}
+    return {
+        **kept,
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": TOKEN,
+        "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+        **more,
+    }
 
 
 @pytest.fixture(scope="module")
