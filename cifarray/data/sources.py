@@ -89,7 +89,10 @@ def _num_synthetic(source: str) -> int:
     fewest = 5 * len(synthetic.CLASSES)
     # No machine generates more, and Python refuses to read thousands of digits.
     if not number.isdecimal() or len(number) > 15 or int(number) < fewest:
-        raise DataError(f"data {source!r} needs a whole number of training images from {fewest} on: synthetic:2000")
+        raise DataError(
+            f"data {source!r} needs a whole number of training images from {fewest} on, and no more than memory holds: "
+            "synthetic:2000"
+        )
     return int(number)
 
 

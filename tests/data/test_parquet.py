@@ -225,7 +225,7 @@ def test_names_that_cannot_be_told_apart_or_printed_are_refused(
     tmp_path: Path, pictures: Tensor, names: list[str], words: str
 ) -> None:
     write_parquet(tmp_path / "set/train.parquet", pictures, LABELS, names=names)
-    assert words in refused(tmp_path / "set").replace("\\\\", "\\")
+    assert words in refused(tmp_path / "set")
 
 
 @pytest.mark.parametrize(
