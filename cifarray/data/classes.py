@@ -6,6 +6,8 @@ Not here: where names come from (`folders`, `parquet`).
 import unicodedata
 from collections.abc import Iterable
 
+from torch import Tensor
+
 from cifarray.data.errors import DataError
 from cifarray.data.images import Dataset
 
@@ -34,9 +36,9 @@ def refuse_lookalikes(names: Iterable[str], where: str) -> None:
             )
 
 
-def refuse_too_few(dataset: Dataset, source: str) -> None:
-    """Raises DataError for training images of fewer than two classes: each answer would be right."""
-    labels = dataset.train.labels.bincount().nonzero().flatten().tolist()
+def refuse_unlearnable(dataset: Dataset, source: str) -> None:
+    """Raises DataError for training images of one class, where each answer is right, and for test images of others."""
+    labels = _distinct(dataset.train.labels)
     if not labels:
         raise DataError(f"data {source!r} has no training images: add some, or choose other data")
     if len(labels) == 1:
@@ -44,3 +46,13 @@ def refuse_too_few(dataset: Dataset, source: str) -> None:
             f"data {source!r} has training images of one class alone, {dataset.classes[labels[0]]}: two are needed, "
             "add another one or give the folder that holds the folders of all classes"
         )
+    unknown = [label for label in _distinct(dataset.test.labels) if label not in labels] if dataset.test else []
+    if unknown:
+        raise DataError(
+            f"data {source!r} has test images of the class {dataset.classes[unknown[0]]} and no training images of it: "
+            "add some, or correct the labels"
+        )
+
+
+def _distinct(labels: Tensor) -> list[int]:
+    return labels.bincount().nonzero().flatten().tolist()

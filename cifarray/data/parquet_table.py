@@ -118,14 +118,19 @@ class ParquetTable:
     def _image_rows(self, limit: int) -> int:
         """How many rows are read at once. Raises DataError for a row group whose images are too large to be read."""
         most = _IMAGE_ROWS
-        for number in range(self.file.metadata.num_row_groups):
-            group = self.file.metadata.row_group(number)
-            columns = (group.column(index) for index in range(group.num_columns))
-            size = sum(c.total_uncompressed_size for c in columns if c.path_in_schema == f"{self.image_column}.bytes")
-            mean = max(1, size // max(1, group.num_rows))
+        for number, (rows, size) in enumerate(self._group_sizes()):
+            mean = max(1, size // max(1, rows))
             refuse_size(mean, limit, f"{self.path} (a mean image of its part {number})")
             most = min(most, max(1, _IMAGE_BYTES // mean))
         return most
+
+    def _group_sizes(self) -> list[tuple[int, int]]:
+        """Rows and bytes, uncompressed, of each row group; asked for one column, Arrow 25 aborts if that is damaged."""
+        try:
+            groups = [self.file.metadata.row_group(number) for number in range(self.file.metadata.num_row_groups)]
+            return [(group.num_rows, group.total_byte_size) for group in groups]
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise self._corrupt(error) from error
 
     def _label_batches(self) -> Iterator[list[Any]]:
         for batch in self._batches(self.label_column, _LABEL_ROWS) if self.label_column else ():

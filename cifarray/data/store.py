@@ -31,7 +31,7 @@ from filelock import FileLock
 from torch import Tensor
 
 from cifarray.data import sources
-from cifarray.data.classes import refuse_too_few
+from cifarray.data.classes import refuse_unlearnable
 from cifarray.data.colors import Channels, Covariance
 from cifarray.data.errors import DataError
 from cifarray.data.images import Dataset, Split
@@ -95,7 +95,7 @@ def prepare(source: str, image_size: int = 32) -> Path:
                 # Of descriptions that cannot be read, in images that can.
                 warnings.filterwarnings("ignore", module=r"PIL\.")
                 dataset = origin.read(image_size)
-            refuse_too_few(dataset, source)
+            refuse_unlearnable(dataset, source)
             try:
                 partial.mkdir()
                 _write(partial, origin.name, dataset)
