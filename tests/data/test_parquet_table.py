@@ -149,3 +149,13 @@ def test_rows_that_are_more_than_memory_holds_are_not_even_read(tmp_path: Path) 
     pq.write_table(table, tmp_path / "set/train.parquet")
     with pytest.raises(DataError, match="10,000,000 images of 512 × 512 pixels need"):
         open_store(str(tmp_path / "set"), "train", 512)
+
+
+def test_a_file_that_announces_another_number_of_rows_is_damaged(tmp_path: Path, pictures: Tensor) -> None:
+    path = write_parquet(tmp_path / "set/train.parquet", pictures, LABELS)
+    data = path.read_bytes()
+    # Thrift's number of 64 bits, 20; the first of the footer is that of the whole file.
+    announced = data.index(b"\x16\x28", len(data) - 8 - int.from_bytes(data[-8:-4], "little"))
+    path.write_bytes(data[:announced] + b"\x16\x2a" + data[announced + 2 :])
+    assert pq.ParquetFile(path).metadata.num_rows == 21
+    assert "21 rows are announced and 20 have a label): it is damaged or cut short" in refused(tmp_path / "set")
