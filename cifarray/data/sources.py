@@ -4,14 +4,14 @@ Not here: the readers themselves (`download`, `parquet`, `folders`, `synthetic`)
 """
 
 import hashlib
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from cifarray.data import download, folders, parquet, synthetic
+from cifarray.data import download, folders, parquet, parquet_files, synthetic
 from cifarray.data.errors import DataError
+from cifarray.data.files import regular_stat
 from cifarray.data.images import Dataset
 from cifarray.storage import is_remote
 
@@ -39,11 +39,18 @@ def resolve(source: str) -> str:
         return source.rstrip("/")
     if source.partition(":")[0] == "synthetic":
         return f"synthetic:{_num_synthetic(source)}"
-    folder = Path(source).expanduser().absolute()
-    if folder.is_file():
+    try:
+        folder = Path(source).expanduser().absolute()
+        is_file, is_folder = folder.is_file(), folder.is_dir()
+    except (OSError, RuntimeError) as error:
+        # A name that is too long, a folder that may not be looked into, a ~user that is not known.
+        raise DataError(f"data {source!r} cannot be looked at ({error}): choose {CHOICES}") from error
+    if is_file:
         raise DataError(f"data {source!r} is a file: give the folder that holds the files of train and test")
-    if not source or "://" in source or not folder.is_dir():
+    if not source or "://" in source or not is_folder:
         raise DataError(f"data {source!r} is neither a known name nor a folder: choose {CHOICES}")
+    if not str(folder).isprintable():
+        raise DataError(f"data {source!r} is a folder whose name cannot be printed: rename it")
     return str(folder)
 
 
@@ -60,20 +67,19 @@ def find(source: str) -> Source:
         return Source(name, name, partial(download.read, name))
     if name.startswith("synthetic:"):
         return Source(name, name, partial(synthetic.generate, _num_synthetic(name)))
-    files = parquet.list_files(name)
+    files = parquet_files.list_files(name)
     if "train" in files:
-        stamps = ((info.path, info.size, info.mtime_ns) for paths in files.values() for info in paths)
+        stamps = (file[1:] for paths in files.values() for file in paths)
         return Source(name, _fingerprint(name, stamps), partial(parquet.read, name, files))
-    tree = {} if is_remote(name) else folders.list_tree(Path(name))
-    if "train" not in tree:
+    tree = folders.Tree() if is_remote(name) else folders.list_tree(name)
+    if not tree.train:
         raise DataError(
             f"{name} holds no training images: train*.parquet files"
             + ("" if is_remote(name) else f", or class folders with {', '.join(folders.SUFFIXES)} files,")
             + " are needed"
         )
-    images = (path for classes in tree.values() for paths in classes.values() for path in paths)
-    stamps = ((path, (stat := os.stat(path)).st_size, stat.st_mtime_ns) for path in images)
-    return Source(name, _fingerprint(name, stamps), partial(folders.read, tree))
+    stamps = ((path, (stat := regular_stat(path)).st_size, stat.st_mtime_ns) for path in tree.files())
+    return Source(name, _fingerprint(f"{name} {tree.no_test or ''}", stamps), partial(folders.read, tree))
 
 
 def _num_synthetic(source: str) -> int:
@@ -81,8 +87,12 @@ def _num_synthetic(source: str) -> int:
     if not colon:
         return synthetic.DEFAULT_TRAIN
     fewest = 5 * len(synthetic.CLASSES)
-    if not number.isdecimal() or int(number) < fewest:
-        raise DataError(f"data {source!r} needs a whole number of training images from {fewest} on: synthetic:2000")
+    # No machine generates more, and Python refuses to read thousands of digits.
+    if not number.isdecimal() or len(number) > 15 or int(number) < fewest:
+        raise DataError(
+            f"data {source!r} needs a whole number of training images from {fewest} on, and no more than memory holds: "
+            "synthetic:2000"
+        )
     return int(number)
 
 

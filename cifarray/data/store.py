@@ -4,13 +4,14 @@ Or once for all nodes, whose CIFARRAY_HOME is then one network folder. The first
 its lock. NFS 4, EFS and Lustre pass such locks on; where a folder does not, several hosts may prepare at once, and the
 store of the first one to end stays.
 
-A store is a folder below `home()/data` with `train.arrow` and, if the source has one, `test.arrow`. Columns: `image`
-(fixed_size_binary[3·side²], height × width × channel, uint8) and `label` (int64), in a single record batch, so that all
-images are one stretch of memory. The schema's metadata holds, as JSON: source, side, classes, mean, std, covariance,
-rows, sha256.
+A store is a folder below `home()/data` with `train.arrow` and, if the source has one, `test.arrow`; `no_test.txt` says
+why test images are no split. Columns: `image` (fixed_size_binary[3·side²], height × width × channel, uint8) and `label`
+(int64), in a single record batch, so that all images are one stretch of memory. The schema's metadata holds, as JSON:
+source, side, classes, mean, std, covariance, rows, sha256.
 Not here: reading sources (`sources`), choosing rows (`splits`).
 """
 
+import contextlib
 import hashlib
 import json
 import mmap
@@ -18,6 +19,7 @@ import os
 import platform
 import re
 import shutil
+import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -29,13 +31,17 @@ from filelock import FileLock
 from torch import Tensor
 
 from cifarray.data import sources
+from cifarray.data.classes import refuse_unlearnable
 from cifarray.data.colors import Channels, Covariance
 from cifarray.data.errors import DataError
 from cifarray.data.images import Dataset, Split
 from cifarray.places import home
 
 # Part of a store's name: a new layout or a change of the readers prepares everything anew.
-_FORMAT = 2
+_FORMAT = 3
+
+_NO_TEST = "no_test.txt"
+"""Why the source's test images are no test split, for whoever asks for it."""
 
 _prepared: dict[tuple[str, str, int], Path] = {}
 """Where this process has found a source (home, source, side) prepared."""
@@ -70,6 +76,8 @@ def prepare(source: str, image_size: int = 32) -> Path:
 
     Returns the store's folder. Raises DataError; then nothing half-written stays.
     """
+    if image_size < 1:
+        raise DataError(f"image size {image_size} is no side of an image: give the pixels of one, such as 32")
     origin = sources.find(source)
     folder = _folder(origin, image_size)
     if (folder / "train.arrow").exists():
@@ -83,9 +91,11 @@ def prepare(source: str, image_size: int = 32) -> Path:
                 return folder
             # Left by a process that was killed; the lock says that nobody is writing there.
             shutil.rmtree(partial, ignore_errors=True)
-            dataset = origin.read(image_size)
-            if len(dataset.train.labels) == 0:
-                raise DataError(f"data {source!r} has no training images: add some, or choose other data")
+            with warnings.catch_warnings():
+                # Of descriptions that cannot be read, in images that can.
+                warnings.filterwarnings("ignore", module=r"PIL\.")
+                dataset = origin.read(image_size)
+            refuse_unlearnable(dataset, source)
             try:
                 partial.mkdir()
                 _write(partial, origin.name, dataset)
@@ -111,6 +121,8 @@ def open_store(source: str, split: Literal["train", "test"], image_size: int = 3
     try:
         stat = path.stat()
     except FileNotFoundError:
+        with contextlib.suppress(FileNotFoundError):
+            raise DataError((_prepared[key] / _NO_TEST).read_text(encoding="utf-8")) from None
         raise DataError(f"data {source!r} has no {split} split: add one to it, or choose data that has one") from None
     return _open(path, stat.st_size, stat.st_mtime_ns)
 
@@ -160,6 +172,8 @@ def _folder(source: sources.Source, side: int) -> Path:
 
 
 def _write(folder: Path, source: str, dataset: Dataset) -> None:
+    if dataset.no_test is not None:
+        (folder / _NO_TEST).write_text(dataset.no_test, encoding="utf-8")
     mean, std, covariance = channel_statistics(dataset.train.images)
     for name, split in (("train", dataset.train), ("test", dataset.test)):
         if split is None:

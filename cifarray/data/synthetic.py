@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from cifarray.data.draws import draw
-from cifarray.data.images import Dataset, Split
+from cifarray.data.images import Dataset, Split, refuse_more_than_memory
 
 SHAPES = ("disc", "square", "triangle", "cross", "ring")
 TEXTURES = ("striped", "checked")
@@ -23,7 +23,11 @@ _CHUNK = 500
 
 
 def generate(num_train: int, side: int) -> Dataset:
-    """`num_train` training images and a fifth as many test images, drawn directly at `side` pixels."""
+    """`num_train` training images and a fifth as many test images, drawn directly at `side` pixels.
+
+    Raises DataError if they are more than memory holds.
+    """
+    refuse_more_than_memory(num_train + num_train // 5, side)
     train, test = (_split(name, count, side) for name, count in (("train", num_train), ("test", num_train // 5)))
     return Dataset(CLASSES, train, test)
 

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 HEAD_RESOURCE = "node:__internal_head__"
 CLUSTER_FILE = "--autoscaling-config="
 NAMESPACE = "cifarray"
-FORWARDED = ("CIFARRAY_HOME",)
+FORWARDED = ("CIFARRAY_HOME", "CIFARRAY_MAX_PIXELS")
 """Environment variables of the driver that workers on other nodes must have too."""
 
 

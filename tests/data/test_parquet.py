@@ -1,6 +1,7 @@
 """Parquet sources: the layouts that are read, and the sentence for each fault."""
 
 from pathlib import Path
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from cifarray import storage
 from cifarray.data import DataError, open_store
-from cifarray.data.parquet import list_files
+from cifarray.data.parquet_table import LABEL_COLUMNS
 
 pytestmark = pytest.mark.usefixtures("own_home")
 LABELS = [0, 1] * 10
@@ -65,11 +66,6 @@ def test_a_remote_prefix_is_read_through_its_file_system(
     store = open_store("s3://bucket/cifar/", "train")
     assert torch.equal(store.images, pictures)
     assert store.source == "s3://bucket/cifar"
-
-
-def test_an_address_that_cannot_be_reached_is_named() -> None:
-    with pytest.raises(DataError, match=r"^nowhere://bucket cannot be listed"):
-        list_files("nowhere://bucket")
 
 
 def test_a_source_of_another_side_is_resized_and_keeps_its_flat_colours(tmp_path: Path) -> None:
@@ -156,3 +152,89 @@ def test_a_file_without_rows_is_no_training_data(tmp_path: Path, pictures: Tenso
     pq.write_table(pq.read_table(path).slice(0, 0), path)
     with pytest.raises(DataError, match="has no training images"):
         open_store(str(tmp_path / "set"), "train")
+
+
+def refused(folder: Path, split: Literal["train", "test"] = "train") -> str:
+    with pytest.raises(DataError) as caught:
+        open_store(str(folder), split)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("first", "other", "words"),
+    [
+        (["cat", "dog"], ["dog", "cat"], "the label 0 is cat in"),
+        (["cat", "dog"], ["cat", "dog", "emu"], "the label 2 is no class in"),
+        (["cat", "dog", "emu"], ["cat", "dog"], "the label 2 is emu in"),
+    ],
+)
+@pytest.mark.parametrize("files", [("train-0", "train-1"), ("train", "test")])
+def test_a_label_means_the_same_class_in_all_files(
+    tmp_path: Path, pictures: Tensor, files: tuple[str, str], first: list[str], other: list[str], words: str
+) -> None:
+    for file, names in zip(files, (first, other), strict=True):
+        write_parquet(tmp_path / f"set/{file}.parquet", pictures, LABELS, names=names)
+    message = refused(tmp_path / "set")
+    assert message.startswith(words)
+    assert all(f"set/{file}.parquet" in message for file in files)
+
+
+def test_files_without_names_take_those_of_the_others(tmp_path: Path, pictures: Tensor) -> None:
+    write_parquet(tmp_path / "set/train.parquet", pictures, LABELS)
+    write_parquet(tmp_path / "set/test.parquet", pictures, LABELS, names=["cat", "dog", "emu"])
+    assert open_store(str(tmp_path / "set"), "train").classes == ("cat", "dog", "emu")
+
+
+@pytest.mark.parametrize("files", [("train-0", "train-1"), ("train", "test")])
+def test_files_with_labels_of_two_kinds_are_refused(tmp_path: Path, pictures: Tensor, files: tuple[str, str]) -> None:
+    for file, column in zip(files, LABEL_COLUMNS, strict=True):
+        write_parquet(tmp_path / f"set/{file}.parquet", pictures, LABELS, columns=("img", column))
+    assert "label and" in (message := refused(tmp_path / "set"))
+    assert "fine_label, which may mean different classes" in message
+
+
+@pytest.mark.parametrize("values", [[-1] * 3, [None] * 3, [-1, None, -1]])
+def test_test_images_whose_labels_are_withheld_are_not_needed_for_training(
+    tmp_path: Path, pictures: Tensor, values: list[int | None]
+) -> None:
+    write_parquet(tmp_path / "set/train.parquet", pictures, LABELS)
+    write_parquet(tmp_path / "set/test.parquet", pictures[:3], values)
+    assert len(open_store(str(tmp_path / "set"), "train").labels) == 20
+    for _ in range(2):  # the second time from what is prepared
+        assert "set/test.parquet has the label -1 or none in each row" in refused(tmp_path / "set", "test")
+
+
+def test_test_images_without_a_column_of_labels_are_not_needed_for_training(tmp_path: Path, pictures: Tensor) -> None:
+    write_parquet(tmp_path / "set/train.parquet", pictures, LABELS)
+    write_parquet(tmp_path / "set/test.parquet", pictures, LABELS, columns=("img", "id"))
+    assert len(open_store(str(tmp_path / "set"), "train").labels) == 20
+    assert "set/test.parquet has the columns img, id: one named label" in refused(tmp_path / "set", "test")
+
+
+def test_test_images_of_which_some_have_no_label_are_refused_before_training(tmp_path: Path, pictures: Tensor) -> None:
+    write_parquet(tmp_path / "set/train.parquet", pictures, LABELS)
+    write_parquet(tmp_path / "set/test.parquet", pictures[:3], [0, -1, 1])
+    assert "test.parquet has the label -1 in row 1" in refused(tmp_path / "set")
+
+
+def test_a_test_file_without_rows_is_no_test_split(tmp_path: Path, pictures: Tensor) -> None:
+    write_parquet(tmp_path / "set/train.parquet", pictures, LABELS)
+    path = write_parquet(tmp_path / "set/test.parquet", pictures, LABELS)
+    pq.write_table(pq.read_table(path).slice(0, 0), path)
+    assert "has no test split" in refused(tmp_path / "set", "test")
+
+
+def test_one_class_is_refused_by_its_name(tmp_path: Path, pictures: Tensor) -> None:
+    write_parquet(tmp_path / "set/train.parquet", pictures, [1] * 20, names=["cat", "dog"])
+    assert "has training images of one class alone, dog: two are needed" in refused(tmp_path / "set")
+
+
+@pytest.mark.parametrize("names", [None, ["cat", "dog", "emu"]])
+def test_a_class_of_the_test_images_has_training_images(
+    tmp_path: Path, pictures: Tensor, names: list[str] | None
+) -> None:
+    """Labels from 1 on in one split and from 0 on in the other."""
+    write_parquet(tmp_path / "set/train.parquet", pictures, [1, 2] * 10, names=names)
+    write_parquet(tmp_path / "set/test.parquet", pictures, [0, 1] * 10, names=names)
+    assert f"has test images of the class {'cat' if names else '0'} and no training" in refused(tmp_path / "set")

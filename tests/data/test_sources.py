@@ -56,7 +56,32 @@ def test_an_unknown_source_is_refused_with_the_choices(source: str, tmp_path: Pa
         open_store(source, "train")
 
 
-@pytest.mark.parametrize("source", ["synthetic:", "synthetic:some", "synthetic:49", "synthetic:-100"])
+@pytest.mark.parametrize("source", ["a" * 5000, "~nobody-of-this-name/data"], ids=["too long", "no such user"])
+def test_a_source_that_cannot_be_looked_at_is_refused_with_the_choices(source: str) -> None:
+    with pytest.raises(DataError, match=r"cannot be looked at \(.+\): choose cifar10, cifar100, synthetic"):
+        open_store(source, "train")
+
+
+def test_a_folder_whose_name_cannot_be_printed_is_refused(tmp_path: Path) -> None:
+    (folder := tmp_path / "two\nlines").mkdir()
+    with pytest.raises(DataError, match=r"two.+lines' is a folder whose name cannot be printed: rename it"):
+        open_store(str(folder), "train")
+
+
+@pytest.mark.parametrize("side", [0, -32])
+def test_an_image_size_that_is_none_is_refused(side: int) -> None:
+    with pytest.raises(DataError, match=f"image size {side} is no side of an image"):
+        open_store("synthetic:50", "train", side)
+
+
+def test_more_synthetic_images_than_memory_holds_are_refused() -> None:
+    with pytest.raises(DataError, match="1,200,000,000,000 images of 32 × 32 pixels need"):
+        open_store("synthetic:1000000000000", "train")
+
+
+@pytest.mark.parametrize(
+    "source", ["synthetic:", "synthetic:some", "synthetic:49", "synthetic:-100", f"synthetic:{'9' * 5000}"]
+)
 def test_a_number_of_synthetic_images_that_is_none_is_refused(source: str) -> None:
     with pytest.raises(DataError, match="needs a whole number of training images from 50 on"):
         open_store(source, "train")
@@ -102,9 +127,10 @@ def test_grey_transparent_and_palette_images_become_rgb_and_any_size_is_fitted(t
         suffix = "tif" if mode == "CMYK" else "png"
         image = flat if mode != "1" else torch.full_like(flat, 255)
         save(image, tmp_path / "set" / "cat" / f"{mode}.{suffix}", mode)
+    save(flat, tmp_path / "set/dog/0.png")
     images = open_store(str(tmp_path / "set"), "train").images
-    assert images.shape == (6, 32, 32, 3)
-    assert sorted(images.flatten(1).unique(dim=1).flatten().tolist()) == [120] * 5 + [255]
+    assert images.shape == (7, 32, 32, 3)
+    assert sorted(images.flatten(1).unique(dim=1).flatten().tolist()) == [120] * 6 + [255]
 
 
 def test_an_unreadable_image_file_is_named(tmp_path: Path, pictures: Tensor) -> None:
