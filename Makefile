@@ -1,5 +1,6 @@
 # make demo       install, then a search of a minute on synthetic images with two DDP workers
 # make test       the test suite;  make test-slow: the tests that train, kill and restart;  make check: ruff and mypy
+# make test-faults    everything is killed, stopped, filled up or torn once
 # make test-nightly   long repetitions of what shorter tests show
 # make test-cluster   `ray up`, a search and the death of a host, on hosts in network namespaces; needs root
 # make ui         MLflow's pages for the results in STORAGE
@@ -7,7 +8,7 @@
 # make cluster-check [FILE=cluster.yaml] [PRICES='m7i.xlarge=0.2 …']   what `ray up` would launch, and what it costs
 # make constraints                                                     the versions of this .venv, for all nodes
 # make pictures STUDY=FOLDER                                           README's pictures, of the study in that folder
-.PHONY: demo install test test-slow test-nightly test-cluster check ui cluster stop-cluster
+.PHONY: demo install test test-slow test-faults test-nightly test-cluster check ui cluster stop-cluster
 .PHONY: cluster-check constraints pictures install-head start-mlflow stop-mlflow stop-machines
 
 VENV := .venv
@@ -66,6 +67,9 @@ test-slow: $(VENV)/.installed-test
 test-nightly: $(VENV)/.installed-test
 	$(PYTEST) $(ON_ALL_CORES) -m "not ray and nightly and not cluster"
 	$(PYTEST) -m "ray and nightly and not cluster"
+
+test-faults: $(VENV)/.installed-test
+	$(PYTEST) -m faults
 
 test-cluster: $(VENV)/.installed-test install-head
 	$(PYTEST) -m cluster -rs tests/cluster

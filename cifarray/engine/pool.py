@@ -52,6 +52,10 @@ class Group:
     nodes: frozenset[str]
     """Ids of the nodes that have lived since it was opened, while it was not ready."""
     lease: int | None = None
+    ping: Any = None
+    """A question to the host that waits for its answer."""
+    pinged: float = 0.0
+    """When it was asked."""
     opened: float = field(default_factory=time.monotonic)
 
 
@@ -97,13 +101,15 @@ class Pool:
         return self.settings.workers
 
     def tend(self) -> None:
-        """From time to time: count the nodes again, and take back what groups that were closed had asked for.
+        """From time to time: count the nodes again, take back what groups that were closed had asked for, and look
+        whether all hosts still listen.
 
         To be called even when no trial waits for a group: what was asked for in vain keeps nodes.
         """
         if time.monotonic() - self._looked <= LOOK_SECONDS:
             return
         self._reap(time.monotonic())
+        self._end_deaf_hosts(time.monotonic())
         try:
             self._to_open = groups_to_open(self._look(), self._needs, self.settings.workers)
             living = cluster.living_nodes()
@@ -317,6 +323,18 @@ class Pool:
             if now >= deadline or ray.wait([ref], timeout=0)[0]:
                 self._leaving.remove(leaving)
                 self._kill(group)
+
+    def _end_deaf_hosts(self, now: float) -> None:
+        """A host that is stopped or stuck would keep its trial for ever; killed, it costs that one a restart."""
+        for group in self.groups:
+            if group.ready is not None:
+                continue
+            if group.ping is None or ray.wait([group.ping], timeout=0)[0]:
+                group.ping, group.pinged = group.host.worker_pids.remote(), now
+            elif now - group.pinged > self.settings.patience:
+                log.warning("the host of worker group %s has not answered for %.0f s", group.name, now - group.pinged)
+                with contextlib.suppress(ray.exceptions.RayError):
+                    ray.kill(group.host)
 
     def _kill(self, group: Group) -> None:
         answered, _ = ray.wait([group.requester], timeout=0)

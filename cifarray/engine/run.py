@@ -112,7 +112,7 @@ def run_study(
             journal.append([started])
         running = {**versions(), "mlflow": metadata.version("mlflow")}
         journal.append([DriverStarted(pid=os.getpid(), versions=running), *repairs])
-        stack.callback(_sweep, study, journal, state)
+        stack.callback(_sweep, study, journal)
         tracking = Tracking(journal.path, study.tracking_uri)
         journal.listen(lambda event: tracking.wake())
         reason: Literal["finished", "interrupted", "paused", "error"] = "error"
@@ -234,10 +234,13 @@ def _last_word(
     return reports
 
 
-def _sweep(study: Study, journal: Journal, state: StudyState) -> None:
+def _sweep(study: Study, journal: Journal) -> None:
     """At the end, when no worker writes any more. Not in an object store, where another head may go on meanwhile."""
     if journal.is_copied:
         return
+    # Of the journal: an interrupt may have come before the driver's own state had what is written there.
+    state = study.new_state()
+    state.replay(journal.events)
     try:
         sweep(study.address, state)
     except storage.StorageError as error:

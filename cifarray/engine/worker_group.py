@@ -33,6 +33,8 @@ SETUP_SECONDS = 900.0
 """How long a worker may take to the first step of a trial: data are prepared, a network is compiled."""
 LOOK_SECONDS = 1.0
 """How often stuck workers are looked for."""
+RESTART_SECONDS = 120.0
+"""How long Train may take to start the workers again after one died."""
 
 
 @dataclass
@@ -239,21 +241,36 @@ class WorkerGroup:
 
     async def _watch(self) -> None:
         """As long as the group lives."""
+        excused = 0
         while not self.ended:
             await asyncio.sleep(LOOK_SECONDS)
+            if self._stuck(time.monotonic()) is None:
+                continue
+            generation = self.generation
+            actors = [process.actor for process in self.ranks.values()]
+            if excused != generation and await asyncio.to_thread(cluster.any_dead, actors):
+                # The dead and those that wait for them in a collective: Train will start all of them again.
+                excused = generation
+                self.deadlines = dict.fromkeys(self.deadlines, time.monotonic() + RESTART_SECONDS)
+                continue
             async with self.changed:
                 self._end_if_stuck(time.monotonic())
 
+    def _stuck(self, now: float) -> int | None:
+        """The rank that should have been heard of the longest ago, if there is one."""
+        busy = [rank for rank in self.deadlines if rank not in self.waiting and rank in self.ranks]
+        if self.stay is None or self.stay.ending is not None or not busy:
+            return None
+        rank = min(busy, key=self.deadlines.__getitem__)
+        return rank if now > self.deadlines[rank] else None
+
     def _end_if_stuck(self, now: float) -> None:
         """A worker of which nothing is heard in time costs the trial its stay and the group its life."""
-        stay = self.stay
-        busy = [rank for rank in self.deadlines if rank not in self.waiting and rank in self.ranks]
-        if stay is None or stay.ending is not None or not busy:
-            return
-        rank = min(busy, key=self.deadlines.__getitem__)
-        if now > self.deadlines[rank]:
+        rank = self._stuck(now)
+        if rank is not None and self.stay is not None:
             who = f"worker {rank} (process {self.ranks[rank].pid})"
-            stay.end(Fault.HUNG, f"{who} has made no progress for {self._patience_with(rank):.0f} s", replace=True)
+            message = f"{who} has made no progress for {self._patience_with(rank):.0f} s"
+            self.stay.end(Fault.HUNG, message, replace=True)
             self.changed.notify_all()
 
     def _patience_with(self, rank: int) -> float:
