@@ -20,6 +20,8 @@ PORT ?= 5000
 FILE ?= cluster.yaml
 STUDY ?= $(STORAGE)/wrn
 CLOUD ?= aws
+# A node that does not answer three times for 5 s is dead (Ray's own: five times for 10 s, more than a minute).
+HEALTH := RAY_health_check_timeout_ms=5000 RAY_health_check_failure_threshold=3
 SUPERVISOR := cifarray/cluster_file/mlflow.conf
 
 install: $(VENV)/.installed
@@ -83,10 +85,11 @@ ui: install
 	@echo "MLflow: http://127.0.0.1:$(PORT)/#/experiments/1/runs?workflowType=machine_learning"
 	$(BIN)/mlflow ui --host 127.0.0.1 --port $(PORT) --backend-store-uri '$(MLFLOW_TRACKING_URI)'
 
-# The token is made once, for the user's eyes alone. Jobs without a working dir start where `ray start` was run, and find the `python` that was on its PATH.
+# The token is made once, for the user's eyes alone. Jobs without a working dir start where `ray start` was run, and find
+# the `python` that was on its PATH.
 cluster: install
 	@umask 077; $(BIN)/ray get-auth-token --generate > /dev/null 2> $(VENV)/cluster.log || { cat $(VENV)/cluster.log; exit 1; }
-	@RAY_AUTH_MODE=token PATH="$(CURDIR)/$(BIN):$$PATH" ray start --head --disable-usage-stats > $(VENV)/cluster.log 2>&1 \
+	@$(HEALTH) RAY_AUTH_MODE=token PATH="$(CURDIR)/$(BIN):$$PATH" ray start --head --disable-usage-stats > $(VENV)/cluster.log 2>&1 \
 		|| { cat $(VENV)/cluster.log; exit 1; }
 	@echo "a Ray head runs on this machine (dashboard: http://127.0.0.1:8265); in any folder:"
 	@echo "  source $(CURDIR)/$(BIN)/activate; export RAY_AUTH_MODE=token"

@@ -6,9 +6,11 @@ Not here: parts of a study that cannot work together (`cifarray.study.study`), w
 
 from torch import Tensor
 
-from cifarray.data import split_indices
+from cifarray.data import ImageStore, split_indices
 from cifarray.errors import StudyError
 from cifarray.space.space import SearchSpace
+from cifarray.study.events import StudyStarted
+from cifarray.study.state import StudyState
 from cifarray.training.batches import count_steps
 
 
@@ -20,3 +22,13 @@ def refuse_batches_without_images(space: SearchSpace, labels: Tensor) -> None:
             count_steps(len(train_rows), config.batch_size)
         except ValueError as error:
             raise StudyError(f"{name}: {error}") from None
+
+
+def refuse_other_images(started: StudyStarted, store: ImageStore, state: StudyState) -> None:
+    """Raises StudyError if a study whose trials have seen other images is to go on: they could not be compared."""
+    if state.trials and started.data_sha256 not in ("", store.sha256):
+        raise StudyError(
+            f"the images of {store.source} are not those that study {started.name!r} began with "
+            f"(sha256 {started.data_sha256[:12]}… then, {store.sha256[:12]}… now): bring them back, choose another "
+            "--name, or start anew with --fresh"
+        )

@@ -16,7 +16,7 @@ from importlib import metadata
 from typing import Literal, Protocol
 
 from cifarray import storage
-from cifarray.data import open_store
+from cifarray.data import ImageStore, open_store
 from cifarray.engine import cluster, ray_internals
 from cifarray.engine.capacity import (
     WorkerResources,
@@ -25,7 +25,7 @@ from cifarray.engine.capacity import (
     refuse_what_never_fits,
 )
 from cifarray.engine.checkpoints import Deleter, sweep
-from cifarray.engine.checks import refuse_batches_without_images
+from cifarray.engine.checks import refuse_batches_without_images, refuse_other_images
 from cifarray.engine.driver import StudyDriver
 from cifarray.engine.nodes import node_requirements, refuse_what_nodes_lack
 from cifarray.engine.orders import GroupSettings
@@ -97,8 +97,9 @@ def run_study(
         sizes.check_corners()
         if study.space.is_limited:
             state.allowed = sizes.allowed
-        started = journal.events[0] if journal.events else _started(study, len(store.classes))
+        started = journal.events[0] if journal.events else _started(study, store)
         assert isinstance(started, StudyStarted), "seen when the journal was opened"
+        refuse_other_images(started, store, state)
         settings = None
         if not state.is_over():
             stack.enter_context(cluster.connected())
@@ -108,7 +109,7 @@ def run_study(
 
         # No event has been written yet, so the user can fix whatever was refused and take the same name.
         if not journal.events:
-            storage.write_bytes(study.marker, json.dumps(study.identity(), indent=2).encode())
+            storage.write_bytes(study.marker, json.dumps({"id": started.id, **study.identity()}, indent=2).encode())
             journal.append([started])
         running = {**versions(), "mlflow": metadata.version("mlflow")}
         journal.append([DriverStarted(pid=os.getpid(), versions=running), *repairs])
@@ -200,7 +201,7 @@ def _group_settings(study: Study, state: StudyState, study_id: str) -> GroupSett
     return GroupSettings(study.workers, cpus, gpus, scratch, requirements, study.patience, study_id)
 
 
-def _started(study: Study, num_classes: int) -> StudyStarted:
+def _started(study: Study, store: ImageStore) -> StudyStarted:
     """The journal's first event."""
     return StudyStarted(
         **study.identity(),
@@ -209,7 +210,8 @@ def _started(study: Study, num_classes: int) -> StudyStarted:
         num_trials=study.num_trials,
         storage=study.storage,
         keep_checkpoints=study.keep_checkpoints,
-        num_classes=num_classes,
+        num_classes=len(store.classes),
+        data_sha256=store.sha256,
         format=FORMAT,
     )
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from cifarray import places, storage
 from cifarray.errors import StudyError
 from cifarray.journal.journal import FILE_NAME, Journal, StudyRunningError, read_events
+from cifarray.study.events import StudyStarted
 from cifarray.study.state import StudyState
 from cifarray.study.trial_record import Outcome, TrialRecord
 
@@ -75,6 +76,37 @@ def find(target: str, where: str) -> tuple[Path, int | None]:
         f"{target!r} is no study, trial or MLflow run in {where}: "
         + (f"choose one of {', '.join(names)}" if names else "train something first, or name its --storage")
     )
+
+
+def where_it_is_now(address: str, study_id: str) -> str:
+    """The address of a checkpoint of the study with this id, which was once at `address`.
+
+    Where another study of that name writes now, the older one was set aside beside it. Raises ValueError if it is
+    nowhere there.
+    """
+    folder, *inside = address.rsplit("/", 2)
+    if not inside[0].startswith("trial-") or _id_of_study(folder) in (None, study_id):
+        return address
+    parent, _, name = folder.rpartition("/")
+    for sibling in storage.names(parent):
+        if sibling.startswith(f"{name}.") and _id_of_study(storage.join(parent, sibling)) == study_id:
+            return storage.join(parent, sibling, *inside)
+    raise ValueError(
+        f"{address} is another study's of that name now, and the one before is not beside it: name its file"
+    )
+
+
+def _id_of_study(folder: str) -> str | None:
+    """Of the study in a folder; None if it does not tell, as older ones do not."""
+    try:
+        marker = json.loads(storage.read_bytes(storage.join(folder, "study.json")))
+    except (storage.StorageError, ValueError):
+        return None
+    if "id" in marker:
+        return str(marker["id"])
+    journal = Path(folder) / FILE_NAME
+    first = next(iter(read_events(journal)), None) if not storage.is_remote(folder) and journal.exists() else None
+    return first.id if isinstance(first, StudyStarted) else None
 
 
 def _bring_up_to_date(folder: Path) -> None:

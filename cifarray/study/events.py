@@ -45,6 +45,8 @@ class StudyStarted(Event):
     keep_checkpoints: int = 3
     num_classes: int | None = None
     """Of the data, by which networks are counted; None in journals that are older than this field."""
+    data_sha256: str = ""
+    """Of the training images and labels; empty in journals that are older than this field."""
     format: int = 1
     """Of the journal that begins here (`cifarray.journal.events.FORMAT`)."""
 

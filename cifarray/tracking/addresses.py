@@ -8,9 +8,10 @@ import re
 from pathlib import Path
 
 from cifarray.errors import StudyError
+from cifarray.journal.targets import where_it_is_now
 from cifarray.places import default_tracking_uri, results
 from cifarray.redaction import redact
-from cifarray.tracking.changes import CHECKPOINT_TAG
+from cifarray.tracking.changes import CHECKPOINT_TAG, STUDY_TAG
 
 SQLITE = "sqlite:///"
 
@@ -55,4 +56,4 @@ def checkpoint_of_run(run_id: str, tracking_uri: str | None = None) -> str:
         raise ValueError(
             f"run {run.info.run_name} ({run_id}) has no kept checkpoint: choose a run with the tag {CHECKPOINT_TAG}"
         )
-    return str(address)
+    return where_it_is_now(str(address), str(run.data.tags.get(STUDY_TAG)))

@@ -70,6 +70,10 @@ def test_what_is_given_up_is_gone_when_the_deleter_is_closed(tmp_path):
     deleter = Deleter(str(tmp_path))
     deleter.delete_soon(str(path))
     deleter.delete_soon(str(path))  # already gone: no error
+    elsewhere = tmp_path.parent / f"{tmp_path.name}-original" / "trial-0000" / "epoch-0001.pt"
+    storage.write_bytes(str(elsewhere), b"x")
+    deleter.delete_soon(str(elsewhere))
     deleter.close()
     assert not path.exists()
+    assert elsewhere.exists(), "nothing outside of the study is deleted"
     deleter.delete_soon(str(path))  # after its end: left to the next start

@@ -1,6 +1,8 @@
 """The journal survives kills, torn lines and a second driver."""
 
 import contextlib
+import errno
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -8,7 +10,8 @@ from dataclasses import replace
 import pytest
 from histories import driver_ended, driver_started, epoch_ended
 
-from cifarray.journal.journal import Journal, JournalError, StudyRunningError, read_events
+from cifarray.journal.events import to_json
+from cifarray.journal.journal import Journal, JournalError, JournalFullError, StudyRunningError, read_events
 from cifarray.study.events import GroupChanged
 
 
@@ -46,6 +49,81 @@ def test_a_damaged_line_is_named_with_the_remedy(tmp_path):
     journal.path.write_bytes(b"garbage\n" + journal.path.read_bytes())
     with pytest.raises(JournalError, match=r"damaged at line 1 \(.*\): restore .* --repair, or start .* --fresh"):
         Journal(tmp_path)
+
+
+def test_what_follows_a_damaged_line_is_put_aside_by_a_repair(tmp_path):
+    journal = Journal(tmp_path)
+    journal.append(make_events(4))
+    journal.close()
+    first, second, *rest = journal.path.read_bytes().splitlines(keepends=True)
+    journal.path.write_bytes(b"".join([first, second, b'{"kind": "epo' + rest[0], *rest]))
+    repaired = Journal(tmp_path, repair=True)
+    assert [event.epoch for event in repaired.events] == [0, 1]
+    repaired.append(make_events(1, start=2))
+    repaired.close()
+    assert [event.epoch for event in read_events(journal.path)] == [0, 1, 2]
+    assert repaired.damaged.read_bytes() == b"".join([b'{"kind": "epo' + rest[0], *rest])
+    whole = Journal(tmp_path, repair=True)
+    assert whole.damaged is None
+    whole.close()
+
+
+class Disk:
+    """A file on a disk that takes few bytes at a time, and only `room` in all."""
+
+    def __init__(self, file, room):
+        self.file, self.room = file, room
+
+    def write(self, data):
+        data = bytes(data[: min(7, self.room)])
+        if not data:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        self.room -= len(data)
+        return self.file.write(data)
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
+
+def test_a_disk_that_is_full_leaves_only_whole_lines_and_is_told(tmp_path):
+    """What did not get in may be appended again when there is room; it is in the file once."""
+    journal = Journal(tmp_path)
+    journal.append(make_events(2))
+    journal._file = Disk(journal._file, room=40)
+    told = []
+    journal.listen(told.append)
+    with pytest.raises(
+        JournalFullError, match=r"journal.jsonl cannot be written \(No space left on device\): make room"
+    ):
+        journal.append(make_events(1, start=2))
+    assert told == []
+    assert [event.epoch for event in read_events(journal.path)] == [0, 1]
+    assert journal.path.read_bytes().endswith(b"}\n")
+    journal._file.room = 10**6
+    journal.append(make_events(1, start=2))
+    assert [event.epoch for event in read_events(journal.path)] == [0, 1, 2]
+    journal.close()
+
+
+def test_a_study_that_is_copied_or_moved_keeps_to_its_own_checkpoints(tmp_path):
+    address = tmp_path / "a" / "trial-0000" / "epoch-0001.pt"
+    journal = Journal(tmp_path / "a")
+    journal.append(
+        [epoch_ended(0, 1, checkpoint=str(address)), driver_ended(artifacts=(str(tmp_path / "a" / "t.csv"),))]
+    )
+    journal.close()
+    assert str(tmp_path) not in journal.path.read_text()
+    assert read_events(journal.path)[0].checkpoint == str(address)
+    shutil.copytree(tmp_path / "a", tmp_path / "b" / "c")
+    epoch, ended = read_events(tmp_path / "b" / "c" / "journal.jsonl")
+    assert epoch.checkpoint == str(tmp_path / "b" / "c" / "trial-0000" / "epoch-0001.pt")
+    assert ended.artifacts == (str(tmp_path / "b" / "c" / "t.csv"),)
+
+
+def test_older_journals_name_whole_addresses_of_where_the_study_was_then(tmp_path):
+    line = to_json(epoch_ended(0, 1, checkpoint="/elsewhere/a/trial-0000/epoch-0001.pt"))
+    (tmp_path / "journal.jsonl").write_text(line + "\n")
+    assert read_events(tmp_path / "journal.jsonl")[0].checkpoint == str(tmp_path / "trial-0000" / "epoch-0001.pt")
 
 
 def test_a_second_driver_is_refused_while_the_first_lives(tmp_path):
