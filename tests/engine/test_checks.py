@@ -1,0 +1,26 @@
+"""What is refused once the data are open."""
+
+from dataclasses import replace
+
+import pytest
+from histories import sampled, study_started
+
+from cifarray.data import open_store
+from cifarray.engine.checks import refuse_other_images
+from cifarray.errors import StudyError
+from cifarray.study.state import StudyState
+
+
+def test_a_study_whose_images_were_changed_does_not_go_on():
+    """Its trials could not be compared; without trials it may begin with what is there now."""
+    before, now = open_store("synthetic:100", "train"), open_store("synthetic:120", "train")
+    began = replace(study_started(), data_sha256=before.sha256)
+    state = StudyState.from_events([began])
+    refuse_other_images(began, now, state)
+    state.apply(sampled(0, {}, state.space.base.to_dict()))
+    refuse_other_images(began, before, state)
+    refuse_other_images(replace(began, data_sha256=""), now, state)
+    with pytest.raises(
+        StudyError, match="the images of synthetic:120 are not those that study .* began with .* --fresh"
+    ):
+        refuse_other_images(began, now, state)
