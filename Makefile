@@ -21,7 +21,7 @@ FILE ?= cluster.yaml
 STUDY ?= $(STORAGE)/wrn
 CLOUD ?= aws
 # A node that does not answer three times for 5 s is dead (Ray's own: five times for 10 s, more than a minute).
-HEALTH := RAY_health_check_timeout_ms=5000 RAY_health_check_failure_threshold=3
+HEALTH := RAY_health_check_period_ms=1000 RAY_health_check_timeout_ms=5000 RAY_health_check_failure_threshold=3
 SUPERVISOR := cifarray/cluster_file/mlflow.conf
 
 install: $(VENV)/.installed

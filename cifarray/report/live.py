@@ -258,4 +258,4 @@ def clock(seconds: float) -> str:
 
 def last_line(text: str) -> str:
     """Of a traceback, what it says."""
-    return text.strip().splitlines()[-1] if text.strip() else ""
+    return text.strip().splitlines()[-1].strip() if text.strip() else ""

@@ -175,4 +175,4 @@ def decide(status: TrialFault | StartFault) -> Retry | End | Pause:
 
 def _last_line(text: str) -> str:
     """Of a traceback, what it says."""
-    return (text.strip().splitlines() or [""])[-1]
+    return (text.strip().splitlines() or [""])[-1].strip()
