@@ -63,8 +63,8 @@ SIDE, CLASSES = 32, 10
 class BesideBareLoop(Training):
     """After every epoch a bare loop of as many steps; its images/s of all ranks are one more metric."""
 
-    def run_epoch(self) -> dict[str, float]:
-        metrics = super().run_epoch()
+    def run_epoch(self, on_step: Callable[[], None] = lambda: None) -> dict[str, float]:
+        metrics = super().run_epoch(on_step)
         if not hasattr(self, "bare"):
             self.bare = BareLoop(self.config, self.world_size)
         return {**metrics, "bare_images_per_second": self.bare.run(self.steps_per_epoch)}

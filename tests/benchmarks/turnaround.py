@@ -21,7 +21,7 @@ import statistics
 import tempfile
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +58,9 @@ MOST_SECONDS = 0.5
 class TimedTraining(Training):
     """Its metrics say when the epoch began and ended (unix seconds), for rank 0's answers."""
 
-    def run_epoch(self) -> dict[str, float]:
+    def run_epoch(self, on_step: Callable[[], None] = lambda: None) -> dict[str, float]:
         began = time.time()
-        metrics = super().run_epoch()
+        metrics = super().run_epoch(on_step)
         return {**metrics, "began": began, "ended": time.time()}
 
 
