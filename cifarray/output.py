@@ -20,7 +20,7 @@ class _Stream(io.FileIO):
 
     def write(self, data: Any) -> int:
         try:
-            return super().write(data) or 0
+            return super().write(data) or len(data)
         except BrokenPipeError:
             if not self.broken:
                 self.broken = True
