@@ -20,9 +20,9 @@ from typing import Any
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as a shell gives it."""
-ORDER_SECONDS = 8.0
+ORDER_SECONDS = 9.0
 """How long an end in order may take: `docker stop` and others kill after 10 s."""
-STUCK_SECONDS = 1.0
+STUCK_SECONDS = 0.5
 """How long the last words of a driver that is stuck may take."""
 SAME_SECONDS = 0.5
 """A Ctrl-C that comes so soon after another signal is the same one, passed on by a wrapper."""
@@ -121,4 +121,5 @@ def _exit() -> None:
         if sys.stdout.isatty():
             # The live table hides the cursor.
             os.write(sys.stdout.fileno(), b"\x1b[?25h\n")
+        os.write(2, b"interrupted\n")
     os._exit(INTERRUPTED)
