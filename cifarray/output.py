@@ -22,11 +22,10 @@ class _Stream(io.FileIO):
         try:
             return super().write(data) or len(data)
         except BrokenPipeError:
-            if not self.broken:
-                self.broken = True
-                if self.fileno() == 1:
-                    # As with `… | head`: nobody wants more. Where a study runs, its handler ends it in order.
-                    _thread.interrupt_main(signal.SIGTERM)
+            self.broken = True
+            if self.fileno() == 1:
+                # As with `… | head`: nobody wants more. Where a study runs, its handler ends it in order.
+                _thread.interrupt_main(signal.SIGTERM)
         except OSError:
             pass
         return len(data)

@@ -53,6 +53,7 @@ def test_a_reader_that_has_gone_ends_a_study_as_sigterm_does(closed_pipe):
     code = """
 import sys, threading
 from cifarray.engine.signals import interruptible
+print("lost, before there is a study", flush=True)
 try:
     with interruptible():
         thread = threading.Thread(target=print, args=("lost",))

@@ -326,8 +326,8 @@ class Pool:
                 self._kill(group)
 
     def _kill(self, group: Group) -> None:
-        answered, _ = ray.wait([group.requester], timeout=0)
         with contextlib.suppress(ray.exceptions.RayError):
+            answered, _ = ray.wait([group.requester], timeout=0)
             ray.kill(group.host)
             for requester_id in ray.get(answered):
                 cluster.cancel_request(requester_id)
