@@ -90,9 +90,10 @@ def _head() -> str:
         return "local"
     host, _, port = address.rpartition(":")
     if "/" in host or not port.isdigit():
+        remedy = "submit it with ray job submit" if host.startswith("http") else "name that, usually HOST:6379"
         raise ConnectionError(
-            f"RAY_ADDRESS is {redact(named)}, and a search joins the cluster's head, HOST:PORT: submit it with ray job "
-            "submit, which takes this address, or unset RAY_ADDRESS"
+            f"RAY_ADDRESS is {redact(address)}, and a search joins a cluster at its head, HOST:PORT: {remedy}, or "
+            "unset RAY_ADDRESS"
         )
     try:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=10.0 if named else 2.0):

@@ -20,10 +20,20 @@ def test_an_address_where_no_head_is_is_told_at_once(monkeypatch):
         connected().__enter__()
 
 
-@pytest.mark.parametrize("address", ["http://127.0.0.1:8265", "ray://127.0.0.1:10001", "somewhere", "head:port"])
-def test_an_address_that_is_no_heads_is_told_before_ray_is_asked(monkeypatch, address):
+@pytest.mark.parametrize(
+    ("address", "remedy"),
+    [
+        ("http://127.0.0.1:8265", "submit it with ray job submit"),
+        ("ray://127.0.0.1:10001", "name that"),
+        ("somewhere", "name that"),
+        ("head:port", "name that"),
+    ],
+)
+def test_an_address_that_is_no_heads_is_told_before_ray_is_asked(monkeypatch, address, remedy):
     monkeypatch.setenv("RAY_ADDRESS", address)
-    with pytest.raises(ConnectionError, match=f"RAY_ADDRESS is {address}, and .* HOST:PORT: .* or unset RAY_ADDRESS"):
+    with pytest.raises(
+        ConnectionError, match=f"RAY_ADDRESS is {address}, and .* HOST:PORT: {remedy}.*, or unset RAY_ADDRESS"
+    ):
         connected().__enter__()
 
 
