@@ -50,10 +50,11 @@ def connected(num_cpus: int | None = None) -> Iterator[Any]:
             "runtime_env": {"env_vars": variables} if variables else None,
         }
         address = _head() if num_cpus is None else "local"
-        if address == "local":
-            options |= {"num_cpus": num_cpus, "_temp_dir": _temporary_folder()}
+        temporary = _temporary_folder() if address == "local" else None
+        if temporary:
+            options |= {"num_cpus": num_cpus, "_temp_dir": temporary}
         try:
-            with handlers_kept(), ray_internals.starting_apart():
+            with handlers_kept(), ray_internals.starting_apart(temporary):
                 ray.init(address=address, **options)
         except ray.exceptions.AuthenticationError as error:
             raise StudyError(_refusal(error)) from None
@@ -120,14 +121,11 @@ def _refusal(error: Exception) -> str:
     )
 
 
-def _temporary_folder() -> str | None:
-    """Where a Ray that is started here has its sockets; None for where it has them by itself.
-
-    Raises StudyError if there is none whose path is short enough.
-    """
+def _temporary_folder() -> str:
+    """Where a Ray that is started here has its sockets. Raises StudyError if no folder's path is short enough."""
     usual = ray_internals.temporary_folder()
     if len(os.fsencode(usual)) <= LONGEST_FOLDER:
-        return None
+        return usual
     for folder in SHORT_FOLDERS:
         if os.access(folder, os.W_OK | os.X_OK):
             return os.path.join(folder, "ray")

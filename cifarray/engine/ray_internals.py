@@ -42,7 +42,7 @@ def check_token(address: str) -> None:
 
 
 @contextmanager
-def starting_apart() -> Iterator[None]:
+def starting_apart(temporary: str | None = None) -> Iterator[None]:
     """What `ray.init` starts in the block is not reached by the signals that the driver is sent.
 
     `timeout`, a terminal and others signal the whole process group: Ray's processes, which are in it, would die before
@@ -50,13 +50,19 @@ def starting_apart() -> Iterator[None]:
     that is not to be had (macOS), Ray ends them by their group, and all stays as it is. Two of Ray's agents, which look
     after the raylet themselves, would then ask for the head that is gone for a minute; so they ask for less.
     `ray.init` takes SIGTERM for itself too, which is the driver's.
+
+    temporary: where Ray has its sockets. The dashboard has more of them in TMPDIR, whose path may be too long for that;
+    for the raylet, whose workers have it from there, TMPDIR stays what it is.
     """
     from ray._private import services, utils
 
     popen, take_sigterm = services.ConsolePopen, utils.set_sigterm_handler
 
     def start(command: Any, *, env: dict[str, str], **options: Any) -> Any:
-        return popen(command, env={RECONNECT: RECONNECT_SECONDS, **env}, start_new_session=True, **options)
+        env = {RECONNECT: RECONNECT_SECONDS, **env}
+        if temporary and os.path.basename(command[0]) != "raylet":
+            env["TMPDIR"] = temporary
+        return popen(command, env=env, start_new_session=True, **options)
 
     if utils.detect_fate_sharing_support() and sys.platform == "linux":
         services.ConsolePopen = start

@@ -48,7 +48,7 @@ def test_the_longest_folder_has_room_for_the_longest_of_rays_sockets(monkeypatch
     """Linux takes 107 bytes."""
     longest = "/" + "f" * (cluster.LONGEST_FOLDER - len("//ray"))
     monkeypatch.setenv("RAY_TMPDIR", longest)
-    assert cluster._temporary_folder() is None
+    assert cluster._temporary_folder() == f"{longest}/ray"
     monkeypatch.setenv("RAY_TMPDIR", longest + "f")
     assert cluster._temporary_folder() == "/tmp/ray"
     session = f"{longest}/ray/session_2026-11-26_00-32-14_820978_4194304"

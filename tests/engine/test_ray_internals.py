@@ -128,7 +128,7 @@ def test_rays_processes_are_not_in_the_drivers_group_and_end_with_it():
         import os, time
         from ray._private import services
         from cifarray.engine import ray_internals
-        with ray_internals.starting_apart():
+        with ray_internals.starting_apart("/short"):
             command = ["sleep", "60"]
             process = services.start_ray_process(command, "monitor", fate_share=True).process
         print(process.pid, os.getpgid(process.pid) != os.getpgid(0), os.getsid(process.pid) != os.getsid(0), flush=True)
@@ -138,6 +138,7 @@ def test_rays_processes_are_not_in_the_drivers_group_and_end_with_it():
         pid, own_group, own_session = driver.stdout.readline().split()
         assert own_group == own_session == "True"
         process = psutil.Process(int(pid))
+        assert process.environ()["TMPDIR"] == "/short"
         assert process.environ()[ray_internals.RECONNECT] == ray_internals.RECONNECT_SECONDS
         driver.kill()
     process.wait(timeout=20)
