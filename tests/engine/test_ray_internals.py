@@ -136,12 +136,13 @@ def test_rays_processes_are_not_in_the_drivers_group_and_end_with_it():
     """
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as driver:
         pid, own_group, own_session = driver.stdout.readline().split()
-        assert own_group == own_session == "True"
         process = psutil.Process(int(pid))
-        assert process.environ()["TMPDIR"] == "/short"
-        assert process.environ()[ray_internals.RECONNECT] == ray_internals.RECONNECT_SECONDS
+        environment = process.environ()
         driver.kill()
     process.wait(timeout=20)
+    assert own_group == own_session == "True"
+    assert environment["TMPDIR"] == "/short"
+    assert environment[ray_internals.RECONNECT] == ray_internals.RECONNECT_SECONDS
 
 
 def test_ray_leaves_sigterm_to_the_driver_and_is_afterwards_as_it_was():

@@ -44,10 +44,12 @@ def test_what_the_first_signal_has_begun_is_not_disturbed_by_those_of_the_same_w
 
 
 def test_last_words_are_said_whole():
-    with interruptible() as ending:
-        with ending.held():
-            os.kill(os.getpid(), signal.SIGTERM)
-        assert ending.wanted
+    said = False
+    with contextlib.suppress(KeyboardInterrupt), interruptible() as ending, ending.held():
+        os.kill(os.getpid(), signal.SIGTERM)
+        said = True
+    assert said
+    assert ending.wanted
 
 
 def test_what_nohup_ignores_stays_ignored():
@@ -92,6 +94,7 @@ def test_a_handler_that_a_library_takes_is_taken_back():
     assert ending.wanted
 
 
+@contextlib.contextmanager
 def stuck(*, order_seconds):
     """A process that takes the first signal and then hangs where no handler of Python runs; `last` is its last word."""
     code = f"""
@@ -111,9 +114,12 @@ def stuck(*, order_seconds):
                 ctypes.CDLL(None).pthread_mutex_lock(mutex)
                 ctypes.CDLL(None).pthread_mutex_lock(mutex)
     """
-    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "ready\n"
-    return process
+    with subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout.readline() == "ready\n"
+            yield process
+        finally:
+            process.kill()
 
 
 def test_a_second_ctrl_c_ends_a_driver_that_hangs():
@@ -121,12 +127,13 @@ def test_a_second_ctrl_c_ends_a_driver_that_hangs():
         process.send_signal(signal.SIGINT)
         assert process.stdout.readline() == "stuck\n"
         # Again and again, until it is no more taken for a repetition of the first.
-        while process.poll() is None:
+        for _ in range(100):
             process.send_signal(signal.SIGINT)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=0.1)
+                break
+        assert process.poll() == INTERRUPTED
         assert process.stdout.read() == ""
-    assert process.returncode == INTERRUPTED
 
 
 def test_a_driver_that_hangs_is_ended_after_its_last_word():
