@@ -292,6 +292,17 @@ def test_a_study_that_was_refused_before_it_began_is_none(capsys):
     assert "'refused' is no study, trial or MLflow run" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("flag", ["--data", "--set", "--space"])
+def test_a_folder_of_data_is_told_by_its_full_path(capsys, tmp_path, monkeypatch, flag):
+    """Workers change directory."""
+    (tmp_path / "images").mkdir()
+    monkeypatch.chdir(tmp_path)
+    value = {"--data": "./images", "--set": "data.source=images", "--space": "data.source=./images,cifar100"}[flag]
+    assert run("tune", "--dry-run", flag, value) == 0
+    said = {"--space": f"data.source in {{{tmp_path}/images, cifar100}}"}
+    assert said.get(flag, f"data.source = {tmp_path}/images\n") in capsys.readouterr().out
+
+
 def test_passwords_are_not_shown(capsys, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:hunter22@mlflow:5000")
     assert run("tune", "--dry-run") == 0

@@ -1,5 +1,6 @@
 """The jobs as a user runs them: real processes, real workers, Ctrl-C, kill -9, `ray job submit`."""
 
+import contextlib
 import json
 import os
 import random
@@ -10,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 import cifarray
@@ -38,8 +40,9 @@ def start(tmp_path, job, *arguments):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        # As from a terminal: whoever runs the tests in the background has made them deaf to Ctrl-C.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        # As from a terminal: whoever runs the tests in the background has made them deaf to Ctrl-C and hang-ups.
+        preexec_fn=lambda: [signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGHUP)],
+        start_new_session=True,
     )
 
 
@@ -92,10 +95,20 @@ def mlflow_runs(tmp_path):
     return sorted(found)
 
 
-def no_ray_process_of(pid):
-    """No process is left whose parent chain or session began with the driver `pid`."""
-    names = subprocess.run(["pgrep", "-s", str(pid), "-l"], capture_output=True, text=True, check=False).stdout
-    return [name for name in names.splitlines() if "ray" in name or "gcs" in name]
+def processes_of(tmp_path):
+    """All that a driver with results there has started: Ray's, workers, what tells MLflow; after 30 s, if any is left.
+
+    Their environment tells, as they are in sessions of their own.
+    """
+
+    def alive(process):
+        with contextlib.suppress(psutil.Error):
+            mine = process.environ().get("CIFARRAY_STORAGE") == str(tmp_path / "results")
+            return mine and process.status() != psutil.STATUS_ZOMBIE
+        return False
+
+    _, left = psutil.wait_procs(filter(alive, psutil.process_iter()), timeout=30)
+    return [" ".join(process.cmdline()) for process in left if alive(process)]
 
 
 def test_smoke_ends_with_a_leaderboard_and_the_way_to_mlflow(tmp_path):
@@ -144,7 +157,25 @@ def test_ctrl_c_in_mid_epoch_ends_soon_and_says_how_to_go_on(tmp_path):
     assert "trials remain; the same command again goes on with them" in text
     assert "Traceback" not in text
     assert not [run_ for run_ in mlflow_runs(tmp_path) if run_[1] == "RUNNING"]
-    assert not no_ray_process_of(process.pid)
+    assert not processes_of(tmp_path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=["timeout", "closed-terminal"])
+def test_a_signal_to_the_whole_process_group_ends_a_search_in_order(tmp_path, number):
+    """`timeout`, Slurm and a terminal that is closed reach the driver and all that is in its group."""
+    arguments = ("--data", "synthetic:4000", "--trials", "2", "--epochs", "100", *TINY)
+    process = start(tmp_path, "tune_wrn", *arguments)
+    wait_for_line(process, r"trial \d epoch 1/100")
+    began = time.monotonic()
+    os.killpg(process.pid, number)
+    text, _ = process.communicate(timeout=60)
+    assert time.monotonic() - began < 10
+    assert process.returncode == 130
+    assert "trials remain; the same command again goes on with them" in text
+    assert "Traceback" not in text
+    assert "SIGTERM" not in text
+    assert events(tmp_path, "wrn")[-1]["reason"] == "interrupted"
+    assert not processes_of(tmp_path)
 
 
 def artifacts(tmp_path, study, trial=None):

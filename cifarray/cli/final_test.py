@@ -1,18 +1,17 @@
 """`jobs/final_test.py`: evaluate on the test split; every opening is counted."""
 
-import argparse
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from cifarray.cli.flags import add_places, storage_and_tracking
+from cifarray.cli.flags import add_places, make_parser, storage_and_tracking
 from cifarray.cli.running import errors_in_a_sentence, make_console
 from cifarray.examine.final_test import run_final_test
 
 
 def final_test(arguments: Sequence[str] | None = None) -> NoReturn:
     """Evaluate on the test split. Exits."""
-    parser = argparse.ArgumentParser(description="Evaluate a trained trial on the test split; the opening is counted.")
+    parser = make_parser("Evaluate a trained trial on the test split; the opening is counted.")
     parser.add_argument("target", metavar="RUN_OR_STUDY", help="study, trial (STUDY-NUMBER) or MLflow run id")
     add_places(parser)
     flags = parser.parse_args(arguments)

@@ -5,13 +5,15 @@ Not here: running it (`cifarray.cli.running`), which jobs there are (`cifarray.c
 
 import argparse
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from cifarray import storage
 from cifarray.cli.teachers import with_teachers
 from cifarray.errors import StudyError
+from cifarray.output import take_streams
 from cifarray.places import DEFAULT_STORAGE, default_tracking_uri, results
-from cifarray.space.domains import parse_assignment, parse_domain, parse_value
+from cifarray.space.domains import Choice, parse_assignment, parse_domain, parse_value
 from cifarray.space.space import SearchSpace
 from cifarray.study.samplers import SEARCHERS
 from cifarray.study.schedulers import SCHEDULERS, Asha, RunAll
@@ -22,12 +24,19 @@ from cifarray.training.tasks.kinds import kind_of
 
 SMOKE_DATA, SMOKE_LIMIT, SMOKE_TRIALS, SMOKE_EPOCHS = "synthetic:2000", 2000, 4, 2
 DEFAULT_TRIALS = 20
+SOURCE = "data.source"
 BEST_KEPT = 3
 """Checkpoints that a search keeps."""
 
 
+def make_parser(description: str) -> argparse.ArgumentParser:
+    """The first thing that every job does."""
+    take_streams()
+    return argparse.ArgumentParser(description=description)
+
+
 def study_parser(description: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=description)
+    parser = make_parser(description)
     add = parser.add_argument
     add("--smoke", action="store_true", help="a minute's proof: small networks, 4 trials × 2 epochs, synthetic images")
     add("--dry-run", action="store_true", help="show what would run and stop")
@@ -126,7 +135,7 @@ def apply(space: SearchSpace, flags: argparse.Namespace) -> SearchSpace:
     """
     smoke_data = SMOKE_DATA if flags.smoke and flags.data is None else None
     named = {
-        "data.source": smoke_data or data_source(flags.data),
+        SOURCE: smoke_data or data_source(flags.data),
         "data.limit": SMOKE_LIMIT if flags.smoke and flags.limit is None else flags.limit,
         "epochs": SMOKE_EPOCHS if flags.smoke and flags.epochs is None else flags.epochs,
         "distillation.teacher": flags.teacher,
@@ -139,8 +148,13 @@ def apply(space: SearchSpace, flags: argparse.Namespace) -> SearchSpace:
     seed = {} if "seed" in space.domains else {"seed": flags.seed}
     pinned = {path: value for path, value in named.items() if value is not None} | seed
     pinned |= {path: parse_value(value) for path, value in map(parse_assignment, flags.set)}
+    if isinstance(source := pinned[SOURCE], str):
+        pinned[SOURCE] = data_source(source)
     left = space.domains_beside(pinned)
     varied = {path: parse_domain(text, left.get(path)) for path, text in map(parse_assignment, flags.space)}
+    if isinstance(sources := varied.get(SOURCE), Choice):
+        values = (data_source(value) if isinstance(value, str) else value for value in sources.values)
+        varied[SOURCE] = replace(sources, values=tuple(values))
     space = space.changed(pinned, varied, flags.max_params, flags.max_macs)
     return with_teachers(space, *storage_and_tracking(flags))
 

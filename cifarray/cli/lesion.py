@@ -1,18 +1,17 @@
 """`jobs/lesion.py`: silence one residual branch of a trained network at a time and draw the error."""
 
-import argparse
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from cifarray.cli.flags import add_data, add_places, data_source, storage_and_tracking
+from cifarray.cli.flags import add_data, add_places, data_source, make_parser, storage_and_tracking
 from cifarray.cli.running import errors_in_a_sentence, make_console
 from cifarray.examine.lesion import run_lesion
 
 
 def lesion(arguments: Sequence[str] | None = None) -> NoReturn:
     """Silence one residual branch at a time and draw the error. Exits."""
-    parser = argparse.ArgumentParser(description="Silence one residual branch of a trained network at a time.")
+    parser = make_parser("Silence one residual branch of a trained network at a time.")
     parser.add_argument(
         "target", metavar="RUN_OR_CHECKPOINT", help="a checkpoint's path, study, trial (STUDY-NUMBER) or MLflow run id"
     )

@@ -1,18 +1,17 @@
 """`jobs/prepare_data.py`: download or read a data source and write its memory-mapped store."""
 
-import argparse
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from cifarray.cli.flags import add_data, data_source
+from cifarray.cli.flags import add_data, data_source, make_parser
 from cifarray.cli.running import errors_in_a_sentence, make_console
 from cifarray.data import open_store, prepare
 
 
 def prepare_data(arguments: Sequence[str] | None = None) -> NoReturn:
     """Prepare a data source. Exits."""
-    parser = argparse.ArgumentParser(description="Download or read a data source and write its memory-mapped store.")
+    parser = make_parser("Download or read a data source and write its memory-mapped store.")
     add_data(parser)
     parser.add_argument("--image-size", type=int, default=32, metavar="SIDE", help="side of the images (default: 32)")
     flags = parser.parse_args(arguments)

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from cifarray import storage
+from cifarray import output, storage
 from cifarray.config import TrainConfig, flatten
+from cifarray.engine.signals import INTERRUPTED
 from cifarray.errors import UserError
 from cifarray.journal.folder import is_finished, set_aside
 from cifarray.redaction import redact
@@ -29,8 +30,6 @@ from cifarray.study.trial_record import Outcome
 if TYPE_CHECKING:
     from cifarray.engine.run import StudyResult
 
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as a shell gives it."""
 PAUSED = 3
 """Exit code of a study that can go on when something that is no trial's fault has been mended."""
 
@@ -98,7 +97,10 @@ def _conclude(study: Study, result: "StudyResult", console: Console, epilogue: E
     else:
         say(f"MLflow:  {redact(study.tracking_uri)}")
     if result.reason == "interrupted":
-        say(f"interrupted: {result.state.remaining()} trials remain; the same command again goes on with them")
+        text = f"interrupted: {result.state.remaining()} trials remain; the same command again goes on with them"
+        say(text)
+        if output.is_broken():
+            print(text, file=sys.stderr)
         return INTERRUPTED
     if result.reason == "paused":
         say(f"paused: {result.message}; {result.state.remaining()} trials remain, the same command goes on with them")

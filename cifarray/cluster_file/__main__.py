@@ -22,6 +22,7 @@ from rich.table import Table
 from cifarray.cluster_file import checks, cost, database_copy, own_machines, spot
 from cifarray.cluster_file.launch import launch
 from cifarray.cluster_file.rehearsal import Launched
+from cifarray.output import take_streams
 from cifarray.places import results
 
 DATABASE = Path("~/mlflow.db")
@@ -96,6 +97,7 @@ def pins(report: Path) -> list[str]:
 
 
 def main() -> int:
+    take_streams()
     parser = argparse.ArgumentParser(prog="python -m cifarray.cluster_file", description=__doc__.partition("\n")[0])
     commands = parser.add_subparsers(dest="command", required=True)
     checking = commands.add_parser("check", help="is it right, what would be launched, what does that cost")

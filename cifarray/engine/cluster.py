@@ -13,13 +13,18 @@ from typing import Any
 
 from cifarray.engine import ray_internals
 from cifarray.engine.capacity import Cluster, Node
+from cifarray.engine.signals import handlers_kept
 from cifarray.errors import StudyError
+from cifarray.redaction import redact
 
 log = logging.getLogger(__name__)
 
 HEAD_RESOURCE = "node:__internal_head__"
 CLUSTER_FILE = "--autoscaling-config="
 NAMESPACE = "cifarray"
+SHORT_FOLDERS = ("/tmp", "/var/tmp")
+LONGEST_FOLDER = 107 - len("/session_2026-01-01_00-00-00_000000_4194304/sockets/dash_SomeLongModuleHead")
+"""Bytes: what the path of a socket may have (Linux), without what Ray and its dashboard put behind the folder."""
 FORWARDED = ("CIFARRAY_HOME", "CIFARRAY_MAX_PIXELS")
 """Environment variables of the driver that workers on other nodes must have too."""
 
@@ -44,24 +49,22 @@ def connected(num_cpus: int | None = None) -> Iterator[Any]:
             "logging_level": logging.ERROR,
             "runtime_env": {"env_vars": variables} if variables else None,
         }
-        if num_cpus is not None:
-            ray.init(address="local", num_cpus=num_cpus, **options)
-        else:
-            try:
-                ray.init(address=None if _head_answers() else "local", **options)
-            except ray.exceptions.AuthenticationError as error:
-                reason = str(error).partition(". ")[0].removeprefix("RPC error: ")
-                raise StudyError(
-                    f"Ray does not let this driver in ({reason}): the token must be the cluster's own, in "
-                    "~/.ray/auth_token, or where RAY_AUTH_TOKEN_PATH says, or in RAY_AUTH_TOKEN"
-                ) from None
-            except RuntimeError as error:
-                if "Version mismatch" not in str(error):
-                    raise
-                raise StudyError(
-                    f"{' '.join(str(error).split())}: run the job with the cluster's Python and Ray, or bring the "
-                    "cluster up to date (ray up again)"
-                ) from None
+        address = _head() if num_cpus is None else "local"
+        temporary = _temporary_folder() if address == "local" else None
+        if temporary:
+            options |= {"num_cpus": num_cpus, "_temp_dir": temporary}
+        try:
+            with handlers_kept(), ray_internals.starting_apart(temporary):
+                ray.init(address=address, **options)
+        except ray.exceptions.AuthenticationError as error:
+            raise StudyError(_refusal(error)) from None
+        except RuntimeError as error:
+            if "Version mismatch" not in str(error):
+                raise
+            raise StudyError(
+                f"{' '.join(str(error).split())}: run the job with the cluster's Python and Ray, or bring the "
+                "cluster up to date (ray up again)"
+            ) from None
     _quiet()
     try:
         yield ray
@@ -70,30 +73,66 @@ def connected(num_cpus: int | None = None) -> Iterator[Any]:
             ray.shutdown()
 
 
-def _head_answers() -> bool:
-    """Whether the cluster that Ray would join is there.
+def _head() -> str:
+    """Address of the head of the cluster to join; `local` for none.
 
     A head that was killed leaves its address behind, and Ray looks for it for minutes; to one that does not take the
     token it goes on trying too, and then does not say why. Raises ConnectionError if there is none where RAY_ADDRESS
-    says, AuthenticationError from Ray.
+    says, StudyError if it does not take the token.
     """
-    named = os.environ.get("RAY_ADDRESS")
+    import ray
+
+    named = os.environ.get("RAY_ADDRESS", "")
+    if named == "local":
+        return named
+    named = "" if named == "auto" else named
     address = named or ray_internals.head_address()
+    if not address:
+        return "local"
     host, _, port = address.rpartition(":")
     if "/" in host or not port.isdigit():
-        return True
+        remedy = "submit it with ray job submit" if host.startswith("http") else "name that, usually HOST:6379"
+        raise ConnectionError(
+            f"RAY_ADDRESS is {redact(address)}, and a search joins a cluster at its head, HOST:PORT: {remedy}, or "
+            "unset RAY_ADDRESS"
+        )
     try:
-        with socket.create_connection((host, int(port)), timeout=10.0 if named else 2.0):
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=10.0 if named else 2.0):
             pass
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         if named:
             raise ConnectionError(
                 f"RAY_ADDRESS is {named} and no head of Ray answers there ({error}): start it, open its port, or unset "
                 "RAY_ADDRESS"
             ) from None
-        return False
-    ray_internals.check_token(address)
-    return True
+        return "local"
+    try:
+        ray_internals.check_token(address)
+    except ray.exceptions.AuthenticationError as error:
+        raise StudyError(_refusal(error)) from None
+    return address
+
+
+def _refusal(error: Exception) -> str:
+    reason = str(error).partition(". ")[0].removeprefix("RPC error: ")
+    return (
+        f"Ray does not let this driver in ({reason}): the token must be the cluster's own, in ~/.ray/auth_token, or "
+        "where RAY_AUTH_TOKEN_PATH says, or in RAY_AUTH_TOKEN"
+    )
+
+
+def _temporary_folder() -> str:
+    """Where a Ray that is started here has its sockets. Raises StudyError if no folder's path is short enough."""
+    usual = ray_internals.temporary_folder()
+    if len(os.fsencode(usual)) <= LONGEST_FOLDER:
+        return usual
+    for folder in SHORT_FOLDERS:
+        if os.access(folder, os.W_OK | os.X_OK):
+            return os.path.join(folder, "ray")
+    raise StudyError(
+        f"TMPDIR {os.path.dirname(usual)} is too long, as the paths of Ray's sockets have at most 107 bytes, and "
+        f"{' and '.join(SHORT_FOLDERS)} cannot be written: set RAY_TMPDIR to a folder with a short path"
+    )
 
 
 def _quiet() -> None:

@@ -229,13 +229,20 @@ class Pool:
         """Send all workers home; those that have not left after `timeout` seconds are killed."""
         refs = [group.host.leave.remote() for group in self.groups if group.ready is None and group.lease is None]
         refs.extend(ref for _, ref, _ in self._leaving)
-        if refs and timeout > 0:
+        if refs:
             with contextlib.suppress(ray.exceptions.RayError):
                 ray.wait(refs, num_returns=len(refs), timeout=timeout)
         for group in list(self.groups):
             # Where the journal's disk is full, the groups end all the same.
             with contextlib.suppress(PausedError):
                 self._discard(group, "closed", "the driver is done")
+        self._reap(float("inf"))
+
+    def kill(self) -> None:
+        """End what is left at once; the journal, which may have had its last word, hears nothing of it."""
+        for group in self.groups:
+            self._kill(group)
+        self.groups.clear()
         self._reap(float("inf"))
 
     def _free(self) -> list[Group]:
@@ -337,8 +344,8 @@ class Pool:
                     ray.kill(group.host)
 
     def _kill(self, group: Group) -> None:
-        answered, _ = ray.wait([group.requester], timeout=0)
         with contextlib.suppress(ray.exceptions.RayError):
+            answered, _ = ray.wait([group.requester], timeout=0)
             ray.kill(group.host)
             for requester_id in ray.get(answered):
                 cluster.cancel_request(requester_id)

@@ -7,8 +7,12 @@ the launcher's internals, which `cifarray.cluster_file` looks into.
 
 import json
 import os
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+
+RECONNECT, RECONNECT_SECONDS = "RAY_gcs_rpc_server_reconnect_timeout_s", "10"
 
 
 def head_address() -> str:
@@ -16,6 +20,13 @@ def head_address() -> str:
     from ray._private.utils import read_ray_address
 
     return read_ray_address() or ""
+
+
+def temporary_folder() -> str:
+    """Where Ray has its sessions unless it is told otherwise."""
+    from ray._common.utils import get_default_ray_temp_dir
+
+    return str(get_default_ray_temp_dir())
 
 
 def check_token(address: str) -> None:
@@ -28,6 +39,38 @@ def check_token(address: str) -> None:
 
     ensure_token_if_auth_enabled(None, create_token_if_missing=False)
     ray._raylet.GcsClient(address=address)
+
+
+@contextmanager
+def starting_apart(temporary: str | None = None) -> Iterator[None]:
+    """What `ray.init` starts in the block is not reached by the signals that the driver is sent.
+
+    `timeout`, a terminal and others signal the whole process group: Ray's processes, which are in it, would die before
+    the driver could end in order. They get sessions of their own, and still end with the driver, by the kernel; where
+    that is not to be had (macOS), Ray ends them by their group, and all stays as it is. Two of Ray's agents, which look
+    after the raylet themselves, would then ask for the head that is gone for a minute; so they ask for less.
+    `ray.init` takes SIGTERM for itself too, which is the driver's.
+
+    temporary: where Ray has its sockets. The dashboard has more of them in TMPDIR, whose path may be too long for that;
+    for the raylet, whose workers have it from there, TMPDIR stays what it is.
+    """
+    from ray._private import services, utils
+
+    popen, take_sigterm = services.ConsolePopen, utils.set_sigterm_handler
+
+    def start(command: Any, *, env: dict[str, str], **options: Any) -> Any:
+        env = {RECONNECT: RECONNECT_SECONDS, **env}
+        if temporary and os.path.basename(command[0]) != "raylet":
+            env["TMPDIR"] = temporary
+        return popen(command, env=env, start_new_session=True, **options)
+
+    if utils.detect_fate_sharing_support() and sys.platform == "linux":
+        services.ConsolePopen = start
+    utils.set_sigterm_handler = lambda handler: None
+    try:
+        yield
+    finally:
+        services.ConsolePopen, utils.set_sigterm_handler = popen, take_sigterm
 
 
 def silence_raylet_lines() -> None:

@@ -8,10 +8,12 @@ bottom. Not here: decisions (`cifarray.study`), worker groups (`pool`, `worker_g
 import json
 import logging
 import os
+import threading
 import time
 import uuid
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import metadata
 from typing import Literal, Protocol
 
@@ -30,7 +32,7 @@ from cifarray.engine.driver import StudyDriver
 from cifarray.engine.nodes import node_requirements, refuse_what_nodes_lack
 from cifarray.engine.orders import GroupSettings
 from cifarray.engine.pool import Pool
-from cifarray.engine.signals import interruptible, uninterruptible
+from cifarray.engine.signals import interruptible
 from cifarray.engine.trial import Trial
 from cifarray.engine.tune_adapters import Relay, SchedulerAdapter, SearcherAdapter
 from cifarray.engine.versions import versions
@@ -47,6 +49,8 @@ from cifarray.study.study import Study
 from cifarray.tracking import Tracking, TrackingResult
 
 DEAD_DRIVER_SECONDS = 15.0
+Reason = Literal["finished", "interrupted", "paused", "error"]
+"""Why a driver ends."""
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +86,7 @@ def run_study(
     Raises StudyChangedError, StudyRunningError, DataError, and StudyError for what can never fit.
     """
     with ExitStack() as stack:
+        ending = stack.enter_context(interruptible())
         journal = open_journal(study, repair)
         stack.callback(journal.close)
         if journal.damaged is not None:
@@ -116,26 +121,29 @@ def run_study(
         stack.callback(_sweep, study, journal)
         tracking = Tracking(journal.path, study.tracking_uri)
         journal.listen(lambda event: tracking.wake())
-        reason: Literal["finished", "interrupted", "paused", "error"] = "error"
+        last = _LastWord(study, state, journal)
+        ending.if_stuck = partial(last.say, "interrupted")
+        reason: Reason = "error"
         message = ""
         try:
-            with interruptible():
-                if settings is not None:
-                    _tune(study, state, journal, view, sizes, settings, host, stack)
+            if settings is not None:
+                _tune(study, state, journal, view, sizes, settings, host, stack)
             reason = "finished"
         except KeyboardInterrupt:
             reason = "interrupted"
         except PausedError as error:
             reason, message = "paused", str(error)
         except BaseException as error:
-            message = f"{type(error).__name__}: {error}"
-            raise
+            # Who sends all processes of a job a signal ends Ray with the driver, and calls of Ray fail.
+            if not ending.wanted:
+                message = f"{type(error).__name__}: {error}"
+                raise
+            reason = "interrupted"
         finally:
-            with interruptible():
-                with uninterruptible():
-                    view.stop()
-                    reports = _last_word(study, state, journal, reason, message)
-                tracked = tracking.finish(timeout=2.0 if reason == "interrupted" else 60.0)
+            with ending.held():
+                view.stop()
+                reports = last.say(reason, message)
+            tracked = tracking.finish(timeout=2.0 if reason == "interrupted" or ending.wanted else 60.0)
         return StudyResult(state, reason, message, tracked, reports)
 
 
@@ -149,7 +157,9 @@ def _tune(
     host: type,
     stack: ExitStack,
 ) -> None:
-    """One Tuner from start to end. The pool is closed here, the rest with `stack`, after the journal's last word."""
+    """One Tuner from start to end. The pool is closed here if all is well, the rest with `stack`, after the journal's
+    last word: a Ray that is about to go answers late or never.
+    """
     from ray import tune
 
     ray_internals.keep_keys_from_tune()
@@ -162,27 +172,24 @@ def _tune(
     stack.callback(journal.keep)
     view.start(study, state, settings.worker)
     journal.listen(view.event)
-    try:
-        tune.Tuner(
-            Trial,
-            tune_config=tune.TuneConfig(
-                num_samples=-1,
-                search_alg=SearcherAdapter(relay),
-                scheduler=SchedulerAdapter(relay),
-                reuse_actors=True,
-            ),
-            run_config=tune.RunConfig(
-                name=uuid.uuid4().hex,
-                storage_path=settings.scratch,
-                verbose=0,
-                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False, num_to_keep=None),
-            ),
-        ).fit()
-        relay.raise_error()
-        pool.close()
-    except BaseException:
-        pool.close(timeout=0)
-        raise
+    stack.callback(pool.kill)
+    tune.Tuner(
+        Trial,
+        tune_config=tune.TuneConfig(
+            num_samples=-1,
+            search_alg=SearcherAdapter(relay),
+            scheduler=SchedulerAdapter(relay),
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(
+            name=uuid.uuid4().hex,
+            storage_path=settings.scratch,
+            verbose=0,
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False, num_to_keep=None),
+        ),
+    ).fit()
+    relay.raise_error()
+    pool.close()
 
 
 def _group_settings(study: Study, state: StudyState, study_id: str) -> GroupSettings:
@@ -216,24 +223,27 @@ def _started(study: Study, store: ImageStore) -> StudyStarted:
     )
 
 
-def _last_word(
-    study: Study,
-    state: StudyState,
-    journal: Journal,
-    reason: Literal["finished", "interrupted", "paused", "error"],
-    message: str,
-) -> list[str]:
-    """Write the reports and end the journal, as far as the disk allows; what went wrong before counts more."""
-    reports: list[str] = []
-    try:
-        reports = write_reports(state, study.folder)
-    except OSError as error:
-        log.warning("the leaderboard cannot be written (%s)", error)
-    try:
-        journal.append([DriverEnded(reason=reason, message=message, artifacts=tuple(reports))])
-    except PausedError as error:
-        log.warning("%s", error)
-    return reports
+class _LastWord:
+    """Writes the reports and ends the journal, as far as the disk allows; what went wrong before counts more."""
+
+    def __init__(self, study: Study, state: StudyState, journal: Journal) -> None:
+        self._study, self._state, self._journal = study, state, journal
+        self._said = threading.Lock()
+
+    def say(self, reason: Reason, message: str = "") -> list[str]:
+        """Once, by whichever thread comes first. Returns the reports."""
+        reports: list[str] = []
+        if not self._said.acquire(blocking=False):
+            return reports
+        try:
+            reports = write_reports(self._state, self._study.folder)
+        except OSError as error:
+            log.warning("the leaderboard cannot be written (%s)", error)
+        try:
+            self._journal.append([DriverEnded(reason=reason, message=message, artifacts=tuple(reports))])
+        except PausedError as error:
+            log.warning("%s", error)
+        return reports
 
 
 def _sweep(study: Study, journal: Journal) -> None:

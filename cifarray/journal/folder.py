@@ -5,6 +5,7 @@ Not here: what is in a journal (`journal`), running a study (`cifarray.engine`).
 
 import contextlib
 import json
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -81,7 +82,7 @@ def _with_more_seeds(before: dict[str, Any], identity: dict[str, Any], trials: l
 def is_finished(study: Study) -> bool:
     """Whether the study of this name came to its end."""
     path = study.folder / FILE_NAME
-    last = last_of_driver(read_events(path) if path.exists() else [])
+    last = last_of_driver(read_events(path) if os.path.exists(path) else [])
     return isinstance(last, DriverEnded) and last.reason == "finished"
 
 
@@ -98,7 +99,7 @@ def set_aside(study: Study) -> str | None:
 
     Raises StudyRunningError if its driver lives.
     """
-    if not (study.folder / FILE_NAME).exists() and not storage.exists(study.marker):
+    if not os.path.exists(study.folder / FILE_NAME) and not storage.exists(study.marker):
         return None
     name = f"{study.name}.{time.strftime('%Y%m%d-%H%M%S')}"
     Journal(study.folder, unread=True).set_aside(name)

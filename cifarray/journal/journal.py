@@ -77,27 +77,31 @@ class Journal:
     def __init__(self, folder: Path, copy: str | None = None, unread: bool = False, repair: bool = False) -> None:
         address = places.address(folder)
         copy = copy or (storage.join(address, "journal") if address else None)
-        folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / FILE_NAME
         self.damaged: Path | None = None
         self._addresses = Addresses(folder)
         self._lock = FileLock(folder / "driver.lock")
         try:
+            folder.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(blocking=False)
         except Timeout:
             raise StudyRunningError(
                 f"study {folder.name!r} has a driver that lives: wait for it, stop it, or choose another --name"
             ) from None
+        except OSError as error:
+            raise _unwritable(folder, error) from error
         try:
             self._truncate_torn_line()
             self._copy = JournalCopy(self.path, copy) if copy else None
             if repair:
                 self._cut_off_damage()
             self.events = read_events(self.path) if self.path.exists() and not unread else []
-        except BaseException:
+            self._file = open(self.path, "ab", buffering=0)  # noqa: SIM115 (open for the life of the journal)
+        except BaseException as error:
             self._lock.release()
+            if isinstance(error, PermissionError):
+                raise _unwritable(folder, error) from error
             raise
-        self._file = open(self.path, "ab", buffering=0)  # noqa: SIM115 (open for the life of the journal)
         self._size = os.fstat(self._file.fileno()).st_size
         self._listeners: list[Callable[[Event], None]] = []
         self._stopped = False
@@ -203,6 +207,12 @@ class Journal:
             end = data.rfind(b"\n") + 1
             if end != len(data):
                 os.truncate(self.path, end)
+
+
+def _unwritable(folder: Path, error: OSError) -> storage.StorageError:
+    return storage.StorageError(
+        f"{folder} cannot be written ({error.strerror}): choose a folder for --storage that you may write to"
+    )
 
 
 def _without_secrets(event: Event) -> dict[str, Any]:

@@ -84,8 +84,8 @@ def main() -> int:
         parser.error("MLFLOW_TRACKING_URI is not set: set it to the MLflow store that is to have the journal")
 
     # Ctrl-C and the signals that stop a job are for the driver; its end reaches this process through the pipe.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     logging.setLogRecordFactory(_record_without_secrets)
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)
     warnings.simplefilter("ignore")

@@ -87,9 +87,8 @@ class Tracking:
         if code == 0:
             message = state.remark
         elif code is None:
-            message = (
-                f"{waiting} events are still being sent to MLflow at {redact(self._tracking_uri)}, in the background"
-            )
+            uri = redact(self._tracking_uri)
+            message = f"{waiting} events are still being sent to MLflow at {uri}, in the background" if waiting else ""
         else:
             log = self._journal.with_name(LOG_NAME)
             why = state.error or f"its process ended with code {code}, see {log}"

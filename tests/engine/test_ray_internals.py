@@ -3,15 +3,19 @@
 import importlib
 import inspect
 import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
+import psutil
 import pytest
 import ray
 
 from cifarray.engine import ray_internals
 
 PRIVATE = re.compile(
-    r"ray\.(_private|_raylet|core|experimental|autoscaler)|_internal_kv|train_run_context|Coordinator\b"
+    r"ray\.(_private|_common|_raylet|core|experimental|autoscaler)|_internal_kv|train_run_context|Coordinator\b"
 )
 CONTRACT = [
     ("ray._private.utils", "read_ray_address", ()),
@@ -21,6 +25,11 @@ CONTRACT = [
         ("system_config", "create_token_if_missing"),
     ),
     ("ray._raylet", "GcsClient", None),
+    ("ray._common.utils", "get_default_ray_temp_dir", ()),
+    ("ray._private.services", "ConsolePopen", None),
+    ("ray._private.services", "start_ray_process", ("command", "process_type", "fate_share")),
+    ("ray._private.utils", "set_sigterm_handler", ("sigterm_handler",)),
+    ("ray._private.utils", "detect_fate_sharing_support", ()),
     ("ray._private.worker", "_worker_logs_enabled", None),
     ("ray._private.state", "state._connect_and_get_accessor", ()),
     ("ray._private.ray_constants", "DEBUG_AUTOSCALING_STATUS", None),
@@ -111,3 +120,35 @@ def test_aws_keys_are_no_part_of_the_runtime_environment_of_tunes_actors(monkeyp
     ray_internals.keep_keys_from_tune()
     assert environment()["RAY_CHDIR_TO_TRIAL_DIR"] == "0"
     assert "hush" not in environment().values()
+
+
+def test_rays_processes_are_not_in_the_drivers_group_and_end_with_it():
+    """Even with one that is killed."""
+    code = """if True:
+        import os, time
+        from ray._private import services
+        from cifarray.engine import ray_internals
+        with ray_internals.starting_apart("/short"):
+            command = ["sleep", "60"]
+            process = services.start_ray_process(command, "monitor", fate_share=True).process
+        print(process.pid, os.getpgid(process.pid) != os.getpgid(0), os.getsid(process.pid) != os.getsid(0), flush=True)
+        time.sleep(60)
+    """
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as driver:
+        pid, own_group, own_session = driver.stdout.readline().split()
+        process = psutil.Process(int(pid))
+        environment = process.environ()
+        driver.kill()
+    process.wait(timeout=20)
+    assert own_group == own_session == "True"
+    assert environment["TMPDIR"] == "/short"
+    assert environment[ray_internals.RECONNECT] == ray_internals.RECONNECT_SECONDS
+
+
+def test_ray_leaves_sigterm_to_the_driver_and_is_afterwards_as_it_was():
+    from ray._private import services, utils
+
+    before = services.ConsolePopen, utils.set_sigterm_handler, signal.getsignal(signal.SIGTERM)
+    with ray_internals.starting_apart():
+        utils.set_sigterm_handler(lambda number, frame: None)
+    assert (services.ConsolePopen, utils.set_sigterm_handler, signal.getsignal(signal.SIGTERM)) == before

@@ -10,7 +10,7 @@ from histories import sampled, split_opened
 from scripted import ScriptedGroup, accuracy
 
 from cifarray.config import TrainConfig, override
-from cifarray.engine.run import run_study
+from cifarray.engine.run import _LastWord, run_study
 from cifarray.errors import StudyError
 from cifarray.journal.folder import StudyChangedError, is_finished, set_aside
 from cifarray.journal.journal import Journal, StudyRunningError, read_events
@@ -258,6 +258,17 @@ def test_an_interrupt_leaves_a_study_that_goes_on(ray_session, make_study, make_
     events = read_events(study.folder / "journal.jsonl")
     epochs = [(event.trial, event.epoch) for event in events if isinstance(event, EpochEnded)]
     assert len(epochs) == len(set(epochs))
+
+
+def test_a_driver_has_one_last_word(make_study):
+    """The thread that ends a driver which is stuck, and the one that was stuck, may both come to it."""
+    study = make_study(num_trials=1)
+    journal = Journal(study.folder)
+    last = _LastWord(study, study.new_state(), journal)
+    last.say("interrupted")
+    last.say("error", "the head of Ray is gone")
+    journal.close()
+    assert [event.reason for event in read_events(journal.path)] == ["interrupted"]
 
 
 def test_the_journal_alone_tells_the_study(ray_session, make_study, make_recorder):

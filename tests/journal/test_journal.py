@@ -12,6 +12,7 @@ from histories import driver_ended, driver_started, epoch_ended
 
 from cifarray.journal.events import to_json
 from cifarray.journal.journal import Journal, JournalError, JournalFullError, StudyRunningError, read_events
+from cifarray.storage import StorageError
 from cifarray.study.events import GroupChanged
 
 
@@ -199,3 +200,24 @@ def test_what_an_event_quotes_of_errors_is_written_without_passwords(tmp_path, m
     assert "http://me:***@mlflow" in text
     assert "key *** is not known" in text
     assert "hunter22" not in text
+
+
+def test_a_folder_that_cannot_be_is_told_in_a_sentence(tmp_path):
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "study"):
+        with pytest.raises(StorageError, match=f"{folder} cannot be written .* choose a folder for --storage"):
+            Journal(folder)
+
+
+def test_a_study_that_one_may_not_write_to_is_told_in_a_sentence(tmp_path, monkeypatch):
+    """Whoever runs the tests may be root, who may write everywhere."""
+    Journal(tmp_path).close()
+
+    def refuse(path, mode="r", **options):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("cifarray.journal.journal.open", refuse, raising=False)
+    with pytest.raises(StorageError, match=r"Permission denied.*--storage"):
+        Journal(tmp_path)
+    monkeypatch.undo()
+    Journal(tmp_path).close()

@@ -77,6 +77,7 @@ def test_events_arrive_while_the_driver_lives_and_all_are_there_when_it_ends(
     # Ctrl-C in the driver's terminal, and what stops a job, reach the child's process too.
     os.kill(tracking._process.pid, signal.SIGINT)
     os.kill(tracking._process.pid, signal.SIGTERM)
+    os.kill(tracking._process.pid, signal.SIGHUP)
     os.kill(tracking._process.pid, signal.SIGSTOP)
     for _ in range(100_000):  # more than a pipe holds
         tracking.wake()
