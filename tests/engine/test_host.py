@@ -204,9 +204,8 @@ def test_a_worker_that_makes_no_progress_costs_the_trial_its_stay_and_the_group_
         generation = await begin(host, 0, 1)
         await host.move_in(move_in(lease=1))
         asked = asyncio.ensure_future(host.run_epoch(1, 1))
-        for rank in (0, 1):
-            await host.next_order(generation, rank, 0)
-            await host.next_order(generation, rank, 1)
+        for index in (0, 1):
+            await asyncio.gather(*(host.next_order(generation, rank, index) for rank in (0, 1)))
         idle = asyncio.ensure_future(host.next_order(generation, 1, 2))
         await host.progress(generation, 0, 90.0)
         await settle()
