@@ -134,13 +134,15 @@ class WorkerGroup:
 
     async def begin(self) -> int:
         """Rank 0 of new workers has come up. Returns their generation, which it tells the other ranks."""
+        # Counted before anything is waited for: the next workers may come up meanwhile, and theirs is the present one.
+        self.generation = generation = self.generation + 1
         nodes = {process.node for process in self.ranks.values()}
         gone = bool(nodes) and await asyncio.to_thread(cluster.any_node_gone, nodes)
         async with self.changed:
-            self.generation += 1
-            self._restart(Fault.NODE_DIED if gone else Fault.WORKERS_DIED)
-            self.changed.notify_all()
-            return self.generation
+            if generation == self.generation:
+                self._restart(Fault.NODE_DIED if gone else Fault.WORKERS_DIED)
+                self.changed.notify_all()
+            return generation
 
     async def hello(self, generation: int, rank: int, process: WorkerProcess) -> None:
         """A rank is ready for orders."""
@@ -189,13 +191,14 @@ class WorkerGroup:
             return order
 
     async def answer(self, lease: int, answer: Answer) -> None:
-        """Rank 0 has finished an epoch. A late answer of an old stay is ignored."""
+        """Rank 0 has finished an epoch. A late answer is ignored, of an old stay as of one that has its ending."""
         async with self.changed:
             stay = self._stay_of(lease)
-            if stay is None:
+            if stay is None or stay.ending is not None:
                 return
             stay.answers.setdefault(answer.epoch, answer)
-            if answer.checkpoint is not None:
+            # Workers that died since may have answered later epochs than this.
+            if answer.checkpoint is not None and answer.epoch > stay.epoch:
                 stay.epoch, stay.checkpoint = answer.epoch, answer.checkpoint
                 stay.losses = replace(stay.losses, deaths=0)
             self.changed.notify_all()
@@ -294,9 +297,9 @@ class WorkerGroup:
 
         An answer is delivered once; until then the call may be repeated.
         """
-        await self._until(lambda: self._stay_of(lease) is not None)
+        await self._until(lambda: self.stay is not None and self.stay.order.lease >= lease)
         async with self.changed:
-            # Between the two waits another trial may have moved in.
+            # Another trial may have moved in, also between the two waits.
             stay = self._stay_of(lease)
             if stay is None:
                 return _taken_back(epoch - 1)

@@ -16,7 +16,6 @@ from typing import Any
 
 import ray
 
-
 NODE = "0" * 56
 """Ray takes no other ids."""
 

@@ -308,7 +308,10 @@ class SimulatedStudy:
                 if run.were_ready and study.lease_of(run.name) is not None:
                     study.deaths[study.trial_in(run.name)] += 1
                 run.were_ready = False
-                return await super().begin()
+                generation = await super().begin()
+                if self.orders and self.orders[0].lease == study.lease_of(run.name):
+                    study.check_goes_on(self.orders[0])
+                return generation
 
         kill = self.network.kill
 
@@ -385,6 +388,11 @@ class SimulatedStudy:
                     f"trial {number} ended as {outcome} ({event.message}) after {deaths} deaths"
                 )
 
+    def check_goes_on(self, order: Order) -> None:
+        """New workers lose no epoch that has a checkpoint in the journal."""
+        epoch, address = self.state.trials[order.trial].checkpoint or (0, "")
+        assert epoch == 0 or (order.checkpoint or "") >= address, f"on from {order.checkpoint}, not from {address}"
+
     # Who is where.
 
     def lease_of(self, group: str) -> int | None:
@@ -445,7 +453,9 @@ class SimulatedStudy:
     def steps(self) -> list[Step]:
         """Where nothing breaks; messages of the dead may also be lost."""
         network, loop = self.network, self.loop
-        steps = [(str(call), lambda call=call: network.deliver(call)) for call in self.calls() if not call.is_of_the_dead]
+        steps = [
+            (str(call), lambda call=call: network.deliver(call)) for call in self.calls() if not call.is_of_the_dead
+        ]
         steps += [("a thread of a host", lambda: (loop.finish_job(0), loop.settle()))] if loop.jobs else []
         for run in self.runs.values():
             for one in (*([] if run.over else run.ranks), run):
@@ -461,12 +471,12 @@ class SimulatedStudy:
                 steps.append((str(process), lambda p=process, call=halt.what: p.go_on(*call.outcome())))
         return steps
 
-    def round(self) -> bool:
+    def round(self, but_for: str = "nobody") -> bool:
         """Everybody gets on by one step, if they can still make it when it is their turn; whether anybody could."""
         any_step = False
         for label, _ in self.steps():
             step = dict(self.steps()).get(label)
-            if step is not None:
+            if step is not None and but_for not in label:
                 step()
                 any_step = True
         return any_step
@@ -534,4 +544,3 @@ def _steps_of_a_trial(config) -> None:
     actor.setup(config)
     while True:
         Process.current().stand("result", actor.step())
-

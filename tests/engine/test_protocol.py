@@ -19,7 +19,9 @@ from cifarray.study.faults import MAX_LOSSES
 from cifarray.study.trial_record import Outcome
 
 OWN_REASONS = {"raised": Outcome.FAILED, "out of memory": Outcome.OUT_OF_MEMORY, "diverged": Outcome.DIVERGED}
-REPEATED = ("answer", "failed", "progress", "workers_failed")
+SLOW = ("nobody", "thread", *(f".{method}(" for method in ("begin", "answer", "failed", "run_epoch", "move_in")))
+"""Words of what may not get on for a while."""
+REPEATED = ("answer", "failed")
 """Messages of the living that may come twice; those of the dead all may, but for the first one."""
 
 
@@ -40,7 +42,7 @@ class Protocol(RuleBasedStateMachine):
         groups=st.integers(1, 2),
         workers=st.integers(1, 3),
         trials=st.integers(1, 3),
-        epochs=st.integers(1, 3),
+        epochs=st.integers(1, 5),
         checkpoint_every=st.integers(1, 2),
         auto_micro_batch=st.booleans(),
     )
@@ -75,11 +77,11 @@ class Protocol(RuleBasedStateMachine):
     # Nothing breaks.
 
     @precondition(is_on)
-    @rule(rounds=st.integers(1, 12))
-    def everybody_gets_on(self, rounds) -> None:
+    @rule(rounds=st.integers(1, 12), but_for=st.sampled_from(SLOW))
+    def everybody_gets_on(self, rounds, but_for="nobody") -> None:
         for _ in range(rounds):
             if self.is_on():
-                self.study.round()
+                self.study.round(but_for)
                 self.study.ask()
 
     @precondition(is_on)
@@ -108,7 +110,7 @@ class Protocol(RuleBasedStateMachine):
     def message_is_repeated(self, data) -> None:
         repeated = [
             call
-            for call in self.study.network.delivered[-30:]
+            for call in self.study.network.delivered[-60:]
             if call.actor.alive and (call.method in REPEATED or (call.is_of_the_dead and call.method != "begin"))
         ]
         if call := self.draw(data, repeated, "message"):
@@ -129,11 +131,14 @@ class Protocol(RuleBasedStateMachine):
     # Something breaks.
 
     @precondition(is_on)
-    @rule(data=st.data(), node=st.booleans())
-    def worker_dies(self, data, node) -> None:
+    @rule(data=st.data(), node=st.booleans(), at_once=st.booleans())
+    def worker_dies(self, data, node, at_once) -> None:
+        """`at_once`: Train starts new ones before anything else happens."""
         if rank := self.draw(data, self.study.living, "worker"):
             self.study.gone_nodes = node
             rank.kill()
+            if at_once:
+                rank.run.restart()
 
     @precondition(is_on)
     @rule(data=st.data())
@@ -207,4 +212,4 @@ def test_no_short_scene_breaks_the_protocol():
 @pytest.mark.nightly
 @pytest.mark.timeout(3600)
 def test_no_long_scene_breaks_the_protocol():
-    play(scenes=int(__import__("os").environ.get("S","5000")), steps=int(__import__("os").environ.get("L","80")))
+    play(scenes=5000, steps=80)
