@@ -146,13 +146,16 @@ class StudyDriver:
         trial = self.state.trials[answer.trial]
         if trial.outcome is not None:
             return Decision.STOP
+        restarts = self.state.after_restarts(answer.trial, answer.losses) if answer.losses else []
+        if restarts:
+            # By themselves: an epoch does not follow from them, and a fault may be the trial's own.
+            self.record(restarts)
         decision = Decision.STOP
         if answer.fault is None:
             decision, events = self.state.after_epoch(
                 answer.trial, answer.epoch, answer.metrics, answer.checkpoint, answer.precision, answer.remark
             )
-            restarts = self.state.after_restarts(answer.trial, answer.losses) if answer.losses else []
-            self.record([*restarts, *events])
+            self.record(events)
         else:
             self._take_fault(answer.trial, answer.fault, answer.message, answer.losses)
         self._drop_checkpoints()

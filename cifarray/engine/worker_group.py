@@ -56,6 +56,13 @@ class Stay:
     ending: Answer | None = None
     """Set when the trial cannot go on here."""
 
+    @property
+    def damage(self) -> str | None:
+        """Why no other trial may move in after it, as far as was heard of."""
+        if self.ending is not None and self.ending.replace:
+            return self.ending.message
+        return next((failure.message for failure in self.failures.values() if not failure.clean), None)
+
     def end(self, fault: Fault, message: str, replace: bool = False) -> None:
         """The trial cannot go on in this group."""
         self.ending = Answer(
@@ -71,8 +78,8 @@ class WorkerGroup:
         self.changed = asyncio.Condition()
         self.generation = 0
         self.ranks: dict[int, WorkerProcess] = {}
-        self.arrived: set[int] = set()
-        """Ranks of this generation that have asked for an order."""
+        self.asked: dict[int, int] = {}
+        """By rank of this generation, the index of the order that it asked for last."""
         self.failed_starts = 0
         """Generations in a row that never were."""
         self.last_words = ""
@@ -129,13 +136,15 @@ class WorkerGroup:
 
     async def begin(self) -> int:
         """Rank 0 of new workers has come up. Returns their generation, which it tells the other ranks."""
+        # Counted before anything is waited for: the next workers may come up meanwhile, and theirs is the present one.
+        self.generation = generation = self.generation + 1
         nodes = {process.node for process in self.ranks.values()}
         gone = bool(nodes) and await asyncio.to_thread(cluster.any_node_gone, nodes)
         async with self.changed:
-            self.generation += 1
-            self._restart(Fault.NODE_DIED if gone else Fault.WORKERS_DIED)
-            self.changed.notify_all()
-            return self.generation
+            if generation == self.generation:
+                self._restart(Fault.NODE_DIED if gone else Fault.WORKERS_DIED)
+                self.changed.notify_all()
+            return generation
 
     async def hello(self, generation: int, rank: int, process: WorkerProcess) -> None:
         """A rank is ready for orders."""
@@ -171,10 +180,9 @@ class WorkerGroup:
         """The order at `index` of this generation's sequence, as soon as there is one."""
         async with self.changed:
             if generation == self.generation:
-                self.waiting[rank] = index
-                self.arrived.add(rank)
+                self.waiting[rank] = self.asked[rank] = index
                 self.changed.notify_all()
-            await self.changed.wait_for(lambda: generation != self.generation or index < len(self.orders))
+            await self.changed.wait_for(lambda: generation != self.generation or self._is_due(index))
             if generation != self.generation:
                 return Order("leave")
             self.waiting.pop(rank, None)
@@ -185,13 +193,14 @@ class WorkerGroup:
             return order
 
     async def answer(self, lease: int, answer: Answer) -> None:
-        """Rank 0 has finished an epoch. A late answer of an old stay is ignored."""
+        """Rank 0 has finished an epoch. A late answer is ignored, of an old stay as of one that has its ending."""
         async with self.changed:
             stay = self._stay_of(lease)
-            if stay is None:
+            if stay is None or stay.ending is not None:
                 return
             stay.answers.setdefault(answer.epoch, answer)
-            if answer.checkpoint is not None:
+            # Workers that died since may have answered later epochs than this.
+            if answer.checkpoint is not None and answer.epoch > stay.epoch:
                 stay.epoch, stay.checkpoint = answer.epoch, answer.checkpoint
                 stay.losses = replace(stay.losses, deaths=0)
             self.changed.notify_all()
@@ -291,6 +300,10 @@ class WorkerGroup:
     async def move_in(self, order: Order) -> None:
         """A new stay."""
         async with self.changed:
+            damage = self.stay.damage if self.stay is not None else None
+            if damage is not None:
+                # Its actor died before it heard of that, so that the driver does not know.
+                self.error = self.error or f"a trial that had left broke the group: {damage}"
             self.stay = Stay(order, order.epoch, order.checkpoint, order.losses, wanted=order.epoch)
             self._forget_done_orders()
             self.orders.append(order)
@@ -301,9 +314,9 @@ class WorkerGroup:
 
         An answer is delivered once; until then the call may be repeated.
         """
-        await self._until(lambda: self._stay_of(lease) is not None)
+        await self._until(lambda: self.stay is not None and self.stay.order.lease >= lease)
         async with self.changed:
-            # Between the two waits another trial may have moved in.
+            # Another trial may have moved in, also between the two waits.
             stay = self._stay_of(lease)
             if stay is None:
                 return _taken_back(epoch - 1)
@@ -332,6 +345,15 @@ class WorkerGroup:
 
     # Inside.
 
+    def _all_have_asked(self, index: int = 0) -> bool:
+        return len(self.asked) == self.settings.workers and min(self.asked.values()) >= index
+
+    def _is_due(self, index: int) -> bool:
+        """Ranks move in together: one that has failed alone may have left the others in a collective."""
+        if index >= len(self.orders):
+            return False
+        return self.orders[index].kind != "move_in" or self._all_have_asked(index)
+
     def _all_idle(self) -> bool:
         return len(self.waiting) == self.settings.workers and all(
             index == len(self.orders) for index in self.waiting.values()
@@ -349,10 +371,10 @@ class WorkerGroup:
         """There are new workers: they repeat the current stay from its newest checkpoint."""
         if self.generation == 1:
             return
-        self.failed_starts = 0 if len(self.arrived) == self.settings.workers else self.failed_starts + 1
+        self.failed_starts = 0 if self._all_have_asked() else self.failed_starts + 1
         self.ranks, self.waiting, self.orders, self.deadlines, self.patience = {}, {}, [], {}, {}
         message = self.last_words or ("a node died" if fault is Fault.NODE_DIED else "a worker process died")
-        self.arrived, self.last_words = set(), ""
+        self.asked, self.last_words = {}, ""
         if self.failed_starts >= MAX_FAILED_STARTS:
             self.error = f"its workers died {self.failed_starts} times before they were ready: {message}"
         stay = self.stay
@@ -360,12 +382,14 @@ class WorkerGroup:
             return
         stay.failures = {}
         losses = stay.losses
-        if not isinstance(decide(TrialFault(fault, message, losses.total, losses.deaths)), Retry):
-            # The driver decides the same, and says so.
-            stay.end(fault, message)
-            return
-        died = fault is Fault.WORKERS_DIED
-        stay.losses = Losses(losses.total + 1, losses.deaths + died, fault, message)
+        # Workers that never were had nothing of the trial.
+        if not self.failed_starts:
+            if not isinstance(decide(TrialFault(fault, message, losses.total, losses.deaths)), Retry):
+                # The driver decides the same, and says so.
+                stay.end(fault, message)
+                return
+            died = fault is Fault.WORKERS_DIED
+            stay.losses = Losses(losses.total + 1, losses.deaths + died, fault, message)
         first = stay.order
         epoch = Order("epoch", first.lease, first.trial, folder=first.folder)
         self.orders.append(replace(first, checkpoint=stay.checkpoint))

@@ -13,7 +13,7 @@ from cifarray.models import ModelSize
 from cifarray.space.domains import log_uniform
 from cifarray.space.space import SearchSpace
 from cifarray.study.events import CheckpointDropped, EpochEnded, TrialEnded, TrialStarted, WorkersRestarted
-from cifarray.study.faults import Fault
+from cifarray.study.faults import Fault, Losses
 from cifarray.study.schedulers import Asha, RunAll
 from cifarray.study.state import StudyState
 from cifarray.study.trial_record import Decision, Outcome
@@ -164,6 +164,15 @@ def test_a_trial_that_loses_its_group_goes_on_from_its_checkpoint(fault):
     assert driver.journal.count(WorkersRestarted, trial=1, restarts=1) == 1
     assert len(driver.pool.broken) == (fault is Fault.GROUP_DIED)
     assert driver.state.trials[1].outcome is Outcome.COMPLETED
+
+
+def test_a_loss_of_workers_is_told_apart_from_the_error_that_ends_the_trial():
+    losses = Losses(total=1, deaths=1, fault=Fault.WORKERS_DIED, message="worker 0: killed")
+    driver = make_driver(num_trials=1, num_groups=1, epochs=2)
+    run(driver, lambda number, epoch: Answer(0, 0, losses=losses, fault=Fault.RAISED, message="ZeroDivisionError"))
+    restarts = [event for event in driver.journal.events if isinstance(event, WorkersRestarted)]
+    assert [(event.fault, event.reason) for event in restarts] == [(Fault.WORKERS_DIED, "worker 0: killed")]
+    assert driver.state.trials[0].message == "ZeroDivisionError"
 
 
 def test_epochs_that_are_run_again_after_a_loss_are_counted_once():

@@ -4,6 +4,7 @@ Workers are coroutines that take orders and answer; time is the event loop's, an
 """
 
 import asyncio
+import threading
 import time
 from dataclasses import replace
 
@@ -117,6 +118,43 @@ def test_a_late_answer_of_an_old_stay_is_ignored():
     assert (stay.answers, stay.checkpoint) == ({}, None)
 
 
+def test_a_question_of_a_trial_that_has_left_is_answered_at_once():
+    async def scene():
+        host = WorkerGroup(SETTINGS)
+        await host.move_in(move_in(lease=1))
+        await host.move_in(move_in(lease=2, trial=1))
+        return await asyncio.wait_for(host.run_epoch(1, 1), timeout=1)
+
+    assert asyncio.run(scene()).fault is Fault.LEASE_ENDED
+
+
+def test_a_late_answer_takes_the_trial_back_to_no_older_checkpoint():
+    async def scene():
+        host = WorkerGroup(SETTINGS)
+        await host.move_in(move_in(lease=1))
+        for epoch in (1, 2, 3, 1):
+            await host.answer(1, Answer(0, epoch, {}, f"/study/trial-0000/{epoch}"))
+        return host.stay
+
+    stay = asyncio.run(scene())
+    assert (stay.epoch, stay.checkpoint) == (3, "/study/trial-0000/3")
+
+
+def test_a_trial_that_died_too_often_hears_of_no_epoch_that_comes_later():
+    """It would have a checkpoint before the last of its deaths, and its end would be for nothing."""
+
+    async def scene():
+        host = WorkerGroup(SETTINGS)
+        await host.move_in(move_in(lease=1, losses=Losses(total=2, deaths=MAX_DEATHS - 1)))
+        generation = await begin(host, 0)
+        await host.next_order(generation, 0, 0)
+        await begin(host, 0)
+        await host.answer(1, Answer(0, 1, {"epoch": 1}, "/late"))
+        return await host.run_epoch(1, 1)
+
+    assert asyncio.run(scene()).fault is Fault.WORKERS_DIED
+
+
 def test_new_workers_repeat_the_stay_from_its_newest_checkpoint():
     async def scene():
         host = WorkerGroup(SETTINGS)
@@ -184,6 +222,94 @@ def test_workers_of_two_generations_are_never_taken_for_one_group():
     assert [order.kind for order in orders] == ["move_in", "move_in"]
 
 
+def test_the_workers_that_began_last_are_the_present_ones(monkeypatch):
+    """Of the second ones rank 0 has died while Ray was asked for nodes, and Ray answers the third ones first."""
+    third_is_there = threading.Event()
+    answers = iter([third_is_there.wait, lambda: None])
+
+    def any_node_gone(nodes):
+        next(answers)()
+        return False
+
+    monkeypatch.setattr(cluster, "any_node_gone", any_node_gone)
+
+    async def scene():
+        host = WorkerGroup(SETTINGS)
+        await begin(host, 0)
+        await host.move_in(move_in(lease=1))
+        second = asyncio.ensure_future(host.begin())
+        await settle()
+        third = await begin(host, 0)
+        third_is_there.set()
+        await second
+        return await asyncio.wait_for(host.next_order(third, 0, 0), timeout=1)
+
+    assert asyncio.run(scene()).kind == "move_in"
+
+
+def test_deaths_of_workers_that_never_were_are_not_the_trials():
+    """The first generation is ready and dies; of the next ones rank 1 never comes."""
+
+    async def scene():
+        host = WorkerGroup(replace(SETTINGS, workers=2))
+        generation = await begin(host, 0, 1)
+        await host.move_in(move_in(lease=1))
+        await asyncio.gather(*(host.next_order(generation, rank, 0) for rank in (0, 1)))
+        asked = asyncio.ensure_future(host.run_epoch(1, 1))
+        for _ in range(MAX_FAILED_STARTS):
+            orphan = asyncio.ensure_future(host.next_order(await begin(host, 0), 0, 0))
+            await settle()
+        losses = host.stay.losses
+        await begin(host, 0)
+        return losses, (await orphan).kind, await asyncio.gather(asked, return_exceptions=True)
+
+    losses, orphan, (error,) = asyncio.run(scene())
+    assert (losses.total, losses.deaths) == (1, 1)
+    assert orphan == "leave"
+    assert "died 3 times before they were ready" in str(error)
+
+
+def test_ranks_move_in_together():
+    """Rank 0 has failed alone and rank 1 is still in a collective of the trial that has left: they must not meet."""
+
+    async def scene():
+        host = WorkerGroup(replace(SETTINGS, workers=2))
+        generation = await begin(host, 0, 1)
+        await host.move_in(move_in(lease=1))
+        await asyncio.gather(*(host.next_order(generation, rank, 0) for rank in (0, 1)))
+        await host.move_in(move_in(lease=2, trial=1))
+        await host.failed(generation, 0, 1, Failure(Fault.RAISED, "ZeroDivisionError", clean=True))
+        first = asyncio.ensure_future(host.next_order(generation, 0, 1))
+        await settle()
+        alone = first.done()
+        second = await host.next_order(generation, 1, 1)
+        return alone, await first, second
+
+    alone, *orders = asyncio.run(scene())
+    assert not alone
+    assert shown(orders) == [("move_in", 2), ("move_in", 2)]
+
+
+@pytest.mark.parametrize("settled", [False, True])
+def test_nobody_moves_in_after_a_trial_that_broke_the_group(settled):
+    """Whoever was to hear of it is dead, so that the driver takes the group for a good one."""
+
+    async def scene():
+        host = WorkerGroup(SETTINGS)
+        generation = await begin(host, 0)
+        await host.move_in(move_in(lease=1))
+        await host.next_order(generation, 0, 0)
+        if settled:
+            host.stay.end(Fault.RAISED, "ZeroDivisionError", replace=True)
+        else:
+            await host.failed(generation, 0, 1, Failure(Fault.RAISED, "ZeroDivisionError", clean=False))
+        await host.move_in(move_in(lease=2, trial=1))
+        await host.run_epoch(2, 1)
+
+    with pytest.raises(RuntimeError, match="a trial that had left broke the group: ZeroDivisionError"):
+        asyncio.run(scene())
+
+
 def test_workers_that_die_before_they_are_ready_end_the_group_with_the_reason():
     async def scene():
         host = WorkerGroup(replace(SETTINGS, workers=2))
@@ -204,9 +330,8 @@ def test_a_worker_that_makes_no_progress_costs_the_trial_its_stay_and_the_group_
         generation = await begin(host, 0, 1)
         await host.move_in(move_in(lease=1))
         asked = asyncio.ensure_future(host.run_epoch(1, 1))
-        for rank in (0, 1):
-            await host.next_order(generation, rank, 0)
-            await host.next_order(generation, rank, 1)
+        for index in (0, 1):
+            await asyncio.gather(*(host.next_order(generation, rank, index) for rank in (0, 1)))
         idle = asyncio.ensure_future(host.next_order(generation, 1, 2))
         await host.progress(generation, 0, 90.0)
         await settle()
