@@ -23,18 +23,15 @@ from typing import Any
 import ray
 
 from cifarray.engine import cluster, ray_internals
+from cifarray.engine.liveness import RESTART_SECONDS, START_SECONDS, Deadlines
 from cifarray.engine.orders import Answer, Failure, GroupSettings, Order, RefusedError, WorkerProcess
 from cifarray.engine.train_run import make_trainer
 from cifarray.study.faults import MAX_FAILED_STARTS, Fault, Losses, Retry, TrialFault, decide, gravest
 
 SETTLE_SECONDS = 10.0
 """How long the other ranks may take to come back to the mailbox after one rank failed; then the group is replaced."""
-SETUP_SECONDS = 900.0
-"""How long a worker may take to the first step of a trial: data are prepared, a network is compiled."""
 LOOK_SECONDS = 1.0
 """How often stuck workers are looked for."""
-RESTART_SECONDS = 120.0
-"""How long Train may take to start the workers again after one died."""
 
 
 @dataclass
@@ -84,10 +81,9 @@ class WorkerGroup:
         """Generations in a row that never were."""
         self.last_words = ""
         """What Train said of the workers that failed last."""
-        self.deadlines: dict[int, float] = {}
-        """By rank, when it counts as stuck if nothing is heard of it before."""
-        self.patience: dict[int, float] = {}
-        """By rank, how many seconds it asked for last."""
+        self.deadlines = Deadlines(settings.patience)
+        self.began = float("inf")
+        """When rank 0 of this generation came up."""
         self.orders: list[Order] = []
         self.waiting: dict[int, int] = {}
         self.stay: Stay | None = None
@@ -138,6 +134,7 @@ class WorkerGroup:
         """Rank 0 of new workers has come up. Returns their generation, which it tells the other ranks."""
         # Counted before anything is waited for: the next workers may come up meanwhile, and theirs is the present one.
         self.generation = generation = self.generation + 1
+        self.began = time.monotonic()
         nodes = {process.node for process in self.ranks.values()}
         gone = bool(nodes) and await asyncio.to_thread(cluster.any_node_gone, nodes)
         async with self.changed:
@@ -167,8 +164,7 @@ class WorkerGroup:
     async def progress(self, generation: int, rank: int, seconds: float) -> None:
         """A rank gets on, and will be heard of again within so many seconds."""
         if generation == self.generation:
-            self.patience[rank] = seconds
-            self.deadlines[rank] = time.monotonic() + seconds
+            self.deadlines.extend(rank, seconds)
 
     async def refuse(self, message: str) -> None:
         """A worker that cannot serve says why."""
@@ -187,9 +183,7 @@ class WorkerGroup:
                 return Order("leave")
             self.waiting.pop(rank, None)
             order = self.orders[index]
-            if order.kind == "move_in":
-                self.patience.pop(rank, None)
-            self.deadlines[rank] = time.monotonic() + self._patience_with(rank)
+            self.deadlines.begin(rank, anew=order.kind == "move_in")
             return order
 
     async def answer(self, lease: int, answer: Answer) -> None:
@@ -253,6 +247,7 @@ class WorkerGroup:
         excused = 0
         while not self.ended:
             await asyncio.sleep(LOOK_SECONDS)
+            await self._end_if_it_never_starts(time.monotonic())
             if self._stuck(time.monotonic()) is None:
                 continue
             generation = self.generation
@@ -260,31 +255,36 @@ class WorkerGroup:
             if excused != generation and await asyncio.to_thread(cluster.any_dead, actors):
                 # The dead and those that wait for them in a collective: Train will start all of them again.
                 excused = generation
-                self.deadlines = dict.fromkeys(self.deadlines, time.monotonic() + RESTART_SECONDS)
+                self.deadlines.extend_all(RESTART_SECONDS)
                 continue
             async with self.changed:
                 self._end_if_stuck(time.monotonic())
 
+    async def _end_if_it_never_starts(self, now: float) -> None:
+        """A rank that hangs before it is ready, as on a dead network folder, says nothing and Train waits for ever."""
+        if self._all_have_asked() or now - self.began < START_SECONDS:
+            return
+        silent = sorted(set(range(self.settings.workers)) - self.asked.keys())
+        ranks = ", ".join(map(str, silent))
+        await self.broken(
+            f"worker {ranks} of {self.settings.workers} did not come up within {START_SECONDS:.0f} s after the first: "
+            "look at its node (storage that does not answer, ports that are closed)"
+        )
+
     def _stuck(self, now: float) -> int | None:
         """The rank that should have been heard of the longest ago, if there is one."""
-        busy = [rank for rank in self.deadlines if rank not in self.waiting and rank in self.ranks]
-        if self.stay is None or self.stay.ending is not None or not busy:
+        if self.stay is None or self.stay.ending is not None:
             return None
-        rank = min(busy, key=self.deadlines.__getitem__)
-        return rank if now > self.deadlines[rank] else None
+        return self.deadlines.overdue(self.ranks.keys() - self.waiting.keys(), now)
 
     def _end_if_stuck(self, now: float) -> None:
         """A worker of which nothing is heard in time costs the trial its stay and the group its life."""
         rank = self._stuck(now)
         if rank is not None and self.stay is not None:
             who = f"worker {rank} (process {self.ranks[rank].pid})"
-            message = f"{who} has made no progress for {self._patience_with(rank):.0f} s"
+            message = f"{who} has made no progress for {self.deadlines.seconds(rank):.0f} s"
             self.stay.end(Fault.HUNG, message, replace=True)
             self.changed.notify_all()
-
-    def _patience_with(self, rank: int) -> float:
-        """Seconds in which something is to be heard of it."""
-        return max(self.patience.get(rank, SETUP_SECONDS), self.settings.patience)
 
     # For the driver and the trial's Tune actor.
 
@@ -372,7 +372,8 @@ class WorkerGroup:
         if self.generation == 1:
             return
         self.failed_starts = 0 if self._all_have_asked() else self.failed_starts + 1
-        self.ranks, self.waiting, self.orders, self.deadlines, self.patience = {}, {}, [], {}, {}
+        self.ranks, self.waiting, self.orders = {}, {}, []
+        self.deadlines.clear()
         message = self.last_words or ("a node died" if fault is Fault.NODE_DIED else "a worker process died")
         self.asked, self.last_words = {}, ""
         if self.failed_starts >= MAX_FAILED_STARTS:

@@ -1,7 +1,7 @@
 """A study as it runs on Ray, without Ray, torch and chance: the engine's own code from the driver to the workers.
 
-Of the engine, driver, adapters, pool, trial, host and worker are what they are. Simulated are Ray (`simulated_ray`), the
-Train run behind a group, Tune's loop, the training and the storage. `steps` are all that can happen next if nothing
+Of the engine, driver, adapters, pool, trial, host and worker are what they are. Simulated are Ray (`simulated_ray`),
+the Train run behind a group, Tune's loop, the training and the storage. `steps` are all that can happen next if nothing
 breaks; what breaks is up to the test (`test_protocol`).
 
 What must hold at every step is asserted where the step is made.
@@ -494,7 +494,8 @@ class SimulatedStudy:
             if self.round() | self.ask():
                 waits = 0
                 continue
-            assert self._somebody_hangs() and waits < 3, f"nobody can get on: {self.describe()}"
+            assert self._somebody_hangs(), f"nobody can get on: {self.describe()}"
+            assert waits < 3, f"nobody gets on: {self.describe()}"
             waits += 1
             self.loop.advance(1000.0)
         assert self.is_over, f"it takes for ever: {self.describe()}"

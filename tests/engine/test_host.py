@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 
 from cifarray.engine import cluster
+from cifarray.engine.liveness import START_SECONDS
 from cifarray.engine.orders import Answer, Failure, GroupSettings, NodeRequirements, Order, WorkerProcess
 from cifarray.engine.worker_group import WorkerGroup
 from cifarray.study.faults import MAX_DEATHS, MAX_FAILED_STARTS, Fault, Losses
@@ -319,6 +320,23 @@ def test_workers_that_die_before_they_are_ready_end_the_group_with_the_reason():
         await host.ready()
 
     with pytest.raises(RuntimeError, match="died 3 times before they were ready: worker 1: ImportError: no module"):
+        asyncio.run(scene())
+
+
+def test_a_rank_that_never_comes_up_ends_the_group_and_is_named():
+    async def scene():
+        host = WorkerGroup(replace(SETTINGS, workers=3))
+        generation = await begin(host, 0)
+        waiting = asyncio.ensure_future(host.next_order(generation, 0, 0))
+        await settle()
+        now = time.monotonic()
+        await host._end_if_it_never_starts(now + START_SECONDS - 10)
+        assert host.error is None
+        await host._end_if_it_never_starts(now + START_SECONDS + 10)
+        waiting.cancel()
+        await host.ready()
+
+    with pytest.raises(RuntimeError, match="worker 1, 2 of 3 did not come up within 300 s"):
         asyncio.run(scene())
 
 
