@@ -71,7 +71,7 @@ test-nightly: $(VENV)/.installed-test
 	$(PYTEST) -m "ray and nightly and not cluster"
 
 test-faults: $(VENV)/.installed-test
-	$(PYTEST) -m faults
+	$(PYTEST) -m faults -s
 
 test-cluster: $(VENV)/.installed-test install-head
 	$(PYTEST) -m cluster -rs tests/cluster

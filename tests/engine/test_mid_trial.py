@@ -117,9 +117,10 @@ FAULTS = [(who, signal.SIGKILL) for who in LOST] + [("worker", signal.SIGSTOP), 
     ],
 )
 def test_a_process_that_is_killed_or_stopped(ray_session, make_one, make_recorder, undisturbed, who, number):
-    hit = []
+    hit, struck = [], []
 
     def strike():
+        struck.append(time.time())
         hit.extend(pids_of(ray_session, "struck", who))
         for pid in hit:
             os.kill(pid, number)
@@ -132,6 +133,8 @@ def test_a_process_that_is_killed_or_stopped(ray_session, make_one, make_recorde
     expected = LOST[who] if number == signal.SIGKILL else {Fault.HUNG if who == "worker" else Fault.GROUP_DIED}
     assert lost
     assert lost <= expected
+    seconds = view.of(EpochEnded, epoch=3)[0].time - struck[0]
+    print(f"next epoch {seconds:.1f} s after {number.name} of the {who}; told: {view.of(WorkersRestarted)[0].reason}")
     _, alive = psutil.wait_procs([psutil.Process(pid) for pid in hit if psutil.pid_exists(pid)], timeout=30)
     assert not alive, "whoever was stopped is not left behind"
 
