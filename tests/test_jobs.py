@@ -32,7 +32,7 @@ def environment(tmp_path, **more):
     return {**kept, "CIFARRAY_STORAGE": str(tmp_path / "results"), "OMP_NUM_THREADS": "1", **more}
 
 
-def start(tmp_path, job, *arguments):
+def start(tmp_path, job, *arguments, own_group=False):
     return subprocess.Popen(
         command(job, *arguments),
         cwd=tmp_path,
@@ -42,7 +42,7 @@ def start(tmp_path, job, *arguments):
         text=True,
         # As from a terminal: whoever runs the tests in the background has made them deaf to Ctrl-C and hang-ups.
         preexec_fn=lambda: [signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGHUP)],
-        start_new_session=True,
+        start_new_session=own_group,
     )
 
 
@@ -164,7 +164,7 @@ def test_ctrl_c_in_mid_epoch_ends_soon_and_says_how_to_go_on(tmp_path):
 def test_a_signal_to_the_whole_process_group_ends_a_search_in_order(tmp_path, number):
     """`timeout`, Slurm and a terminal that is closed reach the driver and all that is in its group."""
     arguments = ("--data", "synthetic:4000", "--trials", "2", "--epochs", "100", *TINY)
-    process = start(tmp_path, "tune_wrn", *arguments)
+    process = start(tmp_path, "tune_wrn", *arguments, own_group=True)
     wait_for_line(process, r"trial \d epoch 1/100")
     began = time.monotonic()
     os.killpg(process.pid, number)
