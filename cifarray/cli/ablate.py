@@ -13,7 +13,7 @@ from cifarray import recipes
 from cifarray.ablation.conclusion import show_ablation, show_rows
 from cifarray.ablation.rows import BASELINE, LARGE_BATCH, WARMUP, Row, rows_of, unavailable
 from cifarray.cli.flags import BEST_KEPT, apply, checked_seeds, make_study, study_parser
-from cifarray.cli.running import errors_in_a_sentence, make_console, run
+from cifarray.cli.running import errors_in_a_sentence, make_console, run_job
 from cifarray.config import override
 from cifarray.errors import StudyError
 from cifarray.space.domains import choice, parse_assignment
@@ -72,7 +72,7 @@ def ablate(default: str, arguments: Sequence[str] | None = None) -> NoReturn:
     def conclude(study: Study, result: "StudyResult", console: Console) -> None:
         show_ablation(rows, study, result.state, result.reason == "finished", console)
 
-    sys.exit(run(study, flags, conclude))
+    sys.exit(run_job(study, flags, conclude))
 
 
 def ablation(recipe: str, flags: argparse.Namespace) -> tuple[list[Row], SearchSpace]:

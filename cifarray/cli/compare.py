@@ -9,7 +9,7 @@ from rich.console import Console
 
 from cifarray import recipes
 from cifarray.cli.flags import apply, checked_seeds, make_study, study_parser
-from cifarray.cli.running import errors_in_a_sentence, run
+from cifarray.cli.running import errors_in_a_sentence, run_job
 from cifarray.config import override
 from cifarray.errors import StudyError
 from cifarray.journal.journal import FILE_NAME, read_events
@@ -61,7 +61,7 @@ def compare(default: Sequence[str], smoke: Sequence[str], arguments: Sequence[st
             from cifarray.data import open_store
 
             open_store(space.base.data.source, "test", space.base.data.image_size)
-    sys.exit(run(study, flags, _show_final if flags.final else _show_comparison))
+    sys.exit(run_job(study, flags, _show_final if flags.final else _show_comparison))
 
 
 def _show_comparison(study: Study, result: "StudyResult", console: Console) -> None:

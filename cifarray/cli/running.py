@@ -37,7 +37,7 @@ Epilogue = Callable[[Study, "StudyResult", Console], None]
 """What a job shows in place of the leaderboard."""
 
 
-def run(study: Study, flags: argparse.Namespace, epilogue: Epilogue | None = None) -> int:
+def run_job(study: Study, flags: argparse.Namespace, epilogue: Epilogue | None = None) -> int:
     """Run, show, and the exit code."""
     console = make_console()
     with errors_in_a_sentence():

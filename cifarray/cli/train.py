@@ -6,7 +6,7 @@ from typing import NoReturn
 
 from cifarray import recipes
 from cifarray.cli.flags import apply, checked_seeds, make_study, study_parser
-from cifarray.cli.running import errors_in_a_sentence, make_console, run
+from cifarray.cli.running import errors_in_a_sentence, make_console, run_job
 from cifarray.report.recipe_table import recipe_table
 from cifarray.space.domains import choice
 from cifarray.space.space import SearchSpace
@@ -32,4 +32,4 @@ def train(arguments: Sequence[str] | None = None) -> NoReturn:
         if flags.trials is None and flags.searcher == "grid":
             flags.trials = space.grid_size()
         study = make_study(space, flags, scheduler=flags.scheduler or "none")
-    sys.exit(run(study, flags))
+    sys.exit(run_job(study, flags))

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from cifarray import recipes
 from cifarray.cli.flags import apply, make_study, study_parser
-from cifarray.cli.running import errors_in_a_sentence, make_console, run
+from cifarray.cli.running import errors_in_a_sentence, make_console, run_job
 from cifarray.config import TrainConfig
 from cifarray.space.space import SearchSpace
 
@@ -48,4 +48,4 @@ def _search(space: SearchSpace, flags: argparse.Namespace) -> NoReturn:
             highlight=False,
             soft_wrap=True,
         )
-    sys.exit(run(study, flags))
+    sys.exit(run_job(study, flags))
