@@ -25,7 +25,7 @@ from cifarray.engine.nodes import missing
 from cifarray.engine.orders import Answer, Failure, NodeRequirements, Order, WorkerProcess
 from cifarray.redaction import redact
 from cifarray.study.faults import Fault
-from cifarray.training.checkpoint import load_checkpoint, save_checkpoint
+from cifarray.training.checkpoint import OtherTrainingError, load_checkpoint, save_checkpoint
 from cifarray.training.loop import Diverged, Training
 from cifarray.training.precision import Resolved
 
@@ -193,7 +193,7 @@ def _failure(error: Exception, training: Training | None) -> Failure:
         return Failure(Fault.DIVERGED, str(error), clean=True)
     if isinstance(error, torch.OutOfMemoryError) or any(text in str(error) for text in _ALLOCATION_FAILED):
         return Failure(Fault.OUT_OF_MEMORY, str(error).split("\n")[0], clean)
-    if isinstance(error, LostCheckpointError):
+    if isinstance(error, LostCheckpointError | OtherTrainingError):
         return Failure(Fault.CHECKPOINT, str(error), clean)
     if isinstance(error, OSError | DataError):
         return Failure(Fault.STORAGE, str(error), clean)

@@ -20,6 +20,10 @@ FREE = ("checkpoint_every", "accumulate", "auto_micro_batch")
 """Fields that may be others when a training goes on."""
 
 
+class OtherTrainingError(ValueError):
+    """A checkpoint is whole and of another training."""
+
+
 def save_checkpoint(address: str, state: dict[str, Any]) -> None:
     """Writes all or nothing. Raises StorageError."""
     buffer = io.BytesIO()
@@ -48,7 +52,7 @@ def load_checkpoint(address: str) -> dict[str, Any]:
 
 
 def check_belongs(checkpoint: Mapping[str, Any], config: TrainConfig, data: Mapping[str, Any]) -> None:
-    """Raises ValueError with what differs if a training of `config` on `data` cannot go on from the checkpoint.
+    """Raises OtherTrainingError with what differs if a training of `config` on `data` cannot go on from the checkpoint.
 
     data: classes, mean, std and image_size, as in the checkpoint.
     """
@@ -59,7 +63,7 @@ def check_belongs(checkpoint: Mapping[str, Any], config: TrainConfig, data: Mapp
         if not change.startswith(tuple(f"{name}:" for name in FREE))
     ]
     if fields:
-        raise ValueError(
+        raise OtherTrainingError(
             f"the checkpoint is of another training ({'; '.join(fields)}): go on with the config that it was made with"
         )
 

@@ -22,7 +22,7 @@ from cifarray.space.domains import choice
 from cifarray.study.events import CheckpointLost, EpochEnded, TrialEnded, WorkersRestarted
 from cifarray.study.faults import Fault
 from cifarray.study.trial_record import Outcome
-from cifarray.training.checkpoint import load_checkpoint
+from cifarray.training.checkpoint import load_checkpoint, save_checkpoint
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.timeout(300)]
 EPOCHS = 4
@@ -147,14 +147,21 @@ def interrupted_after(epoch):
     return on_event
 
 
+def of_another_trial(path):
+    state = load_checkpoint(str(path))
+    state["config"]["optimizer"]["lr"] = 0.2
+    save_checkpoint(str(path), state)
+
+
 @pytest.mark.parametrize(
     "damage",
     [
         lambda path: path.write_bytes(path.read_bytes()[:-1000]),
         pytest.param(lambda path: path.write_bytes(b""), marks=pytest.mark.nightly),
         pytest.param(lambda path: path.unlink(), marks=pytest.mark.nightly),
+        pytest.param(of_another_trial, marks=pytest.mark.nightly),
     ],
-    ids=["truncated", "empty", "deleted"],
+    ids=["truncated", "empty", "deleted", "another trial's"],
 )
 def test_a_checkpoint_that_is_lost(ray_session, make_one, make_recorder, undisturbed, damage):
     """The one before it is gone on from, and epoch 3 is done again; it keeps its metrics and is told once."""

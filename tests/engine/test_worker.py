@@ -10,7 +10,7 @@ from cifarray.data import DataError
 from cifarray.engine import worker
 from cifarray.engine.worker import LostCheckpointError, Pulse
 from cifarray.study.faults import Fault
-from cifarray.training.checkpoint import PARTS, save_checkpoint
+from cifarray.training.checkpoint import PARTS, OtherTrainingError, save_checkpoint
 from cifarray.training.loop import Diverged
 
 
@@ -34,6 +34,7 @@ def storage_error(cause):
         (DataError("/data/cifar10 is gone"), Fault.STORAGE),
         (FileNotFoundError(errno.ENOENT, "No such file or directory", "train.arrow"), Fault.STORAGE),
         (LostCheckpointError("checkpoint is gone"), Fault.CHECKPOINT),
+        (OtherTrainingError("the checkpoint is of another training"), Fault.CHECKPOINT),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else value,
 )
