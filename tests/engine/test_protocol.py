@@ -1,8 +1,8 @@
 """Whatever dies, hangs, fails, is late or is said twice: the protocol of driver, trials, hosts and workers holds.
 
-Hypothesis plays scenes of a simulated study (`simulated_study`, where the invariants are) and looks for one in which a
-rule is broken; it prints the shortest that it finds. After each scene nothing breaks any more, and the study must come
-to its end or pause.
+Hypothesis plays scenes of a simulated study (`simulated_study` and `simulated_workers`, where the rules are) and looks
+for one that breaks a rule; it prints the shortest that it finds. After each scene nothing breaks any more, and the
+study must come to its end or pause.
 """
 
 import sys
@@ -13,7 +13,8 @@ import torch
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
-from simulated_study import Rank, SimulatedStudy
+from simulated_study import SimulatedStudy
+from simulated_workers import Rank
 
 from cifarray.study.faults import MAX_LOSSES
 from cifarray.study.trial_record import Outcome
