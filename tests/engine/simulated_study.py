@@ -8,6 +8,7 @@ What must hold of every event is asserted where it is written.
 """
 
 import asyncio
+import random
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -41,18 +42,25 @@ Step = tuple[str, Callable[[], object]]
 
 
 class YieldingLock(asyncio.Lock):
-    """Whoever wants it lets all others go first, so that nothing is taken for granted between two turns with it."""
+    """Whoever wants it lets others go first, so that nothing is taken for granted between two turns with it."""
+
+    def __init__(self, chance: random.Random) -> None:
+        super().__init__()
+        self.chance = chance
 
     async def acquire(self) -> bool:
-        await asyncio.sleep(0)
+        for _ in range(self.chance.randrange(4)):
+            await asyncio.sleep(0)
         return await super().acquire()
 
 
 class SimulatedStudy:
     """A study of `trials` trials on `groups` groups of so many `workers`."""
 
-    def __init__(self, groups=1, workers=1, trials=1, epochs=2, checkpoint_every=1, auto_micro_batch=False) -> None:
-        self.workers = workers
+    def __init__(
+        self, groups=1, workers=1, trials=1, epochs=2, checkpoint_every=1, auto_micro_batch=False, seed=0
+    ) -> None:
+        self.workers, self.chance = workers, random.Random(seed)
         self.loop = VirtualLoop()
         self.network = Network(self.loop)
         self.runs: dict[str, TrainRun] = {}
@@ -125,7 +133,7 @@ class SimulatedStudy:
         class Host(WorkerGroup):
             def __init__(self, settings: GroupSettings) -> None:
                 super().__init__(settings)
-                self.changed = asyncio.Condition(YieldingLock())
+                self.changed = asyncio.Condition(YieldingLock(study.chance))
 
             async def open(self) -> None:
                 name = next(name for name, actor in study.network.actors.items() if actor.instance is self)
@@ -284,7 +292,9 @@ class SimulatedStudy:
         """Where nothing breaks; messages of the dead may also be lost."""
         network, loop = self.network, self.loop
         steps = [
-            (str(call), lambda call=call: network.deliver(call)) for call in self.calls() if not call.is_of_the_dead
+            (str(call), lambda call=call: (network.deliver(call), loop.settle()))
+            for call in self.calls()
+            if not call.is_of_the_dead
         ]
         steps += [("a thread of a host", lambda: (loop.finish_job(0), loop.settle()))] if loop.jobs else []
         for run in self.runs.values():

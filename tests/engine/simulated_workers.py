@@ -89,7 +89,9 @@ class Rank(Process):
             orders.append(order)
         assert orders[index] == order, f"rank {self.rank} is told {order}, another one {orders[index]}"
         moved_in = [each.lease for each in orders[: index + 1] if each.kind == "move_in"]
-        assert order.kind != "epoch" or order.lease == moved_in[-1], f"an epoch of lease {order.lease}, not {moved_in}"
+        assert order.kind != "epoch" or [order.lease] == moved_in[-1:], (
+            f"an epoch of lease {order.lease}, not {moved_in}"
+        )
 
 
 class TrainRun:

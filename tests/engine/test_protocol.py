@@ -46,6 +46,7 @@ class Protocol(RuleBasedStateMachine):
         epochs=st.integers(1, 5),
         checkpoint_every=st.integers(1, 2),
         auto_micro_batch=st.booleans(),
+        seed=st.integers(0, 99),
     )
     def begin(self, **plan) -> None:
         self.study = SimulatedStudy(**plan)
@@ -100,11 +101,20 @@ class Protocol(RuleBasedStateMachine):
     # Messages are late, overtake one another, come twice.
 
     @precondition(is_on)
-    @rule(data=st.data(), settle=st.booleans())
-    def message_arrives(self, data, settle) -> None:
-        """Also one of a process that is dead; `settle`: before anything else happens."""
+    @rule(data=st.data())
+    def message_arrives(self, data) -> None:
+        """Also one of a process that is dead."""
         if call := self.draw(data, self.study.calls(), "message"):
-            self.study.network.deliver(call, settle)
+            self.study.network.deliver(call)
+            self.study.loop.settle()
+
+    @precondition(is_on)
+    @rule(backwards=st.booleans())
+    def messages_arrive_at_once(self, backwards) -> None:
+        """All that can, in either order."""
+        for call in self.study.calls()[:: -1 if backwards else 1]:
+            self.study.network.deliver(call)
+        self.study.loop.settle()
 
     @precondition(is_on)
     @rule(data=st.data())
@@ -170,10 +180,14 @@ class Protocol(RuleBasedStateMachine):
             rank.fail(error_of(kind))
 
     @precondition(may_lose_more)
-    @rule(data=st.data())
-    def actor_of_a_trial_dies(self, data) -> None:
+    @rule(data=st.data(), at_once=st.booleans())
+    def actor_of_a_trial_dies(self, data, at_once) -> None:
+        """`at_once`: what it has asked arrives together with the next trial."""
         if name := self.draw(data, list(self.study.trials), "trial"):
             self.study.lose_trial(name)
+            if at_once:
+                self.study.ask()
+                self.messages_arrive_at_once(backwards=False)
 
     @precondition(may_lose_more)
     @rule(data=st.data())
