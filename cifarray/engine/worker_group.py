@@ -320,10 +320,11 @@ class WorkerGroup:
             stay = self._stay_of(lease)
             if stay is None:
                 return _taken_back(epoch - 1)
-            order = Order("epoch", lease, stay.order.trial, folder=stay.order.folder)
-            self.orders.extend([order] * (epoch - stay.wanted))
-            stay.wanted = max(stay.wanted, epoch)
-            self.changed.notify_all()
+            if stay.ending is None:
+                order = Order("epoch", lease, stay.order.trial, folder=stay.order.folder)
+                self.orders.extend([order] * (epoch - stay.wanted))
+                stay.wanted = max(stay.wanted, epoch)
+                self.changed.notify_all()
         await self._until(lambda: epoch in stay.answers or stay.ending is not None or self.stay is not stay)
         if epoch in stay.answers:
             return replace(stay.answers.pop(epoch), losses=stay.losses)

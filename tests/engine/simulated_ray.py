@@ -59,10 +59,6 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
         self.run_until_complete(until_idle())
 
-    def tick(self) -> None:
-        """Who is ready goes one step."""
-        self.run_until_complete(asyncio.sleep(0))
-
     def advance(self, seconds: float) -> None:
         self.run_until_complete(asyncio.sleep(seconds))
         self.settle()
@@ -141,7 +137,7 @@ class Process:
         self._go.release()
         self._stand.acquire()
         if self.error is not None and not isinstance(self.error, Exception | Killed):
-            raise self.error
+            raise AssertionError(str(self.error)) from self.error
 
     def kill(self) -> None:
         if not self.ended:
@@ -211,13 +207,13 @@ class Network:
         self.under_way.append(call)
         return call
 
-    def deliver(self, call: Call, settle: bool = True) -> None:
+    def deliver(self, call: Call) -> None:
+        """It arrives; nothing is done about it before the loop goes on."""
         self.under_way.remove(call)
         if not call.actor.alive:
             return
         self.delivered.append(call)
         call.task = self.loop.create_task(getattr(call.actor.instance, call.method)(*call.args))
-        self.loop.settle() if settle else self.loop.tick()
 
     # The part of Ray's interface that is used.
 
@@ -229,6 +225,7 @@ class Network:
             return process.stand("call", calls)
         for earlier in [c for c in self.under_way if c.sender is None and c.actor is calls.actor]:
             self.deliver(earlier)
+            self.loop.settle()
         value, error = calls.outcome()
         if error is not None:
             raise error

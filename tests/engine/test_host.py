@@ -129,6 +129,22 @@ def test_a_question_of_a_trial_that_has_left_is_answered_at_once():
     assert asyncio.run(scene()).fault is Fault.LEASE_ENDED
 
 
+def test_no_epoch_is_ordered_for_a_trial_that_has_its_ending():
+    """New workers have never heard of the trial."""
+
+    async def scene():
+        host = WorkerGroup(SETTINGS)
+        await begin(host, 0)
+        await host.move_in(move_in(lease=1))
+        host.stay.end(Fault.HUNG, "no progress", replace=True)
+        await begin(host, 0)
+        return await host.run_epoch(1, 1), host.orders
+
+    answer, orders = asyncio.run(scene())
+    assert answer.fault is Fault.HUNG
+    assert orders == []
+
+
 def test_a_late_answer_takes_the_trial_back_to_no_older_checkpoint():
     async def scene():
         host = WorkerGroup(SETTINGS)

@@ -1,8 +1,8 @@
 """Whatever dies, hangs, fails, is late or is said twice: the protocol of driver, trials, hosts and workers holds.
 
-Hypothesis plays scenes of a simulated study (`simulated_study`, where the invariants are) and looks for one in which a
-rule is broken; it prints the shortest that it finds. After each scene nothing breaks any more, and the study must come
-to its end or pause.
+Hypothesis plays scenes of a simulated study (`simulated_study` and `simulated_workers`, where the rules are) and looks
+for one that breaks a rule; it prints the shortest that it finds. After each scene nothing breaks any more, and the
+study must come to its end or pause.
 """
 
 import sys
@@ -13,7 +13,8 @@ import torch
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
-from simulated_study import Rank, SimulatedStudy
+from simulated_study import SimulatedStudy
+from simulated_workers import Rank
 
 from cifarray.study.faults import MAX_LOSSES
 from cifarray.study.trial_record import Outcome
@@ -45,6 +46,7 @@ class Protocol(RuleBasedStateMachine):
         epochs=st.integers(1, 5),
         checkpoint_every=st.integers(1, 2),
         auto_micro_batch=st.booleans(),
+        seed=st.integers(0, 99),
     )
     def begin(self, **plan) -> None:
         self.study = SimulatedStudy(**plan)
@@ -99,11 +101,20 @@ class Protocol(RuleBasedStateMachine):
     # Messages are late, overtake one another, come twice.
 
     @precondition(is_on)
-    @rule(data=st.data(), settle=st.booleans())
-    def message_arrives(self, data, settle) -> None:
-        """Also one of a process that is dead; `settle`: before anything else happens."""
+    @rule(data=st.data())
+    def message_arrives(self, data) -> None:
+        """Also one of a process that is dead."""
         if call := self.draw(data, self.study.calls(), "message"):
-            self.study.network.deliver(call, settle)
+            self.study.network.deliver(call)
+            self.study.loop.settle()
+
+    @precondition(is_on)
+    @rule(backwards=st.booleans())
+    def messages_arrive_at_once(self, backwards) -> None:
+        """All that can, in either order."""
+        for call in self.study.calls()[:: -1 if backwards else 1]:
+            self.study.network.deliver(call)
+        self.study.loop.settle()
 
     @precondition(is_on)
     @rule(data=st.data())
@@ -169,10 +180,14 @@ class Protocol(RuleBasedStateMachine):
             rank.fail(error_of(kind))
 
     @precondition(may_lose_more)
-    @rule(data=st.data())
-    def actor_of_a_trial_dies(self, data) -> None:
+    @rule(data=st.data(), at_once=st.booleans())
+    def actor_of_a_trial_dies(self, data, at_once) -> None:
+        """`at_once`: what it has asked arrives together with the next trial."""
         if name := self.draw(data, list(self.study.trials), "trial"):
             self.study.lose_trial(name)
+            if at_once:
+                self.study.ask()
+                self.messages_arrive_at_once(backwards=False)
 
     @precondition(may_lose_more)
     @rule(data=st.data())
