@@ -17,7 +17,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import ray
@@ -25,6 +25,8 @@ import ray
 from cifarray.engine import cluster, ray_internals
 from cifarray.engine.liveness import RESTART_SECONDS, START_SECONDS, Deadlines
 from cifarray.engine.orders import Answer, Failure, GroupSettings, Order, RefusedError, WorkerProcess
+from cifarray.engine.sequence import Sequence
+from cifarray.engine.stay import Stay
 from cifarray.engine.train_run import make_trainer
 from cifarray.study.faults import MAX_FAILED_STARTS, Fault, Losses, Retry, TrialFault, decide, gravest
 
@@ -32,39 +34,6 @@ SETTLE_SECONDS = 10.0
 """How long the other ranks may take to come back to the mailbox after one rank failed; then the group is replaced."""
 LOOK_SECONDS = 1.0
 """How often stuck workers are looked for."""
-
-
-@dataclass
-class Stay:
-    """The trial that lives in the group now."""
-
-    order: Order
-    epoch: int
-    """Epochs done at the newest checkpoint."""
-    checkpoint: str | None
-    losses: Losses
-    """Of the trial's workers, in all its stays."""
-    wanted: int
-    """The last epoch that was asked for."""
-    answers: dict[int, Answer] = field(default_factory=dict)
-    """By epoch, those that were not delivered yet."""
-    failures: dict[int, Failure] = field(default_factory=dict)
-    """By rank."""
-    ending: Answer | None = None
-    """Set when the trial cannot go on here."""
-
-    @property
-    def damage(self) -> str | None:
-        """Why no other trial may move in after it, as far as was heard of."""
-        if self.ending is not None and self.ending.replace:
-            return self.ending.message
-        return next((failure.message for failure in self.failures.values() if not failure.clean), None)
-
-    def end(self, fault: Fault, message: str, replace: bool = False) -> None:
-        """The trial cannot go on in this group."""
-        self.ending = Answer(
-            self.order.trial, self.epoch, losses=self.losses, fault=fault, message=message, replace=replace
-        )
 
 
 class WorkerGroup:
@@ -75,8 +44,6 @@ class WorkerGroup:
         self.changed = asyncio.Condition()
         self.generation = 0
         self.ranks: dict[int, WorkerProcess] = {}
-        self.asked: dict[int, int] = {}
-        """By rank of this generation, the index of the order that it asked for last."""
         self.failed_starts = 0
         """Generations in a row that never were."""
         self.last_words = ""
@@ -84,8 +51,7 @@ class WorkerGroup:
         self.deadlines = Deadlines(settings.patience)
         self.began = float("inf")
         """When rank 0 of this generation came up."""
-        self.orders: list[Order] = []
-        self.waiting: dict[int, int] = {}
+        self.sequence = Sequence(settings.workers)
         self.stay: Stay | None = None
         self.error: str | None = None
         self.refused = False
@@ -176,13 +142,12 @@ class WorkerGroup:
         """The order at `index` of this generation's sequence, as soon as there is one."""
         async with self.changed:
             if generation == self.generation:
-                self.waiting[rank] = self.asked[rank] = index
+                self.sequence.ask(rank, index)
                 self.changed.notify_all()
-            await self.changed.wait_for(lambda: generation != self.generation or self._is_due(index))
+            await self.changed.wait_for(lambda: generation != self.generation or self.sequence.is_due(index))
             if generation != self.generation:
                 return Order("leave")
-            self.waiting.pop(rank, None)
-            order = self.orders[index]
+            order = self.sequence.take(rank, index)
             self.deadlines.begin(rank, anew=order.kind == "move_in")
             return order
 
@@ -192,11 +157,7 @@ class WorkerGroup:
             stay = self._stay_of(lease)
             if stay is None or stay.ending is not None:
                 return
-            stay.answers.setdefault(answer.epoch, answer)
-            # Workers that died since may have answered later epochs than this.
-            if answer.checkpoint is not None and answer.epoch > stay.epoch:
-                stay.epoch, stay.checkpoint = answer.epoch, answer.checkpoint
-                stay.losses = replace(stay.losses, deaths=0)
+            stay.take(answer)
             self.changed.notify_all()
 
     async def failed(self, generation: int, rank: int, lease: int, failure: Failure) -> None:
@@ -226,17 +187,17 @@ class WorkerGroup:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(
                     self.changed.wait_for(
-                        lambda: self._all_idle() or self.generation != generation or self.stay is not stay
+                        lambda: self.sequence.is_done() or self.generation != generation or self.stay is not stay
                     ),
                     timeout=SETTLE_SECONDS,
                 )
-            missing = [process.actor for rank, process in self.ranks.items() if rank not in self.waiting]
+            missing = [process.actor for rank, process in self.ranks.items() if rank not in self.sequence.waiting]
         if await asyncio.to_thread(cluster.any_dead, missing):
             return
         async with self.changed:
             if self.generation != generation or self.stay is not stay:
                 return
-            usable = self._all_idle() and all(failure.clean for failure in stay.failures.values())
+            usable = self.sequence.is_done() and all(failure.clean for failure in stay.failures.values())
             fault = gravest(failure.fault for failure in stay.failures.values())
             message = next(failure.message for failure in stay.failures.values() if failure.fault is fault)
             stay.end(fault, message, replace=not usable)
@@ -262,10 +223,10 @@ class WorkerGroup:
 
     async def _end_if_it_never_starts(self, now: float) -> None:
         """A rank that hangs before it is ready, as on a dead network folder, says nothing and Train waits for ever."""
-        if self._all_have_asked() or now - self.began < START_SECONDS:
+        missing = self.sequence.missing()
+        if not missing or now - self.began < START_SECONDS:
             return
-        silent = sorted(set(range(self.settings.workers)) - self.asked.keys())
-        ranks = ", ".join(map(str, silent))
+        ranks = ", ".join(map(str, missing))
         await self.broken(
             f"worker {ranks} of {self.settings.workers} did not come up within {START_SECONDS:.0f} s after the first: "
             "look at its node (storage that does not answer, ports that are closed)"
@@ -275,7 +236,7 @@ class WorkerGroup:
         """The rank that should have been heard of the longest ago, if there is one."""
         if self.stay is None or self.stay.ending is not None:
             return None
-        return self.deadlines.overdue(self.ranks.keys() - self.waiting.keys(), now)
+        return self.deadlines.overdue(self.ranks.keys() - self.sequence.waiting.keys(), now)
 
     def _end_if_stuck(self, now: float) -> None:
         """A worker of which nothing is heard in time costs the trial its stay and the group its life."""
@@ -290,7 +251,7 @@ class WorkerGroup:
 
     async def ready(self) -> None:
         """Returns when all workers wait for orders. Raises RuntimeError if the Train run ended instead."""
-        await self._until(self._all_idle)
+        await self._until(lambda: self.sequence.is_done())
 
     async def requester(self) -> str:
         """The name under which Train asks the autoscaler for the nodes of this group."""
@@ -304,9 +265,9 @@ class WorkerGroup:
             if damage is not None:
                 # Its actor died before it heard of that, so that the driver does not know.
                 self.error = self.error or f"a trial that had left broke the group: {damage}"
-            self.stay = Stay(order, order.epoch, order.checkpoint, order.losses, wanted=order.epoch)
-            self._forget_done_orders()
-            self.orders.append(order)
+            self.stay = Stay.of(order)
+            self.sequence.forget_done()
+            self.sequence.extend([order])
             self.changed.notify_all()
 
     async def run_epoch(self, lease: int, epoch: int) -> Answer:
@@ -321,9 +282,7 @@ class WorkerGroup:
             if stay is None:
                 return _taken_back(epoch - 1)
             if stay.ending is None:
-                order = Order("epoch", lease, stay.order.trial, folder=stay.order.folder)
-                self.orders.extend([order] * (epoch - stay.wanted))
-                stay.wanted = max(stay.wanted, epoch)
+                self.sequence.extend(stay.order_up_to(epoch))
                 self.changed.notify_all()
         await self._until(lambda: epoch in stay.answers or stay.ending is not None or self.stay is not stay)
         if epoch in stay.answers:
@@ -333,7 +292,7 @@ class WorkerGroup:
     async def leave(self) -> None:
         """Send the workers home; the Train run ends."""
         async with self.changed:
-            self.orders.append(Order("leave"))
+            self.sequence.extend([Order("leave")])
             self.changed.notify_all()
             await self.changed.wait_for(lambda: self.ended)
 
@@ -346,37 +305,15 @@ class WorkerGroup:
 
     # Inside.
 
-    def _all_have_asked(self, index: int = 0) -> bool:
-        return len(self.asked) == self.settings.workers and min(self.asked.values()) >= index
-
-    def _is_due(self, index: int) -> bool:
-        """Ranks move in together: one that has failed alone may have left the others in a collective."""
-        if index >= len(self.orders):
-            return False
-        return self.orders[index].kind != "move_in" or self._all_have_asked(index)
-
-    def _all_idle(self) -> bool:
-        return len(self.waiting) == self.settings.workers and all(
-            index == len(self.orders) for index in self.waiting.values()
-        )
-
-    def _forget_done_orders(self) -> None:
-        """Keep the sequence's places but not the configs of trials that have left."""
-        reached = min(self.waiting.values(), default=0) if len(self.waiting) == self.settings.workers else 0
-        for index in range(reached - 1, -1, -1):
-            if self.orders[index] is _DONE:
-                break
-            self.orders[index] = _DONE
-
     def _restart(self, fault: Fault) -> None:
         """There are new workers: they repeat the current stay from its newest checkpoint."""
         if self.generation == 1:
             return
-        self.failed_starts = 0 if self._all_have_asked() else self.failed_starts + 1
-        self.ranks, self.waiting, self.orders = {}, {}, []
+        self.failed_starts = self.failed_starts + 1 if self.sequence.missing() else 0
+        self.ranks, self.sequence = {}, Sequence(self.settings.workers)
         self.deadlines.clear()
         message = self.last_words or ("a node died" if fault is Fault.NODE_DIED else "a worker process died")
-        self.asked, self.last_words = {}, ""
+        self.last_words = ""
         if self.failed_starts >= MAX_FAILED_STARTS:
             self.error = f"its workers died {self.failed_starts} times before they were ready: {message}"
         stay = self.stay
@@ -392,10 +329,7 @@ class WorkerGroup:
                 return
             died = fault is Fault.WORKERS_DIED
             stay.losses = Losses(losses.total + 1, losses.deaths + died, fault, message)
-        first = stay.order
-        epoch = Order("epoch", first.lease, first.trial, folder=first.folder)
-        self.orders.append(replace(first, checkpoint=stay.checkpoint))
-        self.orders.extend([epoch] * (stay.wanted - stay.epoch))
+        self.sequence.extend(stay.orders_again())
 
     def _stay_of(self, lease: int) -> Stay | None:
         """The stay of that number, if it is the present one."""
@@ -404,6 +338,3 @@ class WorkerGroup:
 
 def _taken_back(epoch: int) -> Answer:
     return Answer(0, epoch, fault=Fault.LEASE_ENDED, message="its worker group was given to another trial")
-
-
-_DONE = Order("epoch")

@@ -138,7 +138,7 @@ def test_no_epoch_is_ordered_for_a_trial_that_has_its_ending():
         await host.move_in(move_in(lease=1))
         host.stay.end(Fault.HUNG, "no progress", replace=True)
         await begin(host, 0)
-        return await host.run_epoch(1, 1), host.orders
+        return await host.run_epoch(1, 1), host.sequence.orders
 
     answer, orders = asyncio.run(scene())
     assert answer.fault is Fault.HUNG
@@ -217,6 +217,7 @@ def test_workers_of_two_generations_are_never_taken_for_one_group():
 
     async def scene():
         host = WorkerGroup(replace(SETTINGS, workers=2))
+        ready = asyncio.ensure_future(host.ready())
         first = await host.begin()
         await host.hello(first, 0, WorkerProcess(100, "a"))
         orphan = asyncio.ensure_future(host.next_order(first, 0, 0))
@@ -226,10 +227,10 @@ def test_workers_of_two_generations_are_never_taken_for_one_group():
         await host.hello(second, 1, WorkerProcess(201, "b"))
         ranks = [asyncio.ensure_future(host.next_order(second, 1, 0))]
         await settle()
-        assert not host._all_idle()
+        assert not host.sequence.is_done()
         await host.hello(second, 0, WorkerProcess(200, "c"))
         ranks.append(asyncio.ensure_future(host.next_order(second, 0, 0)))
-        await asyncio.wait_for(host.ready(), timeout=1)
+        await asyncio.wait_for(ready, timeout=1)
         await host.move_in(move_in(lease=1))
         return late, await orphan, await host.worker_pids(), [await each for each in ranks]
 

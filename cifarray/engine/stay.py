@@ -1,0 +1,65 @@
+"""What the host of a worker group knows of the trial that lives in it now. Not here: who moves in, and when it ends."""
+
+from dataclasses import dataclass, field, replace
+
+from cifarray.engine.orders import Answer, Failure, Order
+from cifarray.study.faults import Fault, Losses
+
+
+@dataclass
+class Stay:
+    """From when a trial moves in to when the next one does."""
+
+    order: Order
+    epoch: int
+    """Epochs done at the newest checkpoint."""
+    checkpoint: str | None
+    losses: Losses
+    """Of the trial's workers, in all its stays."""
+    wanted: int
+    """The last epoch that was asked for."""
+    answers: dict[int, Answer] = field(default_factory=dict)
+    """By epoch, those that were not delivered yet."""
+    failures: dict[int, Failure] = field(default_factory=dict)
+    """By rank."""
+    ending: Answer | None = None
+    """Set when the trial cannot go on here."""
+
+    @classmethod
+    def of(cls, order: Order) -> "Stay":
+        """As it begins."""
+        return cls(order, order.epoch, order.checkpoint, order.losses, wanted=order.epoch)
+
+    @property
+    def damage(self) -> str | None:
+        """Why no other trial may move in after it, as far as was heard of."""
+        if self.ending is not None and self.ending.replace:
+            return self.ending.message
+        return next((failure.message for failure in self.failures.values() if not failure.clean), None)
+
+    def take(self, answer: Answer) -> None:
+        """An epoch is done."""
+        self.answers.setdefault(answer.epoch, answer)
+        # Workers that died since may have answered later epochs than this.
+        if answer.checkpoint is not None and answer.epoch > self.epoch:
+            self.epoch, self.checkpoint = answer.epoch, answer.checkpoint
+            self.losses = replace(self.losses, deaths=0)
+
+    def order_up_to(self, epoch: int) -> list[Order]:
+        """What is still to be ordered for its workers to do `epoch`."""
+        orders = [self._epoch()] * (epoch - self.wanted)
+        self.wanted = max(self.wanted, epoch)
+        return orders
+
+    def orders_again(self) -> list[Order]:
+        """What new workers do: move in where the newest checkpoint is, and all that is wanted since."""
+        return [replace(self.order, checkpoint=self.checkpoint), *[self._epoch()] * (self.wanted - self.epoch)]
+
+    def end(self, fault: Fault, message: str, replace: bool = False) -> None:
+        """The trial cannot go on in this group."""
+        self.ending = Answer(
+            self.order.trial, self.epoch, losses=self.losses, fault=fault, message=message, replace=replace
+        )
+
+    def _epoch(self) -> Order:
+        return Order("epoch", self.order.lease, self.order.trial, folder=self.order.folder)
