@@ -11,6 +11,7 @@ import pytest
 from cifarray import recipes
 from cifarray.cli.compare import compare as compare_job
 from cifarray.cli.tune import tune, tune_recipe
+from cifarray.engine.run import StudyResult
 from search_spaces import wrn
 
 ROOT = Path(__file__).parents[1]
@@ -326,3 +327,15 @@ def test_a_storage_whose_database_mlflow_would_look_for_elsewhere_is_refused(cap
     said = capsys.readouterr().err
     assert f"{folder}/mlflow.db has {part!r} in its path, which MLflow reads as something else: choose another" in said
     assert run("tune", "--dry-run", "--storage", str(tmp_path / folder), "--tracking-uri", "http://127.0.0.1:5000") == 0
+
+
+def test_a_paused_study_says_what_to_mend_and_exits_with_3(monkeypatch, capsys):
+    """No trial's fault: full disks, stores that are away, workers that cannot start."""
+
+    def paused(study, view, **options):
+        return StudyResult(study.new_state(), "paused", "/results cannot be written: make room for it")
+
+    monkeypatch.setattr("cifarray.engine.run.run_study", paused)
+    assert run("tune", "--data", "synthetic", "--trials", "4") == 3
+    said = capsys.readouterr().out
+    assert "paused: /results cannot be written: make room for it; 4 trials remain, the same command goes on" in said
