@@ -46,7 +46,10 @@ def serve(settings: dict[str, Any]) -> None:
     torch.set_num_threads(settings["threads"])
     try:
         generation = _begin(host, rank, settings["requirements"])
-    except Exception:
+    except Exception as error:
+        if _failure(error, None).fault is Fault.RANK_LOST:
+            # Another rank is gone; Train starts all of them again.
+            raise
         # Told, and not raised: Train would start the workers again and again, and nobody would hear why.
         ray.get(host.broken.remote(traceback.format_exc()))
         return

@@ -46,6 +46,8 @@ class WorkerGroup:
         self.ranks: dict[int, WorkerProcess] = {}
         self.failed_starts = 0
         """Generations in a row that never were."""
+        self.begun = False
+        """Whether rank 0 came up since Train saw workers fail last."""
         self.last_words = ""
         """What Train said of the workers that failed last."""
         self.deadlines = Deadlines(settings.patience)
@@ -100,7 +102,7 @@ class WorkerGroup:
         """Rank 0 of new workers has come up. Returns their generation, which it tells the other ranks."""
         # Counted before anything is waited for: the next workers may come up meanwhile, and theirs is the present one.
         self.generation = generation = self.generation + 1
-        self.began = time.monotonic()
+        self.began, self.begun = time.monotonic(), True
         nodes = {process.node for process in self.ranks.values()}
         gone = bool(nodes) and await asyncio.to_thread(cluster.any_node_gone, nodes)
         async with self.changed:
@@ -120,6 +122,10 @@ class WorkerGroup:
         """Train has seen workers fail, and will start all of them again."""
         async with self.changed:
             self.last_words = message
+            if not self.begun:
+                self._count_failed_start(message)
+                self.changed.notify_all()
+            self.begun = False
 
     async def broken(self, message: str) -> None:
         """A worker could not even begin; so would others."""
@@ -309,13 +315,15 @@ class WorkerGroup:
         """There are new workers: they repeat the current stay from its newest checkpoint."""
         if self.generation == 1:
             return
-        self.failed_starts = self.failed_starts + 1 if self.sequence.missing() else 0
+        never_were = bool(self.sequence.missing())
         self.ranks, self.sequence = {}, Sequence(self.settings.workers)
         self.deadlines.clear()
         message = self.last_words or ("a node died" if fault is Fault.NODE_DIED else "a worker process died")
         self.last_words = ""
-        if self.failed_starts >= MAX_FAILED_STARTS:
-            self.error = f"its workers died {self.failed_starts} times before they were ready: {message}"
+        if never_were:
+            self._count_failed_start(message)
+        else:
+            self.failed_starts = 0
         stay = self.stay
         if stay is None or stay.ending is not None:
             return
@@ -330,6 +338,11 @@ class WorkerGroup:
             died = fault is Fault.WORKERS_DIED
             stay.losses = Losses(losses.total + 1, losses.deaths + died, fault, message)
         self.sequence.extend(stay.orders_again())
+
+    def _count_failed_start(self, message: str) -> None:
+        self.failed_starts += 1
+        if self.failed_starts >= MAX_FAILED_STARTS:
+            self.error = f"its workers died {self.failed_starts} times before they were ready: {message}"
 
     def _stay_of(self, lease: int) -> Stay | None:
         """The stay of that number, if it is the present one."""

@@ -340,6 +340,20 @@ def test_workers_that_die_before_they_are_ready_end_the_group_with_the_reason():
         asyncio.run(scene())
 
 
+def test_workers_that_die_before_any_of_them_came_up_end_the_group_with_the_reason():
+    """As where torch cannot be loaded: Train alone knows of them."""
+
+    async def scene():
+        host = WorkerGroup(SETTINGS)
+        for _ in range(MAX_FAILED_STARTS):
+            assert host.error is None
+            await host.workers_failed("worker 0: ActorDiedError: SIGILL")
+        await host.ready()
+
+    with pytest.raises(RuntimeError, match="died 3 times before they were ready: worker 0: ActorDiedError: SIGILL"):
+        asyncio.run(scene())
+
+
 def test_a_rank_that_never_comes_up_ends_the_group_and_is_named():
     async def scene():
         host = WorkerGroup(replace(SETTINGS, workers=3))
