@@ -105,9 +105,19 @@ def orphaned_placement_groups(job_id: str) -> Iterator[Any]:
         record = PlacementGroupTableData.FromString(serialized)
         # Of one that the driver made itself, as Tune does for trials, Ray says too that its actor is dead.
         by_actor = bool(record.creator_actor_id.strip(b"\xff"))
-        is_orphan = by_actor and record.creator_actor_dead and record.state != PlacementGroupTableData.REMOVED
+        if record.state == PlacementGroupTableData.REMOVED or not by_actor:
+            continue
+        # One that was made while its actor was killed is not marked; both die a moment after each other.
+        is_orphan = record.creator_actor_dead or is_dead(record.creator_actor_id.hex())
         if record.creator_job_id == bytes.fromhex(job_id) and is_orphan:
             yield PlacementGroup(ray.PlacementGroupID(record.placement_group_id))
+
+
+def is_dead(actor_id: str) -> bool:
+    """Whether the actor with this id is known to be dead. Cheaper than `ray.util.state`, which asks the dashboard."""
+    from ray._private.state import actors
+
+    return bool(actors(actor_id).get("State") == "DEAD")
 
 
 def requester_of(trainer: Any) -> str:

@@ -1,5 +1,6 @@
 """What the engine takes of Ray beside its public interface is there and is as it was; a new Ray fails here first."""
 
+import contextlib
 import importlib
 import inspect
 import re
@@ -99,6 +100,13 @@ def test_what_ray_tells_of_a_real_cluster_is_understood(ray_session):
     assert len([*status.active_nodes, *status.idle_nodes]) == 1
     assert isinstance(ray_internals.report_of_autoscaler_1(), dict)
     assert list(ray_internals.orphaned_placement_groups(ray_session.get_runtime_context().get_job_id())) == []
+    idler = ray_session.remote(num_cpus=0)(type("Idler", (), {"idle": lambda self: None})).remote()
+    ray_session.get(idler.idle.remote())
+    assert not ray_internals.is_dead(idler._actor_id.hex())
+    ray_session.kill(idler)
+    with contextlib.suppress(ray_session.exceptions.RayActorError):
+        ray_session.get(idler.idle.remote())
+    assert ray_internals.is_dead(idler._actor_id.hex())
     ray_internals.check_token(address)
 
 
