@@ -49,7 +49,9 @@ class Trial(tune.Trainable):
                 self.group = ray.get_actor(self.config["group"], namespace=NAMESPACE)
             answer: Answer = ray.get(self.group.run_epoch.remote(self.config["lease"], self.epoch + 1))
         except (ray.exceptions.RayError, ValueError) as error:
-            return replace(nothing, fault=Fault.GROUP_DIED, message=str(error), replace=True)
+            # What was raised in the host comes with Ray's own traceback around it.
+            cause = str(getattr(error, "cause", None) or error).strip()
+            return replace(nothing, fault=Fault.GROUP_DIED, message=cause, replace=True)
         return answer if answer.fault is None else replace(answer, trial=nothing.trial, epoch=self.epoch)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
