@@ -96,14 +96,16 @@ def _conclude(study: Study, result: "StudyResult", console: Console, epilogue: E
         say(f"MLflow:  mlflow ui --host 127.0.0.1 --backend-store-uri {shlex.quote(study.tracking_uri)}")
     else:
         say(f"MLflow:  {redact(study.tracking_uri)}")
+    remaining = result.state.remaining()
+    left, them = ("1 trial remains", "it") if remaining == 1 else (f"{remaining} trials remain", "them")
     if result.reason == "interrupted":
-        text = f"interrupted: {result.state.remaining()} trials remain; the same command again goes on with them"
+        text = f"interrupted: {left}; the same command again goes on with {them}"
         say(text)
         if output.is_broken():
             print(text, file=sys.stderr)
         return INTERRUPTED
     if result.reason == "paused":
-        say(f"paused: {result.message}; {result.state.remaining()} trials remain, the same command goes on with them")
+        say(f"paused: {result.message}; {left}, the same command goes on with {them}")
         return PAUSED
     if not completed:
         say("no trial completed")

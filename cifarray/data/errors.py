@@ -14,5 +14,9 @@ class DataError(UserError):
         super().__init__(escape(message))
 
 
+class SplitError(DataError):
+    """Numbers of a config that the data cannot fill; the data themselves are well."""
+
+
 def escape(text: str) -> str:
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from cifarray.data.draws import draw
-from cifarray.data.errors import DataError
+from cifarray.data.errors import SplitError
 
 # One split for every trial, study and seed: figures stay comparable.
 _SPLIT_SEED = 0
@@ -21,12 +21,12 @@ def split_indices(labels: Tensor, validation: float, limit: int | None) -> tuple
 
     `labels` is (N,) int64. `validation` below 1 is a fraction of the N rows, from 1 on a number of rows; 0 holds out
     none. At most `limit` training rows remain; the rows of a smaller limit are among those of a larger one.
-    Raises DataError if nothing is left to train on.
+    Raises SplitError if nothing is left to train on.
     """
     total = len(labels)
     held_out = max(1, round(validation * total)) if 0 < validation < 1 else int(validation)
     if held_out >= total:
-        raise DataError(
+        raise SplitError(
             f"data.validation {validation:g} leaves none of {total} images to train on: choose at most {total - 1}"
         )
     kept = torch.ones(total, dtype=torch.bool)

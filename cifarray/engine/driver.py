@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 from cifarray import storage
 from cifarray.engine.orders import Answer
 from cifarray.errors import PausedError
+from cifarray.study import decisions
 from cifarray.study.events import Event, TrialSampled, TrialStarted
 from cifarray.study.faults import Fault, Losses
 from cifarray.study.schedulers import Assignment
@@ -146,14 +147,20 @@ class StudyDriver:
         trial = self.state.trials[answer.trial]
         if trial.outcome is not None:
             return Decision.STOP
-        restarts = self.state.after_restarts(answer.trial, answer.losses) if answer.losses else []
+        restarts = decisions.after_restarts(self.state, answer.trial, answer.losses) if answer.losses else []
         if restarts:
             # By themselves: an epoch does not follow from them, and a fault may be the trial's own.
             self.record(restarts)
         decision = Decision.STOP
         if answer.fault is None:
-            decision, events = self.state.after_epoch(
-                answer.trial, answer.epoch, answer.metrics, answer.checkpoint, answer.precision, answer.remark
+            decision, events = decisions.after_epoch(
+                self.state,
+                answer.trial,
+                answer.epoch,
+                answer.metrics,
+                answer.checkpoint,
+                answer.precision,
+                answer.remark,
             )
             self.record(events)
         else:
@@ -183,7 +190,7 @@ class StudyDriver:
             self.pool.release(self.state.remaining())
 
     def _take_fault(self, number: int, fault: Fault, message: str, losses: Losses | None = None) -> None:
-        events, pause = self.state.after_fault(number, fault, message, losses, self.pool.workers)
+        events, pause = decisions.after_fault(self.state, number, fault, message, losses, self.pool.workers)
         self.record(events)
         self.pause = self.pause or pause
 
@@ -194,7 +201,7 @@ class StudyDriver:
         return TrialSampled(trial=number, params=params, config=config, num_params=size.num_params, macs=size.macs)
 
     def _drop_checkpoints(self) -> None:
-        dropped = self.state.superfluous_checkpoints()
+        dropped = decisions.superfluous_checkpoints(self.state)
         if dropped:
             self.record(dropped)
             for event in dropped:

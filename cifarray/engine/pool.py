@@ -10,7 +10,6 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import ray
@@ -18,6 +17,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from cifarray.engine import cluster
 from cifarray.engine.capacity import Cluster, WorkerResources, groups_to_open, what_is_missing
+from cifarray.engine.group import Group
 from cifarray.engine.orders import GroupSettings, Order, RefusedError
 from cifarray.engine.worker_group import WorkerGroup
 from cifarray.errors import PausedError
@@ -37,26 +37,6 @@ log = logging.getLogger(__name__)
 
 class GroupStartError(PausedError):
     """Worker groups cannot be started."""
-
-
-@dataclass
-class Group:
-    """A worker group as the driver sees it."""
-
-    name: str
-    host: Any
-    ready: Any
-    """The pending answer of the host's `ready`; None once it has come."""
-    requester: Any
-    """The answer of the host's `requester`."""
-    nodes: frozenset[str]
-    """Ids of the nodes that have lived since it was opened, while it was not ready."""
-    lease: int | None = None
-    ping: Any = None
-    """A question to the host that waits for its answer."""
-    pinged: float = 0.0
-    """When it was asked."""
-    opened: float = field(default_factory=time.monotonic)
 
 
 class Pool:
@@ -216,14 +196,7 @@ class Pool:
 
     def is_alive(self, name: str) -> bool:
         """Whether the group's host still answers."""
-        for group in self.groups:
-            if group.name == name:
-                try:
-                    ray.get(group.host.worker_pids.remote(), timeout=5)
-                except (ray.exceptions.RayError, TimeoutError):
-                    return False
-                return True
-        return False
+        return any(group.name == name and group.answers() for group in self.groups)
 
     def close(self, timeout: float = 5.0) -> None:
         """Send all workers home; those that have not left after `timeout` seconds are killed."""
@@ -336,20 +309,14 @@ class Pool:
         for group in self.groups:
             if group.ready is not None:
                 continue
-            if group.ping is None or ray.wait([group.ping], timeout=0)[0]:
-                group.ping, group.pinged = group.host.worker_pids.remote(), now
-            elif now - group.pinged > self.settings.patience:
-                log.warning("the host of worker group %s has not answered for %.0f s", group.name, now - group.pinged)
+            silent = group.silent_for(now)
+            if silent > self.settings.patience:
+                log.warning("the host of worker group %s has not answered for %.0f s", group.name, silent)
                 with contextlib.suppress(ray.exceptions.RayError):
                     ray.kill(group.host)
 
     def _kill(self, group: Group) -> None:
-        with contextlib.suppress(ray.exceptions.RayError):
-            answered, _ = ray.wait([group.requester], timeout=0)
-            ray.kill(group.host)
-            for requester_id in ray.get(answered):
-                cluster.cancel_request(requester_id)
-                self._killed.append(requester_id)
+        self._killed += group.kill()
 
     def _discard(self, group: Group, event: Literal["replaced", "closed"], reason: str) -> None:
         self.groups.remove(group)

@@ -43,6 +43,7 @@ from cifarray.journal.folder import open_journal
 from cifarray.journal.journal import Journal, StudyRunningError
 from cifarray.report.leaderboard import write_reports
 from cifarray.space.sizes import Sizes
+from cifarray.study import decisions
 from cifarray.study.events import DriverEnded, DriverStarted, Event, StudyStarted
 from cifarray.study.state import StudyState
 from cifarray.study.study import Study
@@ -93,7 +94,7 @@ def run_study(
             log.warning("the study goes on from what is before the damage; the rest is now %s", journal.damaged)
         state = study.new_state()
         state.replay(journal.events)
-        repairs = [*state.repairs(), *(state.reopenings() if retry_failed else [])]
+        repairs = [*decisions.repairs(state), *(decisions.reopenings(state) if retry_failed else [])]
         state.replay(repairs)
         data = study.space.base.data
         store = open_store(data.source, "train", data.image_size)

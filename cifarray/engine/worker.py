@@ -20,7 +20,7 @@ import torch
 
 from cifarray import storage
 from cifarray.config import TrainConfig
-from cifarray.data import DataError
+from cifarray.data.errors import DataError, SplitError
 from cifarray.engine.nodes import missing
 from cifarray.engine.orders import Answer, Failure, NodeRequirements, Order, WorkerProcess
 from cifarray.redaction import redact
@@ -198,7 +198,7 @@ def _failure(error: Exception, training: Training | None) -> Failure:
         return Failure(Fault.OUT_OF_MEMORY, str(error).split("\n")[0], clean)
     if isinstance(error, LostCheckpointError | OtherTrainingError):
         return Failure(Fault.CHECKPOINT, str(error), clean)
-    if isinstance(error, OSError | DataError):
+    if isinstance(error, OSError | DataError) and not isinstance(error, SplitError):
         return Failure(Fault.STORAGE, str(error), clean)
     if isinstance(error, torch.distributed.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error)):
         # Another rank is gone. Whether the trial goes on is not for this one to say.

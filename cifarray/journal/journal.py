@@ -6,6 +6,7 @@ Not here: what a line says (`events`), the copy in an object store (`copy`), wha
 """
 
 import contextlib
+import errno
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -181,7 +182,9 @@ class Journal:
         except OSError as error:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._file.fileno(), self._size)
-            raise JournalFullError(f"{self.path} cannot be written ({error.strerror}): make room for it") from error
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            remedy = "make room for it" if full else "look at the disk that it is on"
+            raise JournalFullError(f"{self.path} cannot be written ({error.strerror}): {remedy}") from error
         self._size += len(data)
 
     def _cut_off_damage(self) -> None:

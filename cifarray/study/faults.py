@@ -63,7 +63,6 @@ _OUTCOMES = {
 }
 _GRAVITY = (
     Fault.RANK_LOST,
-    Fault.WORKERS_DIED,
     Fault.DIVERGED,
     Fault.RAISED,
     Fault.OUT_OF_MEMORY,

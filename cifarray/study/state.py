@@ -1,17 +1,14 @@
-"""All that follows in a study: plain data, rebuilt from the journal's events, and pure functions on it.
+"""All that is known of a study: plain data, rebuilt from the journal's events, and who starts next and with what.
 
-Here: what is known of every trial, which trial starts next and with what, what follows an epoch or a fault, which
-checkpoints are kept. What follows an epoch or a fault is returned as events, which the caller writes to the journal and
-then applies; `next` and `sample` return plain values, of which the driver makes events. Not here: Ray, files, clocks;
-how the trials stand (`standings`); the rules of a scheduler (`schedulers`), of a searcher (`samplers`), of faults
-(`faults`).
+Here: what became of every trial. `next` and `sample` return plain values, of which the driver makes events. Not here:
+Ray, files, clocks; what follows an epoch or a fault, and which checkpoints are kept (`decisions`); how the trials stand
+(`standings`); the rules of a scheduler (`schedulers`), of a searcher (`samplers`).
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from cifarray.config import TrainConfig
 from cifarray.space.space import SearchSpace
 from cifarray.study.events import (
     CheckpointDropped,
@@ -28,12 +25,11 @@ from cifarray.study.events import (
     TrialStarted,
     WorkersRestarted,
 )
-from cifarray.study.faults import End, Fault, Losses, Pause, Retry, TrialFault, decide
+from cifarray.study.faults import Fault
 from cifarray.study.samplers import Allowed, Observation, Sampler, SearcherName, point_key
 from cifarray.study.schedulers import Assignment, RunAll, Scheduler, from_settings
 from cifarray.study.standings import Standings
-from cifarray.study.trial_record import DEFAULT_METRIC, OUTCOME_OF, Decision, Metric, Outcome, TrialRecord
-from cifarray.training.batches import smaller_micro_batches
+from cifarray.study.trial_record import DEFAULT_METRIC, OUTCOME_OF, Metric, Outcome, TrialRecord
 
 
 @dataclass
@@ -242,126 +238,3 @@ class StudyState:
             for trial in tried
         ]
         return self.sampler.sample(number, history, self._points)
-
-    def after_epoch(
-        self,
-        number: int,
-        epoch: int,
-        metrics: Mapping[str, Any],
-        checkpoint: str | None,
-        precision: str = "",
-        remark: str = "",
-    ) -> tuple[Decision, list[Event]]:
-        """What follows `epoch` of a trial, and the events that record it, with what its workers say of it.
-
-        An epoch that the journal has already (it is run again after a restart) gets the decision that it had, and no
-        event; so nothing is counted twice.
-        """
-        trial = self.trials[number]
-        if epoch <= trial.epoch:
-            return trial.decisions[epoch - 1], []
-        if epoch != trial.epoch + 1:
-            raise AssertionError(f"trial {number} answered epoch {epoch} after epoch {trial.epoch}")
-        decision, reason = Decision.COMPLETE, ""
-        if epoch < trial.config["epochs"]:
-            decision, reason = self.scheduler.after_epoch(self, trial.with_epoch(metrics))
-        events: list[Event] = [
-            EpochEnded(
-                trial=number,
-                epoch=epoch,
-                metrics=dict(metrics),
-                decision=decision,
-                checkpoint=checkpoint,
-                reason=reason,
-                precision=precision,
-                remark=remark if remark != trial.remark else "",
-            )
-        ]
-        if decision in OUTCOME_OF:
-            events.append(TrialEnded(trial=number, outcome=OUTCOME_OF[decision], message=reason))
-        return decision, events
-
-    def after_restarts(self, number: int, losses: Losses) -> list[Event]:
-        """What is to be recorded where a trial's workers were restarted in its group."""
-        trial = self.trials[number]
-        if losses.total <= trial.restarts:
-            return []
-        return [
-            WorkersRestarted(
-                trial=number,
-                restarts=losses.total,
-                epoch=trial.epoch,
-                reason=losses.message,
-                fault=losses.fault or "",
-                deaths=losses.deaths,
-            )
-        ]
-
-    def after_fault(
-        self, number: int, fault: Fault, message: str, losses: Losses | None = None, workers: int = 1
-    ) -> tuple[list[Event], str]:
-        """What follows a fault of a trial that is not over: it goes on from a checkpoint, or has ended, or the study
-        pauses. Returns the events that record it, and why the study pauses, empty if it does not.
-
-        losses: of its workers before this one, as far as its group knows.
-        """
-        trial = self.trials[number]
-        restarts, deaths = trial.restarts, trial.deaths
-        if losses is not None and losses.total >= restarts:
-            restarts, deaths = losses.total, losses.deaths
-        in_a_row = self.dead_nodes_in_a_row if fault is Fault.NODE_DIED else self.losses_in_a_row
-        accumulate = None
-        if fault is Fault.OUT_OF_MEMORY:
-            accumulate = smaller_micro_batches(TrainConfig.from_dict(trial.config), workers)
-        verdict = decide(TrialFault(fault, message, restarts, deaths, in_a_row, accumulate))
-        events: list[Event] = []
-        if verdict.restarts > trial.restarts:
-            events.append(
-                WorkersRestarted(
-                    trial=number,
-                    restarts=verdict.restarts,
-                    epoch=trial.epoch,
-                    reason=message,
-                    fault=fault,
-                    deaths=deaths + (fault is Fault.WORKERS_DIED),
-                )
-            )
-        newest, address = trial.checkpoint or (0, "")
-        match verdict:
-            case End(outcome, why):
-                events.append(TrialEnded(trial=number, outcome=outcome, message=why))
-            case Retry(older=True) if newest:
-                events.append(CheckpointLost(trial=number, epoch=newest, checkpoint=address, message=message))
-            case Retry(accumulate=int(fewer)):
-                # Where batch normalisation sees other batches from now on, the figures are to say so.
-                events.append(MicroBatchHalved(trial=number, epoch=newest, accumulate=fewer, message=message))
-        return events, verdict.reason if isinstance(verdict, Pause) else ""
-
-    def reopenings(self) -> list[Event]:
-        """Of all trials that failed: they may be tried again."""
-        return [TrialReopened(trial=trial.number) for trial in self.ended if trial.outcome is Outcome.FAILED]
-
-    def repairs(self) -> list[Event]:
-        """Ends of trials that a crash cut off after the epoch that implies them."""
-        return [
-            TrialEnded(trial=trial.number, outcome=trial.outcome, message=trial.message)
-            for trial in self.ended
-            if trial.outcome is not None and not trial.outcome_recorded
-        ]
-
-    def superfluous_checkpoints(self) -> list[CheckpointDropped]:
-        """All but the newest of a trial, or the newest two while it runs; of ended trials only the best keep theirs.
-
-        Where nothing is selected (no validation images) every ended trial keeps its last one.
-        """
-        given_up = self.standings.not_kept(self.keep_checkpoints)
-        dropped = []
-        for number in self.standings.superfluous(self.keep_checkpoints):
-            trial = self.trials[number]
-            needed = [] if number in given_up else sorted(trial.checkpoints)[-trial.checkpoints_needed :]
-            dropped += [
-                CheckpointDropped(trial=number, epoch=epoch, checkpoint=address)
-                for epoch, address in trial.checkpoints.items()
-                if epoch not in needed
-            ]
-        return dropped

@@ -3,6 +3,7 @@
 Not here: what is measured, which is the task's (`tasks`); which rows are for validation (`cifarray.data.splits`).
 """
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -25,16 +26,21 @@ def evaluate(
     rank: int = 0,
     world_size: int = 1,
     chunk: int | None = None,
+    on_chunk: Callable[[], None] = lambda: None,
 ) -> dict[str, float]:
     """The metrics of the classifier's task on `rows` (M,) of images (N, side, side, 3) uint8 and labels (N,), M > 0.
 
-    chunk: at most so many images at a time on each rank.
+    chunk: at most so many images at a time on each rank. on_chunk: called after each.
     Collective: every rank takes its part of the rows, which may be none, and all get the same result.
     """
     classifier.eval()
     size = min(chunk or _CHUNK, _CHUNK)
     answers = answers_of(classifier.config)
-    return answers.evaluate(classifier, len(classifier.classes), images, labels, rows, rank, world_size, size)
+    hook = classifier.register_forward_hook(lambda *_: on_chunk())
+    try:
+        return answers.evaluate(classifier, len(classifier.classes), images, labels, rows, rank, world_size, size)
+    finally:
+        hook.remove()
 
 
 def evaluate_split(classifier: Classifier, source: str, split: Literal["train", "test"]) -> dict[str, float]:

@@ -4,11 +4,10 @@ Every rank makes a `Training` and calls `run_epoch` in step with the others; wit
 needed. Not here: when to save or stop, which is the caller's.
 """
 
-import contextlib
 import gc
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, cast
 
 import torch
@@ -174,17 +173,17 @@ class Training:
             "train_accuracy": correct / num_images,
         }
         if len(self.val_rows):
-            with _calling(on_step, self.classifier):
-                evaluated = evaluate(
-                    self.classifier,
-                    self.images,
-                    self.labels,
-                    self.val_rows,
-                    self.rank,
-                    self.world_size,
-                    # Where memory is so short that batches are split, whole batches are not evaluated either.
-                    chunk=None if config.accumulate == 1 else self.micro_batch,
-                )
+            evaluated = evaluate(
+                self.classifier,
+                self.images,
+                self.labels,
+                self.val_rows,
+                self.rank,
+                self.world_size,
+                # Where memory is so short that batches are split, whole batches are not evaluated either.
+                chunk=None if config.accumulate == 1 else self.micro_batch,
+                on_chunk=on_step,
+            )
             metrics |= {f"val_{name}": value for name, value in evaluated.items()}
             self._raise_unless_finite(metrics["val_loss"], "validation loss")
         more = self.task.epoch_metrics()
@@ -285,16 +284,6 @@ class Training:
             raise Diverged(
                 f"the {name} is {reduced} in epoch {self.epoch + 1}, step {self.step + 1}: lower optimizer.lr{more}"
             )
-
-
-@contextlib.contextmanager
-def _calling(action: Callable[[], None], module: nn.Module) -> Iterator[None]:
-    """After every forward of `module` meanwhile."""
-    hook = module.register_forward_hook(lambda *_: action())
-    try:
-        yield
-    finally:
-        hook.remove()
 
 
 def _copied_to_cpu(value: Any) -> Any:

@@ -21,7 +21,7 @@ from simulated_workers import PATIENCE, Rank, SimulatedTraining, TrainRun, Wrong
 
 from cifarray import storage
 from cifarray.config import TrainConfig
-from cifarray.engine import cluster, pool, trial, worker, worker_group
+from cifarray.engine import cluster, group, liveness, pool, trial, worker, worker_group
 from cifarray.engine.capacity import Cluster, Node
 from cifarray.engine.driver import StudyDriver
 from cifarray.engine.orders import GroupSettings, NodeRequirements, Order
@@ -108,9 +108,9 @@ class SimulatedStudy:
         device = SimpleNamespace(get_device=lambda: torch.device("cpu"))
         self.network.train = SimpleNamespace(get_context=context, torch=device)
         self.network.util = SimpleNamespace(get_node_ip_address=lambda: "10.0.0.1")
-        for module in (worker, trial, pool, worker_group):
+        for module in (worker, trial, pool, group, worker_group):
             self.patch.setattr(module, "ray", self.network)
-        for module in (worker, pool, worker_group):
+        for module in (worker, pool, group, liveness, worker_group):
             self.patch.setattr(module, "time", SimpleNamespace(monotonic=self.loop.time))
         self.patch.setattr(worker_group, "LOOK_SECONDS", 50.0)
         self.patch.setattr(torch.distributed, "broadcast", broadcast)

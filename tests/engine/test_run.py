@@ -16,6 +16,7 @@ from cifarray.journal.folder import StudyChangedError, is_finished, set_aside
 from cifarray.journal.journal import Journal, StudyRunningError, read_events
 from cifarray.space.domains import cases, choice, log_uniform
 from cifarray.space.space import SearchSpace
+from cifarray.study import decisions
 from cifarray.study.events import (
     EpochEnded,
     GroupChanged,
@@ -42,7 +43,7 @@ def simulated(study):
         config = study.space.config(params).to_dict()
         state.apply(sampled(number, params, config))
         for epoch in range(1, config["epochs"] + 1):
-            _, events = state.after_epoch(number, epoch, {"val_accuracy": accuracy(config, epoch)}, None)
+            _, events = decisions.after_epoch(state, number, epoch, {"val_accuracy": accuracy(config, epoch)}, None)
             state.replay(events)
             if state.trials[number].outcome:
                 break

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cifarray import storage
-from cifarray.data import DataError
+from cifarray.data.errors import DataError, SplitError
 from cifarray.engine import worker
 from cifarray.engine.worker import LostCheckpointError, Pulse
 from cifarray.study.faults import Fault
@@ -29,6 +29,7 @@ def storage_error(cause):
         (RuntimeError("[gloo/transport/tcp/pair.cc:534] Connection closed by peer"), Fault.RANK_LOST),
         (ValueError("batch_size 100000 is more than the 300 training images"), Fault.RAISED),
         (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), Fault.RAISED),
+        (SplitError("data.validation 400 leaves none of 300 images to train on"), Fault.RAISED),
         # What is outside of the training is no fault of the trial.
         (storage_error(OSError(errno.ENOSPC, "No space left on device")), Fault.STORAGE),
         (DataError("/data/cifar10 is gone"), Fault.STORAGE),

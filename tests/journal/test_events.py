@@ -13,6 +13,7 @@ from cifarray.journal.folder import is_finished, open_journal
 from cifarray.journal.journal import read_events
 from cifarray.space.domains import log_uniform
 from cifarray.space.space import SearchSpace
+from cifarray.study import decisions
 from cifarray.study.events import (
     KINDS,
     CheckpointDropped,
@@ -138,7 +139,7 @@ def test_a_journal_from_before_there_were_formats_gives_the_same_state(tmp_path)
     assert (state.num_trials, state.seed, state.keep_checkpoints) == (2, 0, 3)
     assert state.space.base.model.options == {"depth": 10, "widen_factor": 1}
     assert state.is_over()
-    assert state.repairs() == []
+    assert decisions.repairs(state) == []
     best, other = state.ranking()
     assert (best.number, best.outcome, best.epoch, best.value) == (0, Outcome.COMPLETED, 2, 0.6)
     assert (best.checkpoint, best.restarts, best.test) == ((2, "/store/0/2"), 1, {"test_accuracy": 0.55})

@@ -10,6 +10,7 @@ from cifarray.config import TrainConfig
 from cifarray.report.live import LineView, TableView
 from cifarray.space.domains import choice
 from cifarray.space.space import SearchSpace
+from cifarray.study import decisions
 from cifarray.study.events import GroupChanged, TrialEnded, TrialSampled, TrialStarted, WorkersRestarted
 from cifarray.study.schedulers import Asha
 from cifarray.study.state import StudyState
@@ -47,7 +48,7 @@ class Scene:
 
     def epoch(self, number, epoch, accuracy):
         metrics = {"val_accuracy": accuracy, "train_loss": 1.0, "images_per_second": 1000.0, "epoch_seconds": 30.0}
-        decision, events = self.state.after_epoch(number, epoch, metrics, None)
+        decision, events = decisions.after_epoch(self.state, number, epoch, metrics, None)
         self.happens(*events)
         return decision
 

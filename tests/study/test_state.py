@@ -9,6 +9,7 @@ from cifarray.config import TrainConfig, override
 from cifarray.journal.events import from_json, to_json
 from cifarray.space.domains import choice, log_uniform
 from cifarray.space.space import SearchSpace
+from cifarray.study import decisions
 from cifarray.study.events import DriverStarted, TrialEnded, WorkersRestarted
 from cifarray.study.faults import MAX_DEATHS, Fault, Losses
 from cifarray.study.schedulers import Asha, Assignment
@@ -34,7 +35,7 @@ def begin(state, number):
 def run_epoch(state, number, epoch, accuracy):
     address = f"/store/{number}/{epoch}"
     metrics = {"epoch": epoch, "val_accuracy": accuracy, "epoch_seconds": 2.0}
-    decision, events = state.after_epoch(number, epoch, metrics, address)
+    decision, events = decisions.after_epoch(state, number, epoch, metrics, address)
     state.replay(events)
     return decision, events
 
@@ -135,9 +136,9 @@ def test_an_outcome_that_a_crash_cut_off_is_repaired():
     assert events[-1] == TrialEnded(trial=1, outcome=Outcome.STOPPED, message="2nd of 2 after epoch 1, 1 goes on")
     again = make_state(scheduler=Asha(2, 1))
     again.replay(events[:-1])
-    assert again.repairs() == events[-1:]
-    again.replay(again.repairs())
-    assert again.repairs() == []
+    assert decisions.repairs(again) == events[-1:]
+    again.replay(decisions.repairs(again))
+    assert decisions.repairs(again) == []
     assert again == state
 
 
@@ -149,7 +150,7 @@ def test_best_trials_keep_their_newest_checkpoint_and_unfinished_ones_two():
     run_epoch(state, 3, 1, 0.1)
     run_epoch(state, 3, 2, 0.1)
     run_epoch(state, 3, 3, 0.1)
-    dropped = state.superfluous_checkpoints()
+    dropped = decisions.superfluous_checkpoints(state)
     state.replay(dropped)
     kept = {number: sorted(trial.checkpoints) for number, trial in state.trials.items()}
     # Of the one that runs the newest two: the newest may turn out to be torn.
@@ -188,7 +189,7 @@ def test_where_less_is_better_the_smallest_ranks_first_and_asha_stops_the_larges
     state.metric = Metric("val_loss")
     for number, loss in enumerate((0.5, 0.9, 0.2)):
         begin(state, number)
-        _, events = state.after_epoch(number, 1, {"epoch": 1, "val_loss": loss}, None)
+        _, events = decisions.after_epoch(state, number, 1, {"epoch": 1, "val_loss": loss}, None)
         state.replay(events)
     assert [trial.number for trial in state.ranking()] == [2, 0, 1]
     assert state.trials[1].outcome is Outcome.STOPPED
@@ -214,7 +215,7 @@ def state_of_one(**fields):
 
 def test_a_trial_out_of_memory_has_ended():
     state = state_of_one()
-    state.replay(state.after_fault(0, Fault.OUT_OF_MEMORY, "CUDA out of memory", workers=2)[0])
+    state.replay(decisions.after_fault(state, 0, Fault.OUT_OF_MEMORY, "CUDA out of memory", workers=2)[0])
     assert state.trials[0].outcome is Outcome.OUT_OF_MEMORY
     assert state.trials[0].message == "CUDA out of memory"
 
@@ -224,7 +225,7 @@ def test_a_trial_that_may_halves_its_micro_batches_until_they_are_two_images():
     state = state_of_one(auto_micro_batch=True)
     seen = []
     while state.trials[0].outcome is None:
-        state.replay(state.after_fault(0, Fault.OUT_OF_MEMORY, "CUDA out of memory", workers=2)[0])
+        state.replay(decisions.after_fault(state, 0, Fault.OUT_OF_MEMORY, "CUDA out of memory", workers=2)[0])
         seen.append(state.trials[0].config["accumulate"])
     assert seen == [2, 4, 8, 16, 32, 32]
     assert [epoch for epoch, _ in state.trials[0].halvings] == [1] * 5  # each time it goes on after its checkpoint
@@ -237,13 +238,13 @@ def test_restarts_that_only_the_group_has_seen_count_too():
     """The group went on by itself after each loss; the driver hears of that with what comes next."""
     state = state_of_one()
     losses = Losses(total=2, deaths=2, fault=Fault.WORKERS_DIED, message="killed")
-    assert state.after_restarts(0, Losses()) == []
-    state.replay(state.after_restarts(0, losses))
+    assert decisions.after_restarts(state, 0, Losses()) == []
+    state.replay(decisions.after_restarts(state, 0, losses))
     assert (state.trials[0].restarts, state.trials[0].deaths) == (2, 2)
-    assert state.after_restarts(0, losses) == []
+    assert decisions.after_restarts(state, 0, losses) == []
 
     unheard = state_of_one()
-    events, pause = unheard.after_fault(0, Fault.WORKERS_DIED, "killed", losses)
+    events, pause = decisions.after_fault(unheard, 0, Fault.WORKERS_DIED, "killed", losses)
     assert not pause
     assert events[0] == WorkersRestarted(trial=0, restarts=3, epoch=1, reason="killed", fault="workers_died", deaths=3)
     assert isinstance(events[1], TrialEnded)
@@ -252,7 +253,7 @@ def test_restarts_that_only_the_group_has_seen_count_too():
 
 def lose_workers(state, number, fault=Fault.WORKERS_DIED):
     """Why the study pauses after it, if it does."""
-    events, pause = state.after_fault(number, fault, "gone")
+    events, pause = decisions.after_fault(state, number, fault, "gone")
     state.replay(events)
     return pause
 
@@ -294,7 +295,7 @@ def test_a_torn_checkpoint_costs_the_epochs_since_the_one_before_it():
     begin(state, 0)
     for epoch in (1, 2, 3):
         run_epoch(state, 0, epoch, 0.1 * epoch)
-    state.replay(state.superfluous_checkpoints())
+    state.replay(decisions.superfluous_checkpoints(state))
     seen = []
     while (assignment := state.next([])).checkpoint:
         seen.append((assignment.epoch, assignment.checkpoint))
@@ -302,7 +303,10 @@ def test_a_torn_checkpoint_costs_the_epochs_since_the_one_before_it():
     assert seen == [(3, "/store/0/3"), (2, "/store/0/2")]
     assert (assignment.epoch, assignment.restarts) == (0, 0)
     # What is done again keeps what it had, whatever comes of it now.
-    assert state.after_epoch(0, 2, {"epoch": 2, "val_accuracy": 0.9}, "/store/0/2") == (Decision.CONTINUE, [])
+    assert decisions.after_epoch(state, 0, 2, {"epoch": 2, "val_accuracy": 0.9}, "/store/0/2") == (
+        Decision.CONTINUE,
+        [],
+    )
     assert state.trials[0].epochs[1]["val_accuracy"] == pytest.approx(0.2)
 
 
@@ -310,16 +314,16 @@ def test_failed_trials_can_be_tried_again_from_what_they_have():
     state = make_state(num_trials=2)
     begin(state, 0)
     run_epoch(state, 0, 1, 0.5)
-    state.replay(state.after_fault(0, Fault.RAISED, "a bug, mended since")[0])
+    state.replay(decisions.after_fault(state, 0, Fault.RAISED, "a bug, mended since")[0])
     run_to_the_end(state, 1, 0.4)
     assert state.is_over()
-    state.replay(state.reopenings())
+    state.replay(decisions.reopenings(state))
     assert not state.is_over()
     assert (state.next([]).number, state.next([]).epoch) == (0, 1)
     for epoch in range(2, EPOCHS + 1):
         run_epoch(state, 0, epoch, 0.6)
     assert [trial.outcome for trial in state.ranking()] == [Outcome.COMPLETED] * 2
-    assert state.reopenings() == []
+    assert decisions.reopenings(state) == []
 
 
 def test_who_is_stopped_and_who_goes_on_at_a_rung_is_told_why():
@@ -337,7 +341,7 @@ def test_the_precision_of_a_trial_is_that_of_its_last_epoch():
     state = make_state()
     begin(state, 0)
     for epoch, precision in enumerate(("bf16", "fp32"), start=1):
-        state.replay(state.after_epoch(0, epoch, {"val_accuracy": 0.5}, None, precision)[1])
+        state.replay(decisions.after_epoch(state, 0, epoch, {"val_accuracy": 0.5}, None, precision)[1])
     assert state.trials[0].precision == "fp32"
 
 
@@ -370,7 +374,7 @@ def test_what_is_kept_up_to_date_is_what_a_look_at_all_trials_finds(seed):
             if epoch not in sorted(trial.checkpoints)[-1 if trial.outcome else -2 :]
             or (trial.outcome is not None and trial.number not in keep)
         }
-        assert {(event.trial, event.epoch) for event in state.superfluous_checkpoints()} == superfluous
+        assert {(event.trial, event.epoch) for event in decisions.superfluous_checkpoints(state)} == superfluous
 
 
 def act(state, chance):
@@ -379,13 +383,13 @@ def act(state, chance):
     if kind == "new" and len(state.trials) < state.budget:
         begin(state, len(state.trials))
     elif kind == "drop":
-        state.replay(state.superfluous_checkpoints())
+        state.replay(decisions.superfluous_checkpoints(state))
     elif state.unfinished:
         trial = state.unfinished[chance.choice(sorted(state.unfinished))]
         if kind == "epoch":
             run_epoch(state, trial.number, trial.epoch + 1, round(chance.random(), 1))
         elif kind == "fault":
-            state.replay(state.after_fault(trial.number, chance.choice(list(Fault)), "bad luck")[0])
+            state.replay(decisions.after_fault(state, trial.number, chance.choice(list(Fault)), "bad luck")[0])
 
 
 def rank(trial):

@@ -1,0 +1,61 @@
+"""A worker group as the driver sees it: a handle on its host, and whether that still answers.
+
+Not here: when groups are opened and closed (`pool`), what the host does (`worker_group`).
+"""
+
+import contextlib
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import ray
+
+from cifarray.engine import cluster
+
+ANSWER_SECONDS = 5.0
+"""How long a host may take to a question of the driver that waits for it."""
+
+
+@dataclass
+class Group:
+    """A worker group as the driver sees it."""
+
+    name: str
+    host: Any
+    ready: Any
+    """The pending answer of the host's `ready`; None once it has come."""
+    requester: Any
+    """The answer of the host's `requester`."""
+    nodes: frozenset[str]
+    """Ids of the nodes that have lived since it was opened, while it was not ready."""
+    lease: int | None = None
+    ping: Any = None
+    """A question to the host that waits for its answer."""
+    pinged: float = 0.0
+    """When it was asked."""
+    opened: float = field(default_factory=time.monotonic)
+
+    def answers(self) -> bool:
+        """Asks the host, and waits for it."""
+        try:
+            ray.get(self.host.worker_pids.remote(), timeout=ANSWER_SECONDS)
+        except (ray.exceptions.RayError, TimeoutError):
+            return False
+        return True
+
+    def silent_for(self, now: float) -> float:
+        """How many seconds a question has waited for the host's answer; asks the next one where there was one."""
+        if self.ping is None or ray.wait([self.ping], timeout=0)[0]:
+            self.ping, self.pinged = self.host.worker_pids.remote(), now
+        return now - self.pinged
+
+    def kill(self) -> list[str]:
+        """End the host and all behind it. Returns the names under which Train had asked the autoscaler for nodes."""
+        with contextlib.suppress(ray.exceptions.RayError):
+            answered, _ = ray.wait([self.requester], timeout=0)
+            ray.kill(self.host)
+            requesters: list[str] = ray.get(answered)
+            for requester_id in requesters:
+                cluster.cancel_request(requester_id)
+            return requesters
+        return []

@@ -1,0 +1,153 @@
+"""What follows in a study: pure functions of its state, which return the events that record it.
+
+The caller writes them to the journal and then applies them. Not here: what starts next (`StudyState.next`, `sample`),
+the rules of a scheduler (`schedulers`), of faults (`faults`).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from cifarray.config import TrainConfig
+from cifarray.study.events import (
+    CheckpointDropped,
+    CheckpointLost,
+    EpochEnded,
+    Event,
+    MicroBatchHalved,
+    TrialEnded,
+    TrialReopened,
+    WorkersRestarted,
+)
+from cifarray.study.faults import End, Fault, Losses, Pause, Retry, TrialFault, decide
+from cifarray.study.state import StudyState
+from cifarray.study.trial_record import OUTCOME_OF, Decision, Outcome
+from cifarray.training.batches import smaller_micro_batches
+
+
+def after_epoch(
+    state: StudyState,
+    number: int,
+    epoch: int,
+    metrics: Mapping[str, Any],
+    checkpoint: str | None,
+    precision: str = "",
+    remark: str = "",
+) -> tuple[Decision, list[Event]]:
+    """What follows `epoch` of a trial, and the events that record it, with what its workers say of it.
+
+    An epoch that the journal has already (it is run again after a restart) gets the decision that it had, and no
+    event; so nothing is counted twice.
+    """
+    trial = state.trials[number]
+    if epoch <= trial.epoch:
+        return trial.decisions[epoch - 1], []
+    if epoch != trial.epoch + 1:
+        raise AssertionError(f"trial {number} answered epoch {epoch} after epoch {trial.epoch}")
+    decision, reason = Decision.COMPLETE, ""
+    if epoch < trial.config["epochs"]:
+        decision, reason = state.scheduler.after_epoch(state, trial.with_epoch(metrics))
+    events: list[Event] = [
+        EpochEnded(
+            trial=number,
+            epoch=epoch,
+            metrics=dict(metrics),
+            decision=decision,
+            checkpoint=checkpoint,
+            reason=reason,
+            precision=precision,
+            remark=remark if remark != trial.remark else "",
+        )
+    ]
+    if decision in OUTCOME_OF:
+        events.append(TrialEnded(trial=number, outcome=OUTCOME_OF[decision], message=reason))
+    return decision, events
+
+
+def after_restarts(state: StudyState, number: int, losses: Losses) -> list[Event]:
+    """What is to be recorded where a trial's workers were restarted in its group."""
+    trial = state.trials[number]
+    if losses.total <= trial.restarts:
+        return []
+    return [
+        WorkersRestarted(
+            trial=number,
+            restarts=losses.total,
+            epoch=trial.epoch,
+            reason=losses.message,
+            fault=losses.fault or "",
+            deaths=losses.deaths,
+        )
+    ]
+
+
+def after_fault(
+    state: StudyState, number: int, fault: Fault, message: str, losses: Losses | None = None, workers: int = 1
+) -> tuple[list[Event], str]:
+    """What follows a fault of a trial that is not over: it goes on from a checkpoint, or has ended, or the study
+    pauses. Returns the events that record it, and why the study pauses, empty if it does not.
+
+    losses: of its workers before this one, as far as its group knows.
+    """
+    trial = state.trials[number]
+    restarts, deaths = trial.restarts, trial.deaths
+    if losses is not None and losses.total >= restarts:
+        restarts, deaths = losses.total, losses.deaths
+    in_a_row = state.dead_nodes_in_a_row if fault is Fault.NODE_DIED else state.losses_in_a_row
+    accumulate = None
+    if fault is Fault.OUT_OF_MEMORY:
+        accumulate = smaller_micro_batches(TrainConfig.from_dict(trial.config), workers)
+    verdict = decide(TrialFault(fault, message, restarts, deaths, in_a_row, accumulate))
+    events: list[Event] = []
+    if verdict.restarts > trial.restarts:
+        events.append(
+            WorkersRestarted(
+                trial=number,
+                restarts=verdict.restarts,
+                epoch=trial.epoch,
+                reason=message,
+                fault=fault,
+                deaths=deaths + (fault is Fault.WORKERS_DIED),
+            )
+        )
+    newest, address = trial.checkpoint or (0, "")
+    match verdict:
+        case End(outcome, why):
+            events.append(TrialEnded(trial=number, outcome=outcome, message=why))
+        case Retry(older=True) if newest:
+            events.append(CheckpointLost(trial=number, epoch=newest, checkpoint=address, message=message))
+        case Retry(accumulate=int(fewer)):
+            # Where batch normalisation sees other batches from now on, the figures are to say so.
+            events.append(MicroBatchHalved(trial=number, epoch=newest, accumulate=fewer, message=message))
+    return events, verdict.reason if isinstance(verdict, Pause) else ""
+
+
+def reopenings(state: StudyState) -> list[Event]:
+    """Of all trials that failed: they may be tried again."""
+    return [TrialReopened(trial=trial.number) for trial in state.ended if trial.outcome is Outcome.FAILED]
+
+
+def repairs(state: StudyState) -> list[Event]:
+    """Ends of trials that a crash cut off after the epoch that implies them."""
+    return [
+        TrialEnded(trial=trial.number, outcome=trial.outcome, message=trial.message)
+        for trial in state.ended
+        if trial.outcome is not None and not trial.outcome_recorded
+    ]
+
+
+def superfluous_checkpoints(state: StudyState) -> list[CheckpointDropped]:
+    """All but the newest of a trial, or the newest two while it runs; of ended trials only the best keep theirs.
+
+    Where nothing is selected (no validation images) every ended trial keeps its last one.
+    """
+    given_up = state.standings.not_kept(state.keep_checkpoints)
+    dropped = []
+    for number in state.standings.superfluous(state.keep_checkpoints):
+        trial = state.trials[number]
+        needed = [] if number in given_up else sorted(trial.checkpoints)[-trial.checkpoints_needed :]
+        dropped += [
+            CheckpointDropped(trial=number, epoch=epoch, checkpoint=address)
+            for epoch, address in trial.checkpoints.items()
+            if epoch not in needed
+        ]
+    return dropped
