@@ -48,6 +48,7 @@ from cifarray.study.events import DriverEnded, DriverStarted, Event, StudyStarte
 from cifarray.study.state import StudyState
 from cifarray.study.study import Study
 from cifarray.tracking import Tracking, TrackingResult
+from cifarray.tracking.state import State
 
 DEAD_DRIVER_SECONDS = 15.0
 Reason = Literal["finished", "interrupted", "paused", "error"]
@@ -92,6 +93,7 @@ def run_study(
         stack.callback(journal.close)
         if journal.damaged is not None:
             log.warning("the study goes on from what is before the damage; the rest is now %s", journal.damaged)
+            State.cut_back(journal.path)
         state = study.new_state()
         state.replay(journal.events)
         repairs = [*decisions.repairs(state), *(decisions.reopenings(state) if retry_failed else [])]

@@ -56,6 +56,16 @@ class State:
         partial.write_text(json.dumps(asdict(self)))
         os.replace(partial, path)
 
+    @classmethod
+    def cut_back(cls, journal: Path) -> None:
+        """The end of the journal was taken away: what comes in its place is news, too."""
+        try:
+            state = cls(**json.loads(journal.with_name(FILE_NAME).read_bytes()))
+        except (FileNotFoundError, ValueError, TypeError):
+            return
+        state.position, state.doubtful = min(state.position, journal.stat().st_size), True
+        state.save(journal)
+
     def waiting(self, journal: Path) -> int:
         """Events in the journal that MLflow has not acknowledged."""
         try:

@@ -1,6 +1,7 @@
 """What MLflow has after the mirror: a real SQLite store, read back through MLflow's own client."""
 
 import json
+import os
 import resource
 import shutil
 from collections.abc import Callable
@@ -8,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from histories import OLDER, driver_ended, sampled
+from histories import OLDER, driver_ended, driver_started, sampled
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from cifarray.places import default_tracking_uri
 from cifarray.study.events import EpochEnded, WorkersRestarted
+from cifarray.study.trial_record import Outcome
 from cifarray.tracking import checkpoint_of_run, mirror
 from cifarray.tracking.mirror import Mirror
 from cifarray.tracking.state import State
@@ -397,3 +399,22 @@ def test_a_full_disk_under_the_database_loses_and_doubles_nothing(new_journal, t
     for run in found:
         if run.info.run_name.startswith("wrn-"):
             assert [step for step, _ in history(client, run)] == list(range(1, 41))
+
+
+def test_what_comes_in_place_of_a_damaged_end_is_told_too(journal, new_mirror, runs):
+    """A repaired journal may soon be as long again as what MLflow was told of it."""
+    journal.study()
+    begin = journal.path.stat().st_size
+    journal.trial(0)
+    journal.outcome(0, Outcome.FAILED, message="of the damaged end")
+    new_mirror().update()
+    told = journal.path.stat().st_size
+    os.truncate(journal.path, begin)
+    State.cut_back(journal.path)
+    journal.trial(0)
+    journal.outcome(0, Outcome.COMPLETED, message="")
+    while journal.path.stat().st_size < told:
+        journal.write(driver_started())
+    new_mirror().update()
+    assert runs()["wrn-0"].data.tags["outcome"] == "completed"
+    assert runs()["wrn-0"].info.status == "FINISHED"
