@@ -25,13 +25,17 @@ from cifarray.space.space import RECIPE
 if TYPE_CHECKING:
     from cifarray.study.study import Study
 
+FORWARDED = ("CIFARRAY_HOME", "CIFARRAY_MAX_PIXELS")
+"""Environment variables of the driver that workers must have too, beside those of the storage."""
 PATIENCE_SECONDS = 120.0
 """For a node's first worker process; a busy one takes half a minute."""
 
 
 def node_requirements(study: "Study") -> NodeRequirements:
     """What workers look for, wherever they begin while the study runs."""
-    return NodeRequirements(versions(), study.marker, _local_paths(study), _code(), storage.environment())
+    forwarded = {name: os.environ[name] for name in FORWARDED if name in os.environ}
+    environment = {**forwarded, **storage.environment()}
+    return NodeRequirements(versions(), study.marker, _local_paths(study), _code(), environment)
 
 
 def missing(requirements: NodeRequirements, patience: float = 0.0) -> str | None:

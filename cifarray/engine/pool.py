@@ -124,22 +124,25 @@ class Pool:
     def leased(self) -> int:
         return sum(group.lease is not None for group in self.groups)
 
+    def open(self, remaining: int) -> None:
+        """Begin to start as many groups as fit, and no more than the `remaining` trials need."""
+        while len(self.groups) < min(self.capacity, remaining):
+            self._open()
+
     def acquire(self, remaining: int, wait: bool) -> Group | None:
         """A group that is free and warm; None if there is none now. `wait`: block until there is one.
 
         remaining: trials that still need a group; no more groups are opened than that.
         Raises GroupStartError if groups cannot be started.
         """
-        while len(self.groups) < min(self.capacity, remaining):
-            self._open()
+        self.open(remaining)
         begin, warned = time.monotonic(), False
         while True:
             self._welcome(timeout=1.0 if wait and not self._free() else 0.0)
             free = self._free()
             if free or not wait:
                 return free[0] if free else None
-            while len(self.groups) < min(self.capacity, remaining):
-                self._open()
+            self.open(remaining)
             if not warned and time.monotonic() - begin > PATIENCE_SECONDS:
                 now = self._look()
                 failed = cluster.failed_launches() if now.can_grow else ""
@@ -231,9 +234,6 @@ class Pool:
                 name=name,
                 namespace=cluster.NAMESPACE,
                 scheduling_strategy=NodeAffinitySchedulingStrategy(context.get_node_id(), soft=False),
-                # What it starts inherits it. Train's cleaner, which frees the workers' places when a host is killed,
-                # would otherwise ask whichever head was found on the machine last, and might never free them.
-                runtime_env={"env_vars": {"RAY_ADDRESS": context.gcs_address}},
             )
             .remote(self.settings)
         )

@@ -11,15 +11,15 @@ import os
 import threading
 import time
 import uuid
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import metadata
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from cifarray import storage
-from cifarray.data import ImageStore, open_store
 from cifarray.engine import cluster, ray_internals
+from cifarray.engine.background import in_background
 from cifarray.engine.capacity import (
     WorkerResources,
     default_cpus_per_worker,
@@ -27,14 +27,11 @@ from cifarray.engine.capacity import (
     refuse_what_never_fits,
 )
 from cifarray.engine.checkpoints import Deleter, sweep
-from cifarray.engine.checks import refuse_batches_without_images, refuse_other_images
 from cifarray.engine.driver import StudyDriver
 from cifarray.engine.nodes import node_requirements, refuse_what_nodes_lack
 from cifarray.engine.orders import GroupSettings
 from cifarray.engine.pool import Pool
 from cifarray.engine.signals import interruptible
-from cifarray.engine.trial import Trial
-from cifarray.engine.tune_adapters import Relay, SchedulerAdapter, SearcherAdapter
 from cifarray.engine.versions import versions
 from cifarray.engine.worker_group import WorkerGroup
 from cifarray.errors import PausedError
@@ -50,6 +47,9 @@ from cifarray.study.study import Study
 from cifarray.tracking import Tracking, TrackingResult
 from cifarray.tracking.state import State
 
+if TYPE_CHECKING:
+    from cifarray.data import ImageStore
+
 DEAD_DRIVER_SECONDS = 15.0
 Reason = Literal["finished", "interrupted", "paused", "error"]
 """Why a driver ends."""
@@ -60,6 +60,7 @@ log = logging.getLogger(__name__)
 class View(Protocol):
     """What shows the study to the user while it runs."""
 
+    def stage(self, doing: str) -> AbstractContextManager[None]: ...
     def start(self, study: Study, state: StudyState, worker: str) -> None: ...
     def event(self, event: Event) -> None: ...
     def stop(self) -> None: ...
@@ -98,8 +99,15 @@ def run_study(
         state.replay(journal.events)
         repairs = [*decisions.repairs(state), *(decisions.reopenings(state) if retry_failed else [])]
         state.replay(repairs)
-        data = study.space.base.data
-        store = open_store(data.source, "train", data.image_size)
+        opening = in_background(partial(_open_data, study))
+        if not state.is_over():
+            with view.stage("starting Ray"):
+                stack.enter_context(cluster.connected())
+        with view.stage("opening the data"):
+            store = opening.result()
+        # Late: by now torch, which it brings, is there.
+        from cifarray.engine.checks import refuse_batches_without_images, refuse_other_images
+
         refuse_batches_without_images(study.space, store.labels)
         sizes = Sizes(study.space, len(store.classes))
         sizes.check_corners()
@@ -110,7 +118,6 @@ def run_study(
         refuse_other_images(started, store, state)
         settings = None
         if not state.is_over():
-            stack.enter_context(cluster.connected())
             _refuse_second_driver(study)
             settings = _group_settings(study, state, started.id)
             refuse_what_nodes_lack(study)
@@ -163,19 +170,24 @@ def _tune(
     """One Tuner from start to end. The pool is closed here if all is well, the rest with `stack`, after the journal's
     last word: a Ray that is about to go answers late or never.
     """
-    from ray import tune
-
-    ray_internals.keep_keys_from_tune()
     pool = Pool(study.name, settings, journal.append, study.concurrent, host=host)
     deleter = Deleter(study.address)
     driver = StudyDriver(state, journal, pool, study.address, sizes.of, deleter.delete_soon)
-    relay = Relay(driver)
     stack.callback(storage.delete_folder, settings.scratch)
     stack.callback(deleter.close)
     stack.callback(journal.keep)
     view.start(study, state, settings.worker)
     journal.listen(view.event)
     stack.callback(pool.kill)
+    pool.open(state.remaining())
+    # Late: the groups come up while this is imported.
+    from ray import tune
+
+    from cifarray.engine.trial import Trial
+    from cifarray.engine.tune_adapters import Relay, SchedulerAdapter, SearcherAdapter
+
+    ray_internals.keep_keys_from_tune()
+    relay = Relay(driver)
     tune.Tuner(
         Trial,
         tune_config=tune.TuneConfig(
@@ -195,6 +207,14 @@ def _tune(
     pool.close()
 
 
+def _open_data(study: Study) -> "ImageStore":
+    """The images that the study trains on, prepared first if they are not yet. Raises DataError."""
+    from cifarray.data import open_store
+
+    data = study.space.base.data
+    return open_store(data.source, "train", data.image_size)
+
+
 def _group_settings(study: Study, state: StudyState, study_id: str) -> GroupSettings:
     """What a worker takes. Raises StudyError for what can never fit."""
     now = cluster.look()
@@ -208,10 +228,19 @@ def _group_settings(study: Study, state: StudyState, study_id: str) -> GroupSett
     # What Ray keeps is of use to the driver's node alone, and an object store would only slow it down.
     scratch = str(study.folder / "ray")
     requirements = node_requirements(study)
-    return GroupSettings(study.workers, cpus, gpus, scratch, requirements, study.patience, study_id)
+    return GroupSettings(
+        study.workers,
+        cpus,
+        gpus,
+        scratch,
+        requirements,
+        study.patience,
+        study_id,
+        autoscaled=not cluster.is_own(),
+    )
 
 
-def _started(study: Study, store: ImageStore) -> StudyStarted:
+def _started(study: Study, store: "ImageStore") -> StudyStarted:
     """The journal's first event."""
     return StudyStarted(
         **study.identity(),

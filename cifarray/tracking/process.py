@@ -16,6 +16,8 @@ from cifarray.redaction import redact
 from cifarray.tracking.state import State
 
 LOG_NAME = "tracking.log"
+NICENESS = 10
+"""Of the child process, beside 0 of all others."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,9 @@ class Tracking:
                 # Ctrl-C goes to the terminal's process group; the child has to survive it to tell MLflow.
                 start_new_session=True,
             )
+        # A start and a training step are waited for; what MLflow hears is not.
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
         assert process.stdin is not None
         os.set_blocking(process.stdin.fileno(), False)
         return process
