@@ -28,6 +28,9 @@ from cifarray.study.schedulers import Assignment
 
 LOOK_SECONDS = 5.0
 """How often the nodes are counted again: some come, some die."""
+HASTE_SECONDS = 1.0
+"""How often for CLEARING_SECONDS after the end of a group: its workers' places are taken back then, for the next."""
+CLEARING_SECONDS = 10.0
 LEAVE_SECONDS = 10.0
 """How long the workers of a group that nobody needs may take to go home; Train may be restarting them just then."""
 PATIENCE_SECONDS = 60.0
@@ -73,7 +76,7 @@ class Pool:
         self._look = look
         self._living: frozenset[str] = frozenset()
         self._to_open = 0
-        self._looked = float("-inf")
+        self._looked = self._last_kill = float("-inf")
 
     @property
     def workers(self) -> int:
@@ -86,7 +89,8 @@ class Pool:
 
         To be called even when no trial waits for a group: what was asked for in vain keeps nodes.
         """
-        if time.monotonic() - self._looked <= LOOK_SECONDS:
+        clearing = time.monotonic() - self._last_kill <= CLEARING_SECONDS
+        if time.monotonic() - self._looked <= (HASTE_SECONDS if clearing else LOOK_SECONDS):
             return
         self._reap(time.monotonic())
         self._end_deaf_hosts(time.monotonic())
@@ -316,6 +320,7 @@ class Pool:
                     ray.kill(group.host)
 
     def _kill(self, group: Group) -> None:
+        self._last_kill = time.monotonic()
         self._killed += group.kill()
 
     def _discard(self, group: Group, event: Literal["replaced", "closed"], reason: str) -> None:

@@ -28,15 +28,9 @@ class ProcessGroupBackend(Backend):
     def on_start(self, worker_group: Any, backend_config: "ProcessGroupConfig") -> None:
         address, port = worker_group.execute_single(0, ray_internals.address_and_free_port)
         backend = "nccl" if worker_group.get_resources_per_worker().get("GPU") else "gloo"
-        size = len(worker_group)
-        ray.get(
-            [
-                worker_group.execute_single_async(
-                    rank, _join, address, port, backend, rank, size, backend_config.timeout
-                )
-                for rank in range(size)
-            ]
-        )
+        common = (address, port, backend, len(worker_group), backend_config.timeout)
+        join = ray_internals.join_process_group
+        ray.get([worker_group.execute_single_async(rank, join, rank, *common) for rank in range(len(worker_group))])
 
     def on_shutdown(self, worker_group: Any, backend_config: "ProcessGroupConfig") -> None:
         leaving = worker_group.execute_async(ray_internals.leave_process_group, len(worker_group) > 1)
@@ -47,7 +41,7 @@ class ProcessGroupBackend(Backend):
 
 
 @dataclass
-class ProcessGroupConfig(BackendConfig):  # type: ignore[misc]
+class ProcessGroupConfig(BackendConfig):
     """timeout: seconds that a collective may wait for a rank."""
 
     timeout: int

@@ -164,13 +164,13 @@ def trainer_in_this_process(autoscaled: bool) -> type[Any]:
     worker_group.SynchronizationActor = _NoActor
     state._shutdown_sync_actor = lambda actor: None
 
-    class AsItIs(FixedScalingPolicy):  # type: ignore[misc]
+    class AsItIs(FixedScalingPolicy):
         """Takes the nodes that there are."""
 
         def after_controller_start(self, train_run_context: Any) -> None: ...
         def _maybe_send_resource_request(self) -> None: ...
 
-    class InThisProcess(DataParallelTrainer):  # type: ignore[misc]
+    class InThisProcess(DataParallelTrainer):
         def _create_default_callbacks(self) -> list[Any]:
             callbacks = super()._create_default_callbacks()
             return [callback for callback in callbacks if not isinstance(callback, superfluous)]
