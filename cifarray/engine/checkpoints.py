@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class Deleter:
-    """Deletes files of the study at `address` one after the other, so that a slow store stalls no decision.
+    """Deletes files of the study at `address` one after the other, so that a slow storage stalls no decision.
 
     Nothing outside of the study is touched, whatever a journal says.
     """

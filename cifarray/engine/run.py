@@ -205,7 +205,7 @@ def _group_settings(study: Study, state: StudyState, study_id: str) -> GroupSett
     if cpus is None:
         cpus = default_cpus_per_worker(now, study.workers, min(state.remaining(), study.concurrent or 10**6), gpus)
     refuse_what_never_fits(now, WorkerResources(cpus, gpus), study.workers)
-    # What Ray keeps is of use to the driver's node alone, and an object store would only slow it down.
+    # What Ray keeps is of use to the driver's node alone, and a bucket would only slow it down.
     scratch = str(study.folder / "ray")
     requirements = node_requirements(study)
     return GroupSettings(study.workers, cpus, gpus, scratch, requirements, study.patience, study_id)
@@ -250,7 +250,7 @@ class _LastWord:
 
 
 def _sweep(study: Study, journal: Journal) -> None:
-    """At the end, when no worker writes any more. Not in an object store, where another head may go on meanwhile."""
+    """At the end, when no worker writes any more. Not in a bucket, where another head may go on meanwhile."""
     if journal.is_copied:
         return
     # Of the journal: an interrupt may have come before the driver's own state had what is written there.

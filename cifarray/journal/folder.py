@@ -109,7 +109,7 @@ def set_aside(study: Study) -> str | None:
 def open_ended(folder: Path) -> Journal:
     """The journal in `folder`, to append to after its driver has ended.
 
-    Raises StudyRunningError if a driver of this machine has it open and, for a study in an object store, if the last
+    Raises StudyRunningError if a driver of this machine has it open and, for a study in a bucket, if the last
     driver did not end it: that may live on another machine, and would stop at an event that is not its own.
     """
     journal = Journal(folder)

@@ -110,7 +110,7 @@ def _id_of_study(folder: str) -> str | None:
 
 
 def _bring_up_to_date(folder: Path) -> None:
-    """Of a study in an object store that ran on another head too, the journal there tells more than this disk's."""
+    """Of a study in a bucket that ran on another head too, the journal there tells more than this disk's."""
     address = places.address(folder)
     if address is not None and storage.exists(storage.join(address, "study.json")):
         # Where its driver runs on this machine, nothing is newer than this disk.

@@ -1,7 +1,7 @@
 """Sends a journal into MLflow and remembers how far it came.
 
 Here: the only code that writes to MLflow, through `MlflowClient` with explicit run ids.
-Not here: what an event becomes (`cifarray.tracking.changes`), patience with a dead store (`__main__`).
+Not here: what an event becomes (`cifarray.tracking.changes`), patience with an MLflow that is away (`__main__`).
 
 Every request may have taken effect though its answer was lost, and may take it later. So what is sent again has the
 same values and times, which MLflow keeps once; a run is looked up by its tags before its making is tried again; and
@@ -34,8 +34,8 @@ PARENT_TAG = "mlflow.parentRunId"
 log = logging.getLogger(__name__)
 
 
-class StoreError(RuntimeError):
-    """The store answers, but cannot be used as it is."""
+class UnusableError(RuntimeError):
+    """MLflow answers, but cannot be used as it is."""
 
 
 class RunGoneError(RuntimeError):
@@ -43,14 +43,14 @@ class RunGoneError(RuntimeError):
 
 
 class Mirror:
-    """One journal and its MLflow store. Every method may raise whatever a store that is away raises; call it again."""
+    """One journal in one MLflow. Every method may raise whatever an MLflow that is away raises; call it again."""
 
     def __init__(self, journal: Path, tracking_uri: str, experiment: str) -> None:
         self.journal = journal
         self.state = State.load(journal, tracking_uri, experiment)
         self.state.remark = ""
         self.acknowledged = 0
-        """Requests that the store has answered: however many others were lost, it goes on."""
+        """Requests that MLflow has answered: however many others were lost, it goes on."""
         self._uri = tracking_uri
         self._addresses = Addresses(journal.absolute().parent)
         """Where the study is now: it may have moved."""
@@ -283,7 +283,7 @@ def _experiment(client: MlflowClient, state: State, file: Path | None) -> str:
     """Id of the experiment, made if it is missing; beside a local database its artifacts lie beside it too."""
     experiment = client.get_experiment_by_name(state.experiment)
     if experiment is not None and experiment.lifecycle_stage != "active":
-        raise StoreError(f"experiment {state.experiment!r} is deleted in {state.tracking_uri}: restore it there")
+        raise UnusableError(f"experiment {state.experiment!r} is deleted in {state.tracking_uri}: restore it there")
     if experiment is not None:
         return str(experiment.experiment_id)
     artifacts = file.absolute().with_name("mlartifacts").as_uri() if file is not None else None

@@ -199,8 +199,8 @@ class Protocol(RuleBasedStateMachine):
     @precondition(is_on)
     @rule(data=st.data())
     def checkpoint_is_lost(self, data) -> None:
-        if address := self.draw(data, list(self.study.store), "checkpoint"):
-            del self.study.store[address]
+        if address := self.draw(data, list(self.study.checkpoints), "checkpoint"):
+            del self.study.checkpoints[address]
             self.study.destroyed.add(address)
 
 

@@ -27,7 +27,7 @@ def objects(suffix):
 
 
 @pytest.fixture
-def bucket(object_store):
+def bucket(s3_server):
     boto3.client("s3").create_bucket(Bucket="results")
     return "s3://results/mine"
 
@@ -84,7 +84,7 @@ def refused(capsys, *arguments):
     return line
 
 
-def test_a_bucket_that_does_not_exist_is_told_before_anything_starts(object_store, capsys, monkeypatch):
+def test_a_bucket_that_does_not_exist_is_told_before_anything_starts(s3_server, capsys, monkeypatch):
     def start(*arguments, **options):
         raise AssertionError("Ray was started")
 
@@ -95,7 +95,7 @@ def test_a_bucket_that_does_not_exist_is_told_before_anything_starts(object_stor
     )
 
 
-def test_studies_of_one_name_in_two_buckets_are_two(make_study, object_store):
+def test_studies_of_one_name_in_two_buckets_are_two(make_study, s3_server):
     one, other = (replace(make_study("wrn"), storage=f"s3://{name}") for name in ("mine", "theirs"))
     assert one.folder != other.folder
 

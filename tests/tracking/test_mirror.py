@@ -1,4 +1,4 @@
-"""What MLflow has after the mirror: a real SQLite store, read back through MLflow's own client."""
+"""What MLflow has after the mirror: a real SQLite database, read back through MLflow's own client."""
 
 import json
 import os
@@ -138,7 +138,7 @@ def test_a_journal_from_before_there_were_formats_is_mirrored(journal, new_mirro
     new_mirror().update()
     assert statuses(runs()) == {"wrn": "FINISHED", "wrn-0": "FINISHED", "wrn-1": "FINISHED"}
     assert history(client, runs()["wrn-0"]) == [(1, 0.5), (2, 0.6)]
-    tags = {"outcome": "completed", "restarts": "1", "cifarray.checkpoint": "/store/0/2", "test_openings": "1"}
+    tags = {"outcome": "completed", "restarts": "1", "cifarray.checkpoint": "/storage/0/2", "test_openings": "1"}
     assert tags.items() <= runs()["wrn-0"].data.tags.items()
     assert runs()["wrn-1"].data.tags["outcome"] == "stopped"
     assert not {"decision", "precision"} & runs()["wrn-1"].data.tags.keys()
@@ -220,7 +220,7 @@ def test_kill_at_any_request_leaves_each_trial_and_each_epoch_once(
         assert run.data.tags["mlflow.parentRunId"] == found[f"wrn{number}"].info.run_id
 
 
-def test_store_that_lost_the_study_gets_all_of_it_again(journal, new_mirror, runs, client):
+def test_mlflow_that_lost_the_study_gets_all_of_it_again(journal, new_mirror, runs, client):
     journal.whole_study()
     new_mirror().update()
     for run in runs().values():
@@ -231,7 +231,7 @@ def test_store_that_lost_the_study_gets_all_of_it_again(journal, new_mirror, run
     assert set(runs()) == {"wrn", "wrn-0", "wrn-1"}
 
 
-def test_another_store_gets_the_study_from_its_beginning(journal, new_mirror, tracking_uri, experiment, client):
+def test_another_mlflow_gets_the_study_from_its_beginning(journal, new_mirror, tracking_uri, experiment, client):
     journal.whole_study()
     new_mirror().update()
     other = f"{experiment}-other"
@@ -263,7 +263,7 @@ def test_params_that_cannot_change_do_not_hold_up_metrics(journal, new_mirror, r
     assert history(client, runs()["wrn-0"]) == [(1, 0.3)]
 
 
-def test_store_that_is_away_loses_nothing(journal, new_mirror, runs, client, monkeypatch):
+def test_mlflow_that_is_away_loses_nothing(journal, new_mirror, runs, client, monkeypatch):
     class Away(MortalClient):
         def __getattr__(self, name: str) -> Any:
             if name == "log_batch":
@@ -363,7 +363,7 @@ def test_finished_study_has_no_message_of_a_driver_that_failed(journal, new_mirr
     assert "message" not in runs()["wrn"].data.tags
 
 
-def test_password_of_an_older_state_file_is_taken_out_and_the_store_is_still_the_same(journal):
+def test_password_of_an_older_state_file_is_taken_out_and_mlflow_is_still_the_same(journal):
     path = journal.path.with_name("tracking.json")
     uri = "http://me:hunter22@mlflow:5000"
     path.parent.mkdir(parents=True, exist_ok=True)
