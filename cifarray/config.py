@@ -246,9 +246,14 @@ class TrainConfig(Part):
         """The rate that the schedule peaks at."""
         return self.optimizer.lr * (self.batch_size / 256 if self.optimizer.linear_scaling else 1)
 
+    @property
+    def task(self) -> Literal["single_label", "grid_labels"]:
+        """What the network is asked (`cifarray.training.tasks`)."""
+        return "single_label" if self.data.grid == 1 else "grid_labels"
+
     @model_validator(mode="after")
     def _check(self) -> "TrainConfig":
-        if self.data.grid == 2:
+        if self.task != "single_label":
             single = {"mixup": self.mixup, "cutmix": self.cutmix, "distillation.teacher": self.distillation.teacher}
             for name, value in single.items():
                 if value:
