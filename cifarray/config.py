@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from cifarray.fields import flatten
+
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 UnitInterval = Annotated[float, Field(gt=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
@@ -290,27 +292,6 @@ def override(config: TrainConfig, values: Mapping[str, Any]) -> TrainConfig:
             raise ValueError(f"{path} is not a field of the train config: choose one of {paths}")
         node[leaf] = value
     return TrainConfig.from_dict(tree)
-
-
-def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """`{"optimizer": {"lr": 0.1}}` as `{"optimizer.lr": 0.1}`."""
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            flat.update(flatten(value, f"{prefix}{name}."))
-        else:
-            flat[f"{prefix}{name}"] = value
-    return flat
-
-
-def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What differs between two descriptions, one `field: old → new` each."""
-    before, after = flatten(old), flatten(new)
-    return [
-        f"{path}: {before.get(path, 'not there')} → {after.get(path, 'not there')}"
-        for path in sorted(before.keys() | after.keys())
-        if before.get(path) != after.get(path)
-    ]
 
 
 def explain(error: ValidationError) -> str:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from cifarray import storage
-from cifarray.config import difference
 from cifarray.errors import StudyError
+from cifarray.fields import difference
 from cifarray.journal.events import JournalError
 from cifarray.journal.journal import FILE_NAME, Journal, StudyRunningError, read_events
 from cifarray.space.space import SearchSpace

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from cifarray.config import flatten
+from cifarray.fields import flatten
 from cifarray.study.events import (
     CheckpointDropped,
     CheckpointLost,
