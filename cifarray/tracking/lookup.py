@@ -9,7 +9,7 @@ from mlflow.tracking import MlflowClient
 
 from cifarray.redaction import redact
 from cifarray.tracking.addresses import sqlite_file
-from cifarray.tracking.changes import PARENT, STUDY_TAG, TRIAL_TAG, Key
+from cifarray.tracking.changes import COPY_TAG, PARENT, STUDY_TAG, TRIAL_TAG, Key
 
 REFUSALS = {"INVALID_PARAMETER_VALUE", "INVALID_STATE", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS"}
 """MLflow's answers to a request that is not better the second time (a run that somebody deleted, say)."""
@@ -46,8 +46,8 @@ def knows(client: MlflowClient, run_id: str) -> bool:
         raise
 
 
-def runs_of(client: MlflowClient, experiment: str, study_id: str) -> dict[Key, list[Run]]:
-    """The study's runs that are not deleted; of one that was made twice, both."""
+def runs_of(client: MlflowClient, experiment: str, study_id: str, copy: str) -> dict[Key, list[Run]]:
+    """The study's runs, or those of a copy of it, that are not deleted; of one that was made twice, both."""
     runs: dict[Key, list[Run]] = {}
     token: str | None = None
     while True:
@@ -58,6 +58,8 @@ def runs_of(client: MlflowClient, experiment: str, study_id: str) -> dict[Key, l
             page_token=token,
         )
         for run in page:
+            if run.data.tags.get(COPY_TAG, "") != copy:
+                continue
             trial = run.data.tags.get(TRIAL_TAG)
             runs.setdefault(PARENT if trial is None else int(trial), []).append(run)
         token = page.token

@@ -11,6 +11,7 @@ is there once after that, and has its status. The same holds for a mirror that w
 """
 
 import logging
+import uuid
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
@@ -21,6 +22,7 @@ from mlflow.tracking import MlflowClient
 
 from cifarray.journal.addresses import Addresses
 from cifarray.journal.events import from_json
+from cifarray.journal.targets import id_of_study
 from cifarray.tracking.addresses import sqlite_file
 from cifarray.tracking.changes import PARENT, RUNNING, TRIAL_TAG, Change, Key, StudyRuns
 from cifarray.tracking.database import make_database
@@ -83,16 +85,15 @@ class Mirror:
             make_database(file)
         client = MlflowClient(self._uri)
         parent = self.state.parent_run_id
-        if parent and not knows(client, parent):
-            self.state = State(self.state.tracking_uri, self.state.experiment, address=self._addresses.study)
-            self.state.remark = f"{self.state.tracking_uri} no longer has run {parent}: the study was sent there anew"
-            self._searched = False
-            self._deleted.clear()
-            log.warning("%s", self.state.remark)
+        if self._is_new_copy():
+            original, self.state.copy = self.state.address, uuid.uuid4().hex
+            self._begin_anew(f"{original} is still there: this copy of it has runs of its own in MLflow")
+        elif parent and not knows(client, parent):
+            self._begin_anew(f"{self.state.tracking_uri} no longer has run {parent}: the study was sent there anew")
         if not self.state.experiment_id:
             self.state.experiment_id = experiment_id(client, self.state.experiment, self._uri)
         # The study as it was told so far, without telling it again.
-        self._study, self._position = StudyRuns(), 0
+        self._study, self._position = StudyRuns(self.state.copy, self.journal.absolute().parent.name), 0
         if self.state.position:
             sent = self.journal.read_bytes()[: self.state.position]
             self._take(sent.splitlines(keepends=True))
@@ -102,6 +103,26 @@ class Mirror:
                 self.state.doubtful = False
         self.state.address = self._addresses.study
         return client
+
+    def _is_new_copy(self) -> bool:
+        """Whether the study was copied, and not moved: it is still where MLflow was told that it is."""
+        address = self.state.address
+        if address in ("", self._addresses.study):
+            return False
+        original = id_of_study(address)
+        return original is not None and original == id_of_study(self._addresses.study)
+
+    def _begin_anew(self, remark: str) -> None:
+        """MLflow knows nothing of it yet."""
+        self.state = State(
+            self.state.tracking_uri, self.state.experiment, address=self._addresses.study, copy=self.state.copy
+        )
+        self.state.remark = remark
+        # Before there are runs that only this file can tell from others.
+        self.state.save(self.journal)
+        self._searched = False
+        self._deleted.clear()
+        log.warning("%s", remark)
 
     def _read(self) -> bool:
         """Take in what is new, at most one batch of it; False if nothing is."""
@@ -224,7 +245,7 @@ class Mirror:
 
     def _find_runs(self, client: MlflowClient) -> dict[Key, Run]:
         """The study's runs, also those that were made without being noted, which they are now."""
-        runs = runs_of(client, self.state.experiment_id, self._study.id)
+        runs = runs_of(client, self.state.experiment_id, self._study.id, self.state.copy)
         for key, twins in runs.items():
             noted = self._run_id(key)
             twins.sort(key=lambda run: (run.info.run_id != noted, is_empty(run), run.info.run_id))

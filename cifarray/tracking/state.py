@@ -6,7 +6,7 @@ in it. Not here: who moves the position on (`cifarray.tracking.mirror`).
 
 import json
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from cifarray.redaction import redact
@@ -32,6 +32,8 @@ class State:
     """Why MLflow does not answer; empty if it did."""
     address: str = ""
     """Of the study's folder, as MLflow was told; empty in older files."""
+    copy: str = ""
+    """Tells the runs of this copy of a study from those of the original and of other copies; empty if it is none."""
     doubtful: bool = False
     """Requests went without an answer: what they did, MLflow is to be asked."""
     remark: str = ""
@@ -48,7 +50,7 @@ class State:
         except (FileNotFoundError, ValueError, TypeError):
             return fresh
         same_mlflow = (state.tracking_uri, state.experiment) == (fresh.tracking_uri, experiment)
-        return state if same_mlflow else fresh
+        return state if same_mlflow else replace(fresh, address=state.address, copy=state.copy)
 
     def save(self, journal: Path) -> None:
         path = journal.with_name(FILE_NAME)

@@ -351,6 +351,37 @@ def test_moved_study_has_its_checkpoints_where_they_are_now(
     assert [item.path for item in client.list_artifacts(runs()["wrn"].info.run_id)] == ["leaderboard.csv"]
 
 
+def test_a_copied_study_has_runs_of_its_own(journal, new_mirror, runs, tracking_uri, experiment, client, tmp_path):
+    """From its beginning, and the original's stay as they are."""
+    journal.study(num_trials=3)
+    journal.path.with_name("study.json").write_text(json.dumps({"id": journal.id}))
+    journal.trial(0)
+    journal.epoch(0, 1, accuracy=0.4, checkpoint=f"{journal.path.parent}/trial-0000/epoch-0001.pt")
+    new_mirror().update()
+    before = {name: run.to_dictionary() for name, run in runs().items()}
+    copied = tmp_path / "copied"
+    shutil.copytree(journal.path.parent, copied)
+    original, journal.path = journal.path, copied / "journal.jsonl"
+    journal.driver()
+    journal.epoch(0, 2, accuracy=0.6, checkpoint=f"{copied}/trial-0000/epoch-0002.pt")
+    Mirror(journal.path, tracking_uri, experiment).update()
+    journal.trial(1)
+    journal.outcome(1)
+    Mirror(journal.path, tracking_uri, experiment).update()
+    found = runs()
+    assert set(found) == {"wrn", "wrn-0", "copied", "copied-0", "copied-1"}
+    assert {name: found[name].to_dictionary() for name in before} == before
+    for name in ("copied-0", "copied-1"):
+        assert found[name].data.tags["mlflow.parentRunId"] == found["copied"].info.run_id
+    assert history(client, found["copied-0"]) == [(1, 0.4), (2, 0.6)]
+    assert checkpoint_of_run(found["copied-0"].info.run_id, tracking_uri) == f"{copied}/trial-0000/epoch-0002.pt"
+    # The original goes on with its own, also where its file of them is lost.
+    original.with_name("tracking.json").unlink()
+    Mirror(original, tracking_uri, experiment).update(driver_gone=True)
+    assert set(runs()) == set(found)
+    assert statuses(runs())["wrn-0"] == "KILLED"
+
+
 def test_finished_study_has_no_message_of_a_driver_that_failed(journal, new_mirror, runs):
     journal.study()
     journal.write(driver_ended("error", message="GroupStartError: no node has 8 GPUs"))
