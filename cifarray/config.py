@@ -195,6 +195,9 @@ class DistillationConfig(Part):
     teacher: str | None = None
     """A checkpoint's path or address; jobs also take a study, a trial (STUDY-NUMBER) or an MLflow run id. None: no
     teacher."""
+    studies: tuple[str, ...] = ()
+    """Ids of the studies that the teachers are of, which jobs fill in: a checkpoint of another one is refused, as where
+    a teacher's study was set aside and a new one writes to the old address. Empty: whatever is there is taken."""
     temperature: Positive = 20.0
     weight: Positive = 1.0
 
