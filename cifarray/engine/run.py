@@ -44,7 +44,7 @@ from cifarray.journal.journal import Journal, StudyRunningError
 from cifarray.report.leaderboard import write_reports
 from cifarray.space.sizes import Sizes
 from cifarray.study import decisions
-from cifarray.study.events import DriverEnded, DriverStarted, Event, StudyStarted
+from cifarray.study.events import CheckpointDropped, DriverEnded, DriverStarted, Event, StudyStarted
 from cifarray.study.state import StudyState
 from cifarray.study.study import Study
 from cifarray.tracking import Tracking, TrackingResult
@@ -250,16 +250,20 @@ class _LastWord:
 
 
 def _sweep(study: Study, journal: Journal) -> None:
-    """At the end, when no worker writes any more. Not in a bucket, where another head may go on meanwhile."""
-    if journal.is_copied:
-        return
+    """At the end, when no worker writes any more. In a bucket another head may go on meanwhile, so that there only what
+    the journal has given up is deleted, once the copy says so too."""
     # Of the journal: an interrupt may have come before the driver's own state had what is written there.
     state = study.new_state()
     state.replay(journal.events)
-    try:
-        sweep(study.address, state)
-    except storage.StorageError as error:
-        log.warning("what a killed driver may have left is not swept up: %s", error)
+    dropped = {event.checkpoint for event in journal.events if isinstance(event, CheckpointDropped)}
+
+    def sweep_up() -> None:
+        try:
+            sweep(study.address, state, among=dropped if journal.is_copied else None)
+        except storage.StorageError as error:
+            log.warning("what a killed driver may have left is not swept up: %s", error)
+
+    journal.when_kept(sweep_up)
 
 
 def _refuse_second_driver(study: Study) -> None:
