@@ -116,9 +116,7 @@ def test_another_studys_network_at_the_teachers_address_is_refused(teacher: str,
     for other in ("new", None):
         load_teacher.cache_clear()
         save_checkpoint(address, {**state, "study": other})
-        with pytest.raises(
-            StorageError, match=f"with the id {other} wrote it, not own; bring"
-        ):
+        with pytest.raises(StorageError, match=f"with the id {other} wrote it, not own; bring"):
             Training(config, CPU)
 
 
