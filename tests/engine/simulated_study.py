@@ -115,7 +115,7 @@ class SimulatedStudy:
         self.patch.setattr(worker_group, "LOOK_SECONDS", 50.0)
         self.patch.setattr(torch.distributed, "broadcast", broadcast)
         self.patch.setattr(torch, "set_num_threads", lambda count: None)
-        self.patch.setattr(worker, "missing", lambda requirements, patience: None)
+        self.patch.setattr(worker, "missing", lambda requirements, patience: Process.current().stand("node", "look"))
         self.patch.setattr(worker, "Training", SimulatedTraining)
         self.patch.setattr(worker, "save_checkpoint", self._save)
         self.patch.setattr(worker, "load_checkpoint", self._load)
