@@ -6,7 +6,7 @@ from typing import NoReturn
 
 from cifarray.cli.flags import add_data, add_places, data_source, make_parser, storage_and_tracking
 from cifarray.cli.running import errors_in_a_sentence, make_console
-from cifarray.examine.lesion import run_lesion
+from cifarray.examine.lesion_study import run_lesion_study
 
 
 def lesion(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -23,6 +23,6 @@ def lesion(arguments: Sequence[str] | None = None) -> NoReturn:
     with errors_in_a_sentence():
         where, uri = storage_and_tracking(flags)
         source = data_source(flags.data) if flags.data else None
-        for line in run_lesion(flags.target, where, uri, source, flags.limit):
+        for line in run_lesion_study(flags.target, where, uri, source, flags.limit):
             console.print(line, highlight=False, soft_wrap=True)
     sys.exit(0)

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from cifarray import output, storage
-from cifarray.config import TrainConfig, flatten
+from cifarray.config import TrainConfig
 from cifarray.engine.signals import INTERRUPTED
 from cifarray.errors import UserError
+from cifarray.fields import flatten
 from cifarray.journal.folder import is_finished, set_aside
 from cifarray.redaction import redact
 from cifarray.report.leaderboard import seeds_summary, short_value, table

@@ -98,7 +98,7 @@ def silence_raylet_lines() -> None:
 def keep_keys_from_tune() -> None:
     """Tune puts the driver's AWS keys into its actors' runtime environment, which Ray's agents log on every node.
 
-    Our trials' actors reach no store; workers get the keys in another way (`NodeRequirements.environment`).
+    Our trials' actors reach no storage; workers get the keys in another way (`NodeRequirements.environment`).
     """
     from ray.tune.execution import class_cache
 
@@ -257,7 +257,7 @@ def autoscaler_status(gcs_address: str) -> Any:
 
 
 def report_of_autoscaler_1() -> dict[str, Any]:
-    """What version 1 of the autoscaler leaves in Ray's store; version 2 and no autoscaler leave little or nothing."""
+    """What version 1 of the autoscaler leaves with Ray's controller; version 2 and none leave little or nothing."""
     import ray
     from ray._private.ray_constants import DEBUG_AUTOSCALING_STATUS
 

@@ -41,7 +41,7 @@ from cifarray.journal.journal import Journal, StudyRunningError
 from cifarray.report.leaderboard import write_reports
 from cifarray.space.sizes import Sizes
 from cifarray.study import decisions
-from cifarray.study.events import DriverEnded, DriverStarted, Event, StudyStarted
+from cifarray.study.events import CheckpointDropped, DriverEnded, DriverStarted, Event, StudyStarted
 from cifarray.study.state import StudyState
 from cifarray.study.study import Study
 from cifarray.tracking import Tracking, TrackingResult
@@ -225,7 +225,7 @@ def _group_settings(study: Study, state: StudyState, study_id: str) -> GroupSett
     if cpus is None:
         cpus = default_cpus_per_worker(now, study.workers, min(state.remaining(), study.concurrent or 10**6), gpus)
     refuse_what_never_fits(now, WorkerResources(cpus, gpus), study.workers)
-    # What Ray keeps is of use to the driver's node alone, and an object store would only slow it down.
+    # What Ray keeps is of use to the driver's node alone, and a bucket would only slow it down.
     scratch = str(study.folder / "ray")
     requirements = node_requirements(study)
     return GroupSettings(
@@ -279,16 +279,20 @@ class _LastWord:
 
 
 def _sweep(study: Study, journal: Journal) -> None:
-    """At the end, when no worker writes any more. Not in an object store, where another head may go on meanwhile."""
-    if journal.is_copied:
-        return
+    """At the end, when no worker writes any more. In a bucket another head may go on meanwhile, so that there only what
+    the journal has given up is deleted, once the copy says so too."""
     # Of the journal: an interrupt may have come before the driver's own state had what is written there.
     state = study.new_state()
     state.replay(journal.events)
-    try:
-        sweep(study.address, state)
-    except storage.StorageError as error:
-        log.warning("what a killed driver may have left is not swept up: %s", error)
+    dropped = {event.checkpoint for event in journal.events if isinstance(event, CheckpointDropped)}
+
+    def sweep_up() -> None:
+        try:
+            sweep(study.address, state, among=dropped if journal.is_copied else None)
+        except storage.StorageError as error:
+            log.warning("what a killed driver may have left is not swept up: %s", error)
+
+    journal.when_kept(sweep_up)
 
 
 def _refuse_second_driver(study: Study) -> None:

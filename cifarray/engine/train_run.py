@@ -58,7 +58,11 @@ def make_trainer(settings: GroupSettings, host: Any) -> Any:
 def _serve(settings: dict[str, Any]) -> None:
     """What Train runs on every worker. The host handles it too, and needs none of what it brings."""
     import ray
+    import ray.train
 
+    if ray.train.get_context().get_world_rank() == 0:
+        # Waited for: its end is `begin`, which must not come before it. What is imported now may hang.
+        ray.get(settings["host"].arrive.remote(ray.get_runtime_context().get_actor_id()))
     try:
         from cifarray.engine.worker import serve
     except BaseException:

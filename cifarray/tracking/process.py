@@ -48,7 +48,7 @@ class Tracking:
     def finish(self, timeout: float) -> TrackingResult:
         """Let it send what the journal has, at most `timeout` seconds of which are waited for here.
 
-        Ctrl-C ends the waiting. A store that answers gets the rest from the child after that; with one that does not,
+        Ctrl-C ends the waiting. An MLflow that answers gets the rest from the child after that; with one that does not,
         the child gives up.
         """
         if self._process.poll() is not None:

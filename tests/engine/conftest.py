@@ -26,7 +26,7 @@ def ray_session(cifarray_home):
 
 @pytest.fixture(scope="session")
 def tracking_uri(tmp_path_factory):
-    """One MLflow store for all studies: a new one takes seconds of migrations."""
+    """One MLflow database for all studies: a new one takes seconds of migrations."""
     return f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db"
 
 
