@@ -123,6 +123,7 @@ class SimulatedStudy:
         self.patch.setattr(storage, "exists", lambda address: address == "/marker" or address in self.store)
         self.patch.setattr(cluster, "living_nodes", lambda: frozenset({NODE}))
         self.patch.setattr(cluster, "remove_orphaned_placement_groups", lambda: None)
+        self.patch.setattr(cluster, "waits_for_room", lambda: False)
         self.patch.setattr(cluster, "cancel_request", lambda requester_id: None)
         self.patch.setattr(cluster, "any_node_gone", lambda nodes: self.gone_nodes)
         self.patch.setattr(cluster, "any_dead", self._any_dead)
