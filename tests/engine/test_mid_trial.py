@@ -62,15 +62,16 @@ def stop(pid: int) -> None:
 
 
 def starve(pid: int) -> None:
-    """The kernel ends a process that takes more memory than its group may; from now on that is next to nothing."""
+    """The kernel ends a process that takes more memory than its group may; from now on that is nothing."""
     if MEMORY[0].exists():
         group, limit = MEMORY[0].parent / f"cifarray-{uuid.uuid4().hex}", "memory.limit_in_bytes"
     else:
         group, limit = MEMORY[1].parent / f"cifarray-{uuid.uuid4().hex}", "memory.max"
     group.mkdir()
-    (group / limit).write_text("1M")
+    (group / limit).write_text("0")
     (group / "cgroup.procs").write_text(str(pid))
-    psutil.wait_procs([psutil.Process(pid)], timeout=20)
+    _, alive = psutil.wait_procs([psutil.Process(pid)], timeout=20)
+    assert not alive
     group.rmdir()
 
 
