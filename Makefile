@@ -1,7 +1,7 @@
 # make demo       install, then a search of a minute on synthetic images with two DDP workers
 # make test       the test suite;  make test-slow: the tests that train, kill and restart;  make check: ruff and mypy
-# make test-faults    everything is killed, stopped, filled up or torn once
-# make test-nightly   long repetitions of what shorter tests show
+# make test-faults    of everything that can be killed, stopped, filled up or torn, one of each kind, and how long it took
+# make test-nightly   all of that, and long repetitions of what shorter tests show
 # make test-cluster   `ray up`, a search and the death of a host, on hosts in network namespaces; needs root
 # make ui         MLflow's pages for the results in STORAGE
 # make cluster    a local Ray head that jobs can be submitted to;  make stop-cluster ends it
@@ -66,15 +66,16 @@ test-slow: $(VENV)/.installed-test
 	$(PYTEST) $(ON_ALL_CORES) -m "not ray and slow and not nightly and not cluster"
 	$(PYTEST) -m "ray and slow and not nightly and not cluster"
 
-test-nightly: $(VENV)/.installed-test
+test-nightly: $(VENV)/.installed-test install-head
 	$(PYTEST) $(ON_ALL_CORES) -m "not ray and nightly and not cluster"
 	$(PYTEST) -m "ray and nightly and not cluster"
+	$(PYTEST) -m "nightly and cluster" -rs
 
 test-faults: $(VENV)/.installed-test
-	$(PYTEST) -m faults -s
+	$(PYTEST) -m "faults and not nightly" -s
 
 test-cluster: $(VENV)/.installed-test install-head
-	$(PYTEST) -m cluster -rs tests/cluster
+	$(PYTEST) -m "cluster and not nightly" -rs tests/cluster
 
 check: $(VENV)/.installed-check
 	$(BIN)/ruff check .

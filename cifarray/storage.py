@@ -256,12 +256,24 @@ def _in_a_sentence(address: str, done: str) -> Iterator[None]:
         # Those of buckets go on about requests and hosts over several lines.
         reason = redact(" ".join(str(error).split()))
         shortened = reason if len(reason) <= _REASON_LENGTH else f"{reason[:_REASON_LENGTH]}…"
-        raise StorageError(f"{address} cannot be {done} ({shortened}): {_remedy(address, reason, done)}") from error
+        remedy = _remedy(address, reason) if is_remote(address) else _local_remedy(error, done)
+        raise StorageError(f"{address} cannot be {done} ({shortened}): {remedy}") from error
 
 
-def _remedy(address: str, reason: str, done: str) -> str:
-    if not is_remote(address):
-        return "free space or choose another --storage" if done == "written" else "check the address"
+def _local_remedy(error: Exception, done: str) -> str:
+    if done != "written":
+        return "check the address"
+    match getattr(error, "errno", None):
+        case errno.ENOSPC | errno.EDQUOT:
+            return "free space or choose another --storage"
+        case errno.EROFS:
+            return "mount it so that it can be written, or choose another --storage"
+        case _:
+            return "look at its folder, or choose another --storage"
+
+
+def _remedy(address: str, reason: str) -> str:
+    """Of an address in an object store."""
     amazon = address.startswith("s3://")
     if any(word in reason for word in ("ACCESS_DENIED", "INVALID_ACCESS_KEY", "SIGNATURE", "UNAUTHENTICATED")) or (
         any(word in reason for word in ("OAuth2", "PERMISSION_DENIED", "credentials"))

@@ -2,19 +2,64 @@
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import pytest
 from moto.backends import get_backend
 from moto.server import ThreadedMotoServer
 
 
+class Weather:
+    """What stands between a bucket and whoever asks it; by itself nothing."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self.delay = 0.0
+        """Seconds that every answer takes longer."""
+        self.status = ""
+        """With which everything is refused, as `500 Internal Server Error`; empty: nothing is."""
+        self.refused = 0
+        self.delayed = 0
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if self.delay:
+            self.delayed += 1
+            time.sleep(self.delay)
+        if not self.status:
+            answer: Iterable[bytes] = self._app(environ, start_response)
+            return answer
+        self.refused += 1
+        environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        start_response(self.status, [("Content-Length", "0")])
+        return [b""]
+
+
+class BucketServer(ThreadedMotoServer):
+    """moto's, with a weather."""
+
+    weather: Weather
+
+    def start(self) -> None:
+        super().start()
+        assert self._server is not None
+        self.weather = self._server.app = Weather(self._server.app)
+
+
 @contextmanager
 def serving() -> Iterator[str]:
     """The server's URL; this process' environment has what boto3 and pyarrow need to use it."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    with serving_in_any_weather() as (url, _):
+        yield url
+
+
+@contextmanager
+def serving_in_any_weather() -> Iterator[tuple[str, Weather]]:
+    """The same, and what may be changed of it while it is used."""
+    server = BucketServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
     try:
@@ -26,7 +71,7 @@ def serving() -> Iterator[str]:
             patch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
             patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
             patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-            yield f"http://{host}:{port}"
+            yield f"http://{host}:{port}", server.weather
     finally:
         server.stop()
         get_backend("s3").reset()

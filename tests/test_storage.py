@@ -1,6 +1,8 @@
 """Addresses: what is said of those that cannot be used, and that a bucket is used like a folder."""
 
+import errno
 import json
+import os
 import socket
 import time
 
@@ -190,11 +192,31 @@ def test_an_address_of_another_form_is_refused(address, sentence):
         storage.absolute(address)
 
 
-def test_a_full_folder_is_told_and_nothing_half_written_stays(tmp_path):
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        (errno.ENOSPC, "free space or choose another --storage"),
+        (errno.EDQUOT, "free space or choose another --storage"),
+        (errno.EROFS, "mount it so that it can be written, or choose another --storage"),
+        (errno.EIO, "look at its folder, or choose another --storage"),
+    ],
+)
+def test_a_disk_that_takes_nothing_is_told_with_what_helps_and_nothing_half_written_stays(
+    tmp_path, monkeypatch, number, remedy
+):
+    def fail(file):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(StorageError, match=rf"cannot be written \(.*{os.strerror(number)}\): {remedy}$"):
+        storage.write_bytes(str(tmp_path / "x"), b"x")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_below_a_file_is_told(tmp_path):
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(StorageError, match=r"cannot be written \(.*\): free space or choose another --storage"):
+    with pytest.raises(StorageError, match=r"cannot be written \(.*\): look at its folder"):
         storage.write_bytes(str(tmp_path / "file" / "x"), b"x")
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def away_once(answer):

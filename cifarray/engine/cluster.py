@@ -193,6 +193,13 @@ def addresses(nodes: Iterable[str]) -> list[str]:
     return sorted(node["NodeManagerAddress"] for node in ray.nodes() if node["NodeID"] in set(nodes))
 
 
+def waits_for_room() -> bool:
+    """Whether anybody on this cluster has asked for places and got none yet."""
+    import ray
+
+    return any(told["state"] in ("PENDING", "RESCHEDULING") for told in ray.util.placement_group_table().values())
+
+
 def remove_orphaned_placement_groups() -> None:
     """Take back what dead actors of this driver had asked for: the autoscaler would add nodes for nobody."""
     import ray

@@ -16,7 +16,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from cifarray.engine import cluster
-from cifarray.engine.capacity import Cluster, WorkerResources, groups_to_open, what_is_missing
+from cifarray.engine.capacity import Cluster, WorkerResources, groups_to_open, what_is_missing, what_takes_long
 from cifarray.engine.group import Group
 from cifarray.engine.orders import GroupSettings, Order, RefusedError
 from cifarray.engine.worker_group import WorkerGroup
@@ -140,18 +140,25 @@ class Pool:
         Raises GroupStartError if groups cannot be started.
         """
         self.open(remaining)
-        begin, warned = time.monotonic(), False
+        begin, told = time.monotonic(), set[bool]()
         while True:
             self._welcome(timeout=1.0 if wait and not self._free() else 0.0)
             free = self._free()
             if free or not wait:
                 return free[0] if free else None
             self.open(remaining)
-            if not warned and time.monotonic() - begin > PATIENCE_SECONDS:
-                now = self._look()
-                failed = cluster.failed_launches() if now.can_grow else ""
-                log.warning(what_is_missing(now, self._needs, self.settings.workers, PATIENCE_SECONDS, failed))
-                warned = True
+            if len(told) < 2 and time.monotonic() - begin > PATIENCE_SECONDS:
+                waits = cluster.waits_for_room()
+                if waits not in told:
+                    log.warning(self._why_none_starts(waits))
+                told.add(waits)
+
+    def _why_none_starts(self, waits_for_room: bool) -> str:
+        if not waits_for_room:
+            return what_takes_long(PATIENCE_SECONDS)
+        now = self._look()
+        failed = cluster.failed_launches() if now.can_grow else ""
+        return what_is_missing(now, self._needs, self.settings.workers, PATIENCE_SECONDS, failed)
 
     def release(self, remaining: int) -> None:
         """Close the groups that are more than the `remaining` trials need, so that their nodes become idle.

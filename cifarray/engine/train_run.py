@@ -3,6 +3,7 @@
 Not here: what the workers are told (`worker_group`), what they do with it (`worker`).
 """
 
+import re
 import traceback
 import uuid
 from typing import Any
@@ -27,7 +28,7 @@ def make_trainer(settings: GroupSettings, host: Any) -> Any:
 
         def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
             rank, error = min(worker_exceptions.items())
-            host.workers_failed.remote(f"worker {rank}: {type(error).__name__}: {error}")
+            host.workers_failed.remote(why_it_failed(rank, error))
 
     return ray_internals.trainer_in_this_process(settings.autoscaled)(
         _serve,
@@ -53,6 +54,19 @@ def make_trainer(settings: GroupSettings, host: Any) -> Any:
             callbacks=[Herald()],
         ),
     )
+
+
+def why_it_failed(rank: int, error: Exception) -> str:
+    """What Train says of a worker; of one whose process is gone in one line, without what Ray knows of it besides."""
+    text = str(error)
+    dead = re.search(r"The actor is dead because (.*)", text, re.DOTALL)
+    if dead is None:
+        return f"worker {rank}: {type(error).__name__}: {text}"
+    told = dict(re.findall(r"^\t(pid|ip): (\S+)$", text, re.MULTILINE))
+    who = f"worker {rank} (process {told.get('pid', 'unknown')} on {told.get('ip', 'a node')})"
+    reason, _, causes = dead[1].partition(" Some common causes include")
+    hint = "; `dmesg` there tells whether its kernel ended it for want of memory" if causes else ""
+    return f"{who} died: {' '.join(reason.rpartition('Worker exit detail: ')[2].split()).rstrip('.')}{hint}"
 
 
 def _serve(settings: dict[str, Any]) -> None:

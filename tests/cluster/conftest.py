@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 from hosts import PROJECT, Host, network, why_not
+from laptop import LAPTOP, start
 
 from cifarray.data.synthetic import generate
 from tests.data.source_files import write_parquet
@@ -69,3 +70,19 @@ def cluster_file(hosts: dict[str, Host], images: str) -> str:
     name = "machines.yaml"
     (hosts["laptop"].root / "root/cifarray" / name).write_text(yaml.safe_dump(config))
     return name
+
+
+@pytest.fixture(scope="session")
+def cluster(hosts: dict[str, Host], cluster_file: str) -> Iterator[None]:
+    """`ray up` on the laptop, and the tunnels to the dashboard and to MLflow."""
+    laptop = hosts["laptop"]
+    laptop.run("ray get-auth-token --generate", **LAPTOP)
+    laptop.run(f"ray up --yes {cluster_file}", timeout=300, **LAPTOP)
+    tunnels = [
+        start(laptop, f"exec ray dashboard {cluster_file}"),
+        start(laptop, f"exec ray dashboard {cluster_file} --port 5000 --remote-port 5000"),
+    ]
+    yield
+    for tunnel in tunnels:
+        tunnel.terminate()
+        tunnel.wait()

@@ -47,6 +47,8 @@ class Host:
     name: str
     address: str
     namespace: str
+    switch: str
+    """The namespace of what it is plugged into."""
     process: subprocess.Popen[bytes]
     pid: int
     """Of its first process; all others end with it."""
@@ -93,6 +95,14 @@ class Host:
                 if folder.name.isdigit() and os.stat(folder / "ns" / "pid").st_ino == own:
                     found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
         return found
+
+    def unplug(self) -> None:
+        """As if its network cable were pulled: nothing goes in or out, and nobody is told."""
+        _ip("-n", self.switch, "link", "set", f"to-{self.name}", "down")
+
+    def plug_in(self) -> None:
+        """The end of `unplug`."""
+        _ip("-n", self.switch, "link", "set", f"to-{self.name}", "up")
 
     def delete(self) -> None:
         """As if its plug were pulled: every process is killed, its files are gone and nothing answers any more."""
@@ -156,7 +166,7 @@ def _start(
     while True:
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         if children and Path(f"/proc/{children[0]}/root/run/up").exists():
-            return Host(name, address, namespace, process, int(children[0]))
+            return Host(name, address, namespace, switch, process, int(children[0]))
         if process.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError(f"host {name} does not come up: {log.read_text()}")
         time.sleep(0.02)

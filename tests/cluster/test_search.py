@@ -2,12 +2,10 @@
 
 import json
 import re
-import subprocess
-import threading
-import time
 
 import pytest
 from hosts import NETWORK
+from laptop import LAPTOP, answers, living_nodes, metrics_in_mlflow, trains, until, watch
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(720)]
 
@@ -16,51 +14,6 @@ SEARCH = (
     f"ray job submit -- python jobs/tune_wrn.py --trials {TRIALS} --epochs {EPOCHS} --scheduler none --workers 2 "
     "--cpus-per-worker 2 --set model.depth=10 model.widen_factor=1 batch_size=64 --name over-hosts"
 )
-LAPTOP = {"RAY_AUTH_MODE": "token", "RAY_API_SERVER_ADDRESS": "http://127.0.0.1:8265", "PYTHONUNBUFFERED": "1"}
-HEAD = {"RAY_AUTH_MODE": "token"}
-PATIENCE = 120
-
-
-def until(condition, what):
-    """Looks until a condition holds; fails with what was looked for."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {PATIENCE} s: {what}"
-        time.sleep(0.2)
-
-
-def start(host, script):
-    """A process on a host that goes on."""
-    nowhere = subprocess.DEVNULL
-    return subprocess.Popen(host.command(script, **LAPTOP), stdin=nowhere, stdout=nowhere, stderr=nowhere)
-
-
-def answers(host, address):
-    """Whether an address answers over HTTP, seen from a host."""
-    return host.run(
-        f"curl --silent --output /dev/null --max-time 5 --write-out '%{{http_code}}' {address}", check=False
-    )
-
-
-@pytest.fixture(scope="module")
-def cluster(hosts, cluster_file):
-    """`ray up` on the laptop, and the tunnels to the dashboard and to MLflow."""
-    laptop = hosts["laptop"]
-    laptop.run("ray get-auth-token --generate", **LAPTOP)
-    laptop.run(f"ray up --yes {cluster_file}", timeout=300, **LAPTOP)
-    tunnels = [
-        start(laptop, f"exec ray dashboard {cluster_file}"),
-        start(laptop, f"exec ray dashboard {cluster_file} --port 5000 --remote-port 5000"),
-    ]
-    yield
-    for tunnel in tunnels:
-        tunnel.terminate()
-        tunnel.wait()
-
-
-def living_nodes(head):
-    status = head.run("ray status", check=False, **HEAD)
-    return sum(int(count) for count in re.findall(r"(\d+) local.cluster.node", status.split("Pending")[0]))
 
 
 def test_ray_up_brings_all_hosts_together(hosts, cluster):
@@ -103,31 +56,17 @@ def test_a_wrong_token_is_refused_in_a_sentence(hosts, cluster):
 def searched(hosts, cluster):
     """The search, and one of its hosts deleted in an epoch: what was printed, the exit code, what was seen then."""
     until(lambda: living_nodes(hosts["head"]) == 3, "a head and two workers")
-    process = subprocess.Popen(
-        hosts["laptop"].command(SEARCH, **LAPTOP),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    watchdog = threading.Timer(600, process.kill)
-    watchdog.start()
-    lines, seen = [], {}
-    for line in process.stdout:
-        lines.append(line)
-        print(line, end="")
+    seen = {}
+
+    def look(line):
         if "trial 1 epoch 1/" in line:
             seen["hosts"] = [name for name, host in hosts.items() if trains(host)]
             seen["peers"] = [
                 peer for host in hosts.values() for peer in re.findall(r"\S+:\d+ +(\S+):\d+", host.run("ss -Htn"))
             ]
             hosts[next(name for name in seen["hosts"] if name.startswith("worker"))].delete()
-    watchdog.cancel()
-    return "".join(lines), process.wait(), seen
 
-
-def trains(host):
-    return any("RayTrainWorker" in line for line in host.processes().values())
+    return *watch(hosts["laptop"], SEARCH, look), seen
 
 
 @pytest.fixture(scope="module")
@@ -172,14 +111,7 @@ def test_the_leaderboard_ranks_what_the_journal_says(searched, journal):
 
 
 def test_mlflow_has_every_epoch_once(hosts, journal):
-    script = """
-import json, mlflow
-client = mlflow.MlflowClient("http://127.0.0.1:5000")
-runs = client.search_runs([e.experiment_id for e in client.search_experiments()])
-print(json.dumps({r.info.run_name: [(m.step, m.value) for m in client.get_metric_history(r.info.run_id, "val_accuracy")]
-    for r in runs}))
-"""
-    histories = json.loads(hosts["head"].run(f"python -W ignore -c '{script}' 2>/dev/null"))
+    histories = metrics_in_mlflow(hosts["head"])
     for trial in range(TRIALS):
         told = [
             [event["epoch"], pytest.approx(event["metrics"]["val_accuracy"])]

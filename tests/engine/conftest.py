@@ -2,12 +2,14 @@
 
 import contextlib
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
+from mid_trial import EPOCHS, PATIENCE, weights
 
 from cifarray.config import TrainConfig, override
-from cifarray.space.domains import log_uniform
+from cifarray.space.domains import choice, log_uniform
 from cifarray.space.space import SearchSpace
 from cifarray.study.study import Study
 
@@ -81,3 +83,50 @@ class Recorder:
 @pytest.fixture
 def make_recorder():
     return Recorder
+
+
+@pytest.fixture
+def make_equal(make_study):
+    """A function that makes a study of equal trials, one after the other, with two workers and dropout."""
+
+    def make(name, num_trials=1, **options):
+        fields = {"model.dropout": 0.3, "data.source": "synthetic:2000", "epochs": EPOCHS, "optimizer.lr": 0.1}
+        more = {"workers": 2, "cpus_per_worker": 1.0, "patience": PATIENCE, "keep_checkpoints": num_trials, **options}
+        # No point of a space is tried twice; this field is of another schedule than the trials have.
+        powers = {"schedule.power": choice(*map(float, range(1, num_trials + 1)))}
+        return make_study(name, num_trials, powers, fields, searcher="grid", **more)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def undisturbed(ray_session, tmp_path_factory, tracking_uri):
+    """The weights of an equal trial as they are without a fault; made once."""
+    from cifarray.engine.run import run_study
+
+    make = make_equal.__wrapped__(make_study.__wrapped__(tmp_path_factory.mktemp("undisturbed"), tracking_uri))
+    return weights(run_study(make("calm"), Recorder()).state)
+
+
+@pytest.fixture
+def make_disk(tmp_path):
+    """A function that makes `folder` a disk of 40 MB; what it returns fills it up. Needs root."""
+    mounted = []
+
+    def make(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        command = ["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", str(folder)]
+        if subprocess.run(command, check=False, capture_output=True).returncode:
+            pytest.skip("a small disk can only be made by root")
+        mounted.append(folder)
+
+        def fill():
+            with contextlib.suppress(OSError), open(folder / "filler", "wb", buffering=0) as file:
+                while file.write(b"x" * 2**16):
+                    pass
+
+        return fill
+
+    yield make
+    for folder in reversed(mounted):
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)

@@ -123,6 +123,7 @@ class SimulatedStudy:
         self.patch.setattr(storage, "exists", lambda address: address == "/marker" or address in self.checkpoints)
         self.patch.setattr(cluster, "living_nodes", lambda: frozenset({NODE}))
         self.patch.setattr(cluster, "remove_orphaned_placement_groups", lambda: None)
+        self.patch.setattr(cluster, "waits_for_room", lambda: False)
         self.patch.setattr(cluster, "cancel_request", lambda requester_id: None)
         self.patch.setattr(cluster, "any_node_gone", lambda nodes: self.gone_nodes)
         self.patch.setattr(cluster, "any_dead", self._any_dead)
@@ -259,7 +260,9 @@ class SimulatedStudy:
         except NothingReadyError:
             return len(self.events) > events
         if isinstance(config, dict):
-            self.trials[name] = Process(f"trial {config.get('trial', 'of nothing')} ({name})", lambda: _steps_of_a_trial(config))
+            self.trials[name] = Process(
+                f"trial {config.get('trial', 'of nothing')} ({name})", lambda: _steps_of_a_trial(config)
+            )
         return isinstance(config, dict) or len(self.events) > events
 
     def _take_result(self, name: str) -> None:

@@ -1,141 +1,147 @@
 """Faults in mid-trial, of everything that takes part: no trial ends, no epoch counts twice, no bit is another one.
 
-Each is done to a running trial of two workers, and compared with the same trial undisturbed. Short forms run with the
-slow tests, all of them with `make test-faults`. Not here: hosts and networks (`tests/cluster`), the policy
+Each is done to a running trial of two workers, and compared with the same trial undisturbed. One of each kind runs with
+the slow tests (`make test-faults`), the rest at night. Not here: disks and buckets (`test_lost_storage`),
+other studies and `ray job stop` (`test_cluster`), hosts and networks (`tests/cluster`), the policy
 (`tests/study/test_faults.py`), orders of messages (`test_protocol`).
 """
 
-import contextlib
 import os
 import signal
-import subprocess
-import threading
 import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
-import torch
+from diverging import DIVERGES_IN, DivergingGroup
+from mid_trial import (
+    Strikes,
+    actors,
+    assert_as_if_nothing_had_been,
+    epochs_in,
+    events_of,
+    restarts_of,
+    trial_folder,
+)
 
 from cifarray.engine.run import run_study
 from cifarray.space.domains import choice
-from cifarray.study.events import CheckpointLost, EpochEnded, TrialEnded, WorkersRestarted
+from cifarray.study.events import CheckpointLost, EpochEnded, TrialEnded
 from cifarray.study.faults import Fault
 from cifarray.study.trial_record import Outcome
 from cifarray.training.checkpoint import load_checkpoint, save_checkpoint
 
-pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.timeout(300)]
-EPOCHS = 4
-PATIENCE = 4.0
-"""Seconds without progress; the steps here take some milliseconds."""
+pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.timeout(600)]
+MEMORY = Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"), Path("/sys/fs/cgroup/cgroup.controllers")
+"""What there is of control groups, version 1 and 2."""
 
 
-@pytest.fixture
-def make_one(make_study):
-    """A study of one trial with two workers and dropout."""
+@dataclass(frozen=True)
+class Hit:
+    """Processes that something is done to.
 
-    def make(name, **options):
-        fields = {"model.dropout": 0.3, "data.source": "synthetic:2000", "epochs": EPOCHS}
-        return make_study(
-            name, 1, {"optimizer.lr": choice(0.1)}, fields, workers=2, cpus_per_worker=1.0, patience=PATIENCE, **options
-        )
+    who: of the trial's. how: called with the id of each. lost: what the trial may count as lost for it.
+    """
 
-    return make
-
-
-def weights(state):
-    return load_checkpoint(state.trials[0].checkpoint[1])["model"]
+    name: str
+    who: str
+    how: Callable[[int], object]
+    lost: set[Fault]
 
 
-@pytest.fixture(scope="session")
-def undisturbed(ray_session, tmp_path_factory, tracking_uri):
-    """The weights of the trial as they are without a fault; made once."""
-    from tests.engine.conftest import Recorder, make_study
-
-    study = make_one.__wrapped__(make_study.__wrapped__(tmp_path_factory.mktemp("undisturbed"), tracking_uri))("calm")
-    return weights(run_study(study, Recorder()).state)
+def kill(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
 
 
-def assert_as_if_nothing_had_been(result, view, undisturbed):
-    trial = result.state.trials[0]
-    assert result.reason == "finished"
-    assert trial.outcome is Outcome.COMPLETED, trial.message
-    assert [event.epoch for event in view.of(EpochEnded)] == list(range(1, EPOCHS + 1))
-    found = weights(result.state)
-    assert not [name for name in undisturbed if not torch.equal(undisturbed[name], found[name])]
+def stop(pid: int) -> None:
+    os.kill(pid, signal.SIGSTOP)
 
 
-def host_of(ray, study):
-    """The actor of the study's first group."""
-    return ray.get_actor(f"{study}/group-0", namespace="cifarray")
+def starve(pid: int) -> None:
+    """The kernel ends a process that takes more memory than its group may; from now on that is nothing."""
+    if MEMORY[0].exists():
+        group, limit = MEMORY[0].parent / f"cifarray-{uuid.uuid4().hex}", "memory.limit_in_bytes"
+    else:
+        group, limit = MEMORY[1].parent / f"cifarray-{uuid.uuid4().hex}", "memory.max"
+    group.mkdir()
+    (group / limit).write_text("0")
+    (group / "cgroup.procs").write_text(str(pid))
+    _, alive = psutil.wait_procs([psutil.Process(pid)], timeout=20)
+    assert not alive
+    group.rmdir()
 
 
-def pids_of(ray, study, who):
+def can_starve() -> bool:
+    try:
+        group = MEMORY[0].parent if MEMORY[0].exists() else MEMORY[1].parent
+        (group / "cifarray-may-we").mkdir()
+        (group / "cifarray-may-we").rmdir()
+    except OSError:
+        return False
+    return MEMORY[0].exists() or "memory" in MEMORY[1].read_text()
+
+
+KILLED = Hit("kill -9 of a worker", "worker", kill, {Fault.WORKERS_DIED})
+STOPPED = Hit("SIGSTOP of a worker", "worker", stop, {Fault.HUNG})
+HOST = Hit("kill -9 of the host", "host", kill, {Fault.GROUP_DIED})
+SHORT = [KILLED, STOPPED, HOST]
+ALL = [
+    KILLED,
+    Hit("kill -9 of all workers", "workers", kill, {Fault.WORKERS_DIED}),
+    Hit("a worker out of memory", "worker", starve, {Fault.WORKERS_DIED}),
+    STOPPED,
+    HOST,
+    Hit("SIGSTOP of the host", "host", stop, {Fault.GROUP_DIED}),
+    Hit("kill -9 of Train's controller", "TrainController", kill, {Fault.GROUP_DIED, Fault.WORKERS_DIED}),
+    Hit("kill -9 of the trial's actor", "Trial", kill, {Fault.ACTOR_DIED}),
+]
+
+
+def pids_of(ray: Any, group: str, who: str) -> list[int]:
     """Process ids of who is meant."""
-    host = host_of(ray, study)
-    if who == "workers":
-        return list(ray.get(host.worker_pids.remote()).values())
-    if who == "worker":
-        return [ray.get(host.worker_pids.remote())[1]]
+    if who in ("Trial", "TrainController"):
+        return [actor.pid for actor in actors(ray, who)]
+    host = ray.get_actor(group, namespace="cifarray")
     if who == "host":
         return [ray.get(host.pid.remote())]
-    from ray.util.state import list_actors
-
-    name = {"trial actor": "Trial", "Train's controller": "TrainController"}[who]
-    filters = [("class_name", "=", name), ("state", "=", "ALIVE")]
-    return [actor.pid for actor in list_actors(address=ray.get_runtime_context().gcs_address, filters=filters)]
+    workers = ray.get(host.worker_pids.remote())
+    return list(workers.values()) if who == "workers" else [workers[1]]
 
 
-def after_epoch(number, act):
-    """A view's on_event that does something once, somewhere within the epoch after `number`."""
-    done = []
+@pytest.mark.parametrize("hits", [SHORT, pytest.param(ALL, marks=pytest.mark.nightly)], ids=["short", "all"])
+def test_processes_that_are_killed_stopped_or_starved(ray_session, make_equal, make_recorder, undisturbed, hits):
+    """One after the other, each in a trial of its own, in one study."""
+    hits = [hit for hit in hits if hit.how is not starve or can_starve()]
+    struck: list[int] = []
 
-    def on_event(event):
-        if isinstance(event, EpochEnded) and event.epoch == number and not done:
-            done.append(time.monotonic())
-            threading.Timer(0.2, act).start()
+    def act(hit: Hit) -> Callable[[str], None]:
+        def strike(group: str) -> None:
+            pids = pids_of(ray_session, group, hit.who)
+            assert pids
+            struck.extend(pids)
+            for pid in pids:
+                hit.how(pid)
 
-    return on_event
+        return strike
 
-
-LOST = {
-    "worker": {Fault.WORKERS_DIED},
-    "workers": {Fault.WORKERS_DIED},
-    "host": {Fault.GROUP_DIED},
-    "Train's controller": {Fault.GROUP_DIED, Fault.WORKERS_DIED},
-    "trial actor": {Fault.ACTOR_DIED},
-}
-SHORT = [("worker", signal.SIGSTOP), ("host", signal.SIGKILL)]
-FAULTS = [(who, signal.SIGKILL) for who in LOST] + [("worker", signal.SIGSTOP), ("host", signal.SIGSTOP)]
-
-
-@pytest.mark.parametrize(
-    ("who", "number"),
-    [
-        pytest.param(*fault, id=f"{fault[1].name} {fault[0]}", marks=[] if fault in SHORT else [pytest.mark.nightly])
-        for fault in FAULTS
-    ],
-)
-def test_a_process_that_is_killed_or_stopped(ray_session, make_one, make_recorder, undisturbed, who, number):
-    hit, struck = [], []
-
-    def strike():
-        struck.append(time.time())
-        hit.extend(pids_of(ray_session, "struck", who))
-        for pid in hit:
-            os.kill(pid, number)
-
-    view = make_recorder(after_epoch(2, strike))
-    result = run_study(make_one("struck"), view)
-    assert hit
-    assert_as_if_nothing_had_been(result, view, undisturbed)
-    lost = {event.fault for event in view.of(WorkersRestarted)}
-    expected = LOST[who] if number == signal.SIGKILL else {Fault.HUNG if who == "worker" else Fault.GROUP_DIED}
-    assert lost
-    assert lost <= expected
-    seconds = view.of(EpochEnded, epoch=3)[0].time - struck[0]
-    print(f"next epoch {seconds:.1f} s after {number.name} of the {who}; told: {view.of(WorkersRestarted)[0].reason}")
-    _, alive = psutil.wait_procs([psutil.Process(pid) for pid in hit if psutil.pid_exists(pid)], timeout=30)
+    study = make_equal("struck", len(hits))
+    strikes = Strikes({number: act(hit) for number, hit in enumerate(hits)})
+    result = run_study(study, make_recorder(strikes))
+    assert result.reason == "finished", result.message
+    assert not strikes.errors
+    for number, hit in enumerate(hits):
+        told = restarts_of(study, number)
+        print(f"{hit.name}: next epoch after {strikes.seconds[number]:.1f} s; told {[event.reason for event in told]}")
+        assert told, hit.name
+        assert {event.fault for event in told} <= hit.lost, hit.name
+        if hit.lost == {Fault.WORKERS_DIED}:
+            assert len(told) == 1, hit.name
+    assert_as_if_nothing_had_been(ray_session, study, result, undisturbed)
+    _, alive = psutil.wait_procs([psutil.Process(pid) for pid in struck if psutil.pid_exists(pid)], timeout=30)
     assert not alive, "whoever was stopped is not left behind"
 
 
@@ -153,61 +159,64 @@ def of_another_trial(path):
     save_checkpoint(str(path), state)
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     "damage",
     [
         lambda path: path.write_bytes(path.read_bytes()[:-1000]),
-        pytest.param(lambda path: path.write_bytes(b""), marks=pytest.mark.nightly),
-        pytest.param(lambda path: path.unlink(), marks=pytest.mark.nightly),
-        pytest.param(of_another_trial, marks=pytest.mark.nightly),
+        lambda path: path.write_bytes(b""),
+        lambda path: path.unlink(),
+        of_another_trial,
     ],
     ids=["truncated", "empty", "deleted", "another trial's"],
 )
-def test_a_checkpoint_that_is_lost(ray_session, make_one, make_recorder, undisturbed, damage):
+def test_a_checkpoint_that_is_lost(ray_session, make_equal, make_recorder, undisturbed, damage):
     """The one before it is gone on from, and epoch 3 is done again; it keeps its metrics and is told once."""
-    first = make_recorder(interrupted_after(3))
-    run_study(make_one("torn"), first)
-    damage(Path(make_one("torn").address) / "trial-0000" / "epoch-0003.pt")
-    view = make_recorder()
-    result = run_study(make_one("torn"), view)
-    assert [event.epoch for event in view.of(CheckpointLost)] == [3]
-    assert [event.epoch for event in view.of(EpochEnded)] == [4]
-    view.events[:0] = first.events
-    assert_as_if_nothing_had_been(result, view, undisturbed)
-    assert result.state.trials[0].restarts == 0
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A folder that holds 40 MB, and a function that fills it up; needs root."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", str(folder)], check=False)
-    if mounted.returncode:
-        pytest.skip("a small disk can only be made by root")
-
-    def fill():
-        with contextlib.suppress(OSError), open(folder / "filler", "wb", buffering=0) as file:
-            while file.write(b"x" * 2**16):
-                pass
-
-    yield folder, fill
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-def test_a_disk_that_is_full(ray_session, make_one, make_recorder, undisturbed, small_disk):
-    """The study pauses and says so; when there is room again it goes on, and no trial has ended for it."""
-    folder, fill = small_disk
-    study = make_one("full")
-    object.__setattr__(study, "storage", str(folder))
-    first = make_recorder(after_epoch(2, fill))
-    paused = run_study(study, first)
-    assert paused.reason == "paused"
-    assert "No space left on device" in paused.message
-    assert not first.of(TrialEnded)
-    (folder / "filler").unlink()
+    study = make_equal("torn")
+    run_study(study, make_recorder(interrupted_after(3)))
+    damage(trial_folder(study) / "epoch-0003.pt")
     view = make_recorder()
     result = run_study(study, view)
-    told = {event.epoch: event for event in [*first.of(EpochEnded), *view.of(EpochEnded)]}
-    view.events = list(told.values())
-    assert_as_if_nothing_had_been(result, view, undisturbed)
+    assert [event.epoch for event in view.of(CheckpointLost)] == [3]
+    assert [event.epoch for event in view.of(EpochEnded)] == [4]
+    assert result.state.trials[0].restarts == 0
+    assert_as_if_nothing_had_been(ray_session, study, result, undisturbed)
+
+
+@pytest.mark.nightly
+def test_a_clock_that_jumps(ray_session, make_equal, make_recorder, undisturbed, monkeypatch):
+    """An hour ahead in the first trial and back in the second one: nobody waits for it and nothing is lost."""
+    clock = time.time
+
+    def jump(seconds: float) -> Callable[[str], None]:
+        return lambda group: monkeypatch.setattr(time, "time", lambda: clock() + seconds)
+
+    study = make_equal("jumped", 2, patience=60.0)
+    strikes = Strikes({0: jump(3600.0), 1: jump(-3600.0)})
+    began = time.monotonic()
+    result = run_study(study, make_recorder(strikes))
+    assert time.monotonic() - began < 400, "nobody waited for the clock"
+    monkeypatch.undo()
+    stamps = [event.time for event in events_of(study)]
+    assert max(stamps) - min(stamps) > 7000, "the clock did jump"
+    assert not restarts_of(study, 0) + restarts_of(study, 1)
+    for name, number in (("an hour ahead", 0), ("two hours back", 1)):
+        print(f"clock {name}: next epoch after {strikes.seconds[number]:.1f} s")
+    assert_as_if_nothing_had_been(ray_session, study, result, undisturbed)
+
+
+@pytest.mark.nightly
+def test_a_trial_that_diverges(ray_session, make_equal, make_recorder, undisturbed):
+    """It ends for this reason of its own, and the group that it was in trains the next one to the same bit."""
+    study = make_equal("diverging", 2)
+    space = replace(study.space, domains={"seed": choice(13, study.space.base.seed)})
+    study = replace(study, space=space, searcher="grid")
+    result = run_study(study, make_recorder(), host=DivergingGroup)
+    first = result.state.trials[0]
+    assert first.outcome is Outcome.DIVERGED
+    print(f"NaN in epoch {DIVERGES_IN}: told {first.message}")
+    assert f"in epoch {DIVERGES_IN}" in first.message
+    assert epochs_in(study)[0] == list(range(1, DIVERGES_IN))
+    assert [event.trial for event in events_of(study) if isinstance(event, TrialEnded)] == [0, 1]
+    assert len({event.group for event in events_of(study) if event.kind == "start"}) == 1
+    assert_as_if_nothing_had_been(ray_session, study, result, undisturbed, others=[0])

@@ -241,13 +241,18 @@ def test_nodes_that_cannot_be_counted_for_once_end_nothing(make_pool, caplog):
 
 
 @pytest.mark.parametrize(
-    ("most", "sentence"),
+    ("most", "waits", "sentence"),
     [
-        ([], r"2 workers with 1 CPUs and 0 GPUs each wait, the 2 living nodes .* `ray status` .* lower --workers"),
-        ([WORKER] * 2, r"new ones are not there yet; .* `ray monitor cluster.yaml`"),
+        (
+            [],
+            True,
+            r"2 workers with 1 CPUs and 0 GPUs each wait, the 2 living nodes .* `ray status` .* lower --workers",
+        ),
+        ([WORKER] * 2, True, r"new ones are not there yet; .* `ray monitor cluster.yaml`"),
+        ([], False, r"though nobody waits for room: its processes start slowly; .* look whether the nodes are busy"),
     ],
 )
-def test_who_waits_long_is_told_what_is_missing_and_where_to_look(make_pool, monkeypatch, most, sentence):
+def test_who_waits_long_is_told_what_is_missing_and_where_to_look(make_pool, monkeypatch, most, waits, sentence):
     class ToldError(Exception):
         pass
 
@@ -255,6 +260,7 @@ def test_who_waits_long_is_told_what_is_missing_and_where_to_look(make_pool, mon
         raise ToldError(message)
 
     monkeypatch.setattr(pool_module, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(pool_module.cluster, "waits_for_room", lambda: waits)
     monkeypatch.setattr(pool_module.log, "warning", tell)
     pool, _ = make_pool("patient", host=WaitingGroup, nodes=[WORKER], most=most)
     with pytest.raises(ToldError, match=sentence):

@@ -1,8 +1,6 @@
-"""Real DDP workers: kill -9, failures, isolation from trial to trial, memory."""
+"""Real DDP workers: failures, isolation from trial to trial, memory. Not here: kill -9 (`test_mid_trial`)."""
 
 import os
-import signal
-import threading
 
 import pytest
 import torch
@@ -28,24 +26,6 @@ def assert_same_weights(one, other):
     assert not different
 
 
-def worker_pids(ray, study_name):
-    """Process ids of the DDP workers of a study's first group."""
-    host = ray.get_actor(f"{study_name}/group-0", namespace="cifarray")
-    return ray.get(host.worker_pids.remote())
-
-
-def kill_a_worker_after(ray, study_name, epoch, delay=0.2):
-    """A view's on_event that kills rank 1 once, `delay` seconds into the epoch after `epoch`, and remembers its pid."""
-    killed = []
-
-    def on_event(event):
-        if isinstance(event, EpochEnded) and event.epoch == epoch and not killed:
-            killed.append(worker_pids(ray, study_name)[1])
-            threading.Timer(delay, os.kill, (killed[0], signal.SIGKILL)).start()
-
-    return on_event, killed
-
-
 @pytest.fixture
 def make_one(make_study):
     """A study of one trial with two workers and dropout."""
@@ -55,18 +35,6 @@ def make_one(make_study):
         return make_study(name, 1, {"optimizer.lr": choice(0.1)}, fields, workers=2, cpus_per_worker=1.0, **options)
 
     return make
-
-
-def test_a_worker_killed_in_mid_epoch_costs_one_restart_and_no_bit(ray_session, make_one, make_recorder):
-    undisturbed = run_study(make_one("undisturbed"), make_recorder())
-    on_event, killed = kill_a_worker_after(ray_session, "disturbed", epoch=2)
-    view = make_recorder(on_event)
-    disturbed = run_study(make_one("disturbed"), view)
-    assert killed
-    assert disturbed.state.trials[0].outcome is Outcome.COMPLETED
-    assert disturbed.state.trials[0].restarts == 1
-    assert view.count(GroupChanged, event="started") == 1
-    assert_same_weights(weights(disturbed), weights(undisturbed))
 
 
 @pytest.mark.nightly

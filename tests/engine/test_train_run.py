@@ -1,0 +1,46 @@
+"""What is said of workers whose processes are gone: Ray's own words, which this holds to what Ray makes of them."""
+
+import pytest
+
+from cifarray.engine.train_run import why_it_failed
+
+
+@pytest.fixture
+def health_check_failed():
+    """What Train raises for a worker whose process, or node, is gone for the reason that Ray tells."""
+    from ray.core.generated.common_pb2 import ActorDiedErrorContext
+    from ray.exceptions import ActorDiedError
+    from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
+
+    def make(reason):
+        told = {"class_name": "RayTrainWorker", "pid": 4711, "ray_namespace": "cifarray", "actor_id": b"\1" * 16}
+        context = ActorDiedErrorContext(error_message=reason, node_ip_address="192.0.2.2", **told)
+        return WorkerHealthCheckFailedError("A worker health check failed.\nWorker info: …", ActorDiedError(context))
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("reason", "line"),
+    [
+        (
+            "The actor is dead because its worker process has died. Worker exit type: SYSTEM_ERROR Worker exit detail: "
+            "Worker unexpectedly exits with a connection error code 2. End of file. Some common causes include: (1) "
+            "the process was killed by the OOM killer due to high memory usage, (2) ray stop --force was called, …",
+            "worker 1 (process 4711 on 192.0.2.2) died: Worker unexpectedly exits with a connection error code 2. End "
+            "of file; `dmesg` there tells whether its kernel ended it for want of memory",
+        ),
+        (
+            "The actor is dead because its node has died. Node Id: 3df4\n\tthe actor's node was terminated "
+            "unexpectedly: health check failed due to missing too many heartbeats",
+            "worker 1 (process 4711 on 192.0.2.2) died: its node has died. Node Id: 3df4 the actor's node was "
+            "terminated unexpectedly: health check failed due to missing too many heartbeats",
+        ),
+    ],
+)
+def test_a_worker_that_is_gone_is_told_in_one_line(health_check_failed, reason, line):
+    assert why_it_failed(1, health_check_failed(reason)) == line
+
+
+def test_what_a_worker_raised_is_told_as_it_is():
+    assert why_it_failed(0, ValueError("no such class")) == "worker 0: ValueError: no such class"
