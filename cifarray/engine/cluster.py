@@ -14,6 +14,7 @@ from typing import Any
 from cifarray.engine import ray_internals
 from cifarray.engine.capacity import Cluster, Node
 from cifarray.engine.signals import handlers_kept
+from cifarray.engine.waiting import Starts
 from cifarray.errors import StudyError
 from cifarray.redaction import redact
 
@@ -166,6 +167,13 @@ def look() -> Cluster:
         return Cluster(nodes)
     max_workers, addable = _read_cluster_file(file)
     return Cluster(nodes, len(living) - len(heads) < max_workers, fixed, addable, max_workers)
+
+
+def starts() -> Starts:
+    """How far Ray is with this driver's worker groups."""
+    import ray
+
+    return Starts(*ray_internals.train_starts(ray.get_runtime_context().get_job_id()))
 
 
 def living_nodes() -> frozenset[str]:
