@@ -259,7 +259,9 @@ class SimulatedStudy:
         except NothingReadyError:
             return len(self.events) > events
         if isinstance(config, dict):
-            self.trials[name] = Process(f"trial {config.get('trial', 'of nothing')} ({name})", lambda: _steps_of_a_trial(config))
+            self.trials[name] = Process(
+                f"trial {config.get('trial', 'of nothing')} ({name})", lambda: _steps_of_a_trial(config)
+            )
         return isinstance(config, dict) or len(self.events) > events
 
     def _take_result(self, name: str) -> None:
