@@ -86,12 +86,13 @@ class TableView(Progress):
                 self.say(mishap)
 
     def stopping(self, text: str) -> None:
-        if self._live is None:
+        live = self._live
+        if live is None:
             self.say(text)
         else:
-            # Above the table it would be wiped with it; below, it is drawn at once, and again where the table was.
+            # Below the table, where eyes are; when that is gone it is said once more.
             self._stopping = text
-            self._live.refresh()
+            live.refresh()
 
     def stop(self) -> None:
         self._stopped.set()
