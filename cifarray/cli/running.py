@@ -21,7 +21,7 @@ from cifarray.errors import UserError
 from cifarray.fields import flatten
 from cifarray.journal.folder import is_finished, set_aside
 from cifarray.redaction import redact
-from cifarray.report.last_screen import about_the_best, time_spent
+from cifarray.report.last_screen import COMMANDS, about_the_best, labelled, time_spent
 from cifarray.report.leaderboard import short_value, table
 from cifarray.report.live import view_for
 from cifarray.space.domains import parse_assignment
@@ -35,9 +35,6 @@ if TYPE_CHECKING:
 
 PAUSED = 3
 """Exit code of a study that can go on when something that is no trial's fault has been mended."""
-
-LABEL_WIDTH = 9
-"""Of what stands before each line of the last screen."""
 
 Epilogue = Callable[[Study, "StudyResult", Console], None]
 """What a job shows in place of the leaderboard."""
@@ -86,8 +83,8 @@ def _conclude(study: Study, result: "StudyResult", console: Console, epilogue: E
     def say(text: str) -> None:
         console.print(text, highlight=False, markup=False, soft_wrap=True)
 
-    def tell(label: str, text: str) -> None:
-        say(f"{label + ':' if label else '':<{LABEL_WIDTH}}{text}")
+    def tell(label: str, text: str, prose: bool = False) -> None:
+        say(labelled(label, text, console.width if prose else None))
 
     if result.state.trials:
         console.print()
@@ -100,8 +97,8 @@ def _conclude(study: Study, result: "StudyResult", console: Console, epilogue: E
                 say(note)
             console.print()
             for label, text in about_the_best(study, result.state):
-                tell(label, text)
-        tell("time", time_spent(study, result.state, seconds))
+                tell(label, text, prose=label not in COMMANDS)
+        tell("time", time_spent(study, result.state, seconds), prose=True)
     tell("results", str(study.folder))
     if result.tracking and result.tracking.message:
         say(result.tracking.message)

@@ -9,6 +9,7 @@ import os
 import shlex
 import statistics
 import sys
+import textwrap
 from collections import defaultdict
 from pathlib import Path
 
@@ -19,6 +20,21 @@ from cifarray.report.progress import clock
 from cifarray.study.state import StudyState
 from cifarray.study.study import Study
 from cifarray.study.trial_record import Metric, Outcome, TrialRecord
+
+LABEL_WIDTH = 9
+"""Of what stands before each line."""
+
+
+def labelled(label: str, text: str, width: int | None = None) -> str:
+    """A line of the screen; width: prose goes on below itself where it is longer, while a command stays one line."""
+    lines = [text]
+    if width is not None:
+        lines = textwrap.wrap(text, max(20, width - LABEL_WIDTH), break_long_words=False, break_on_hyphens=False)
+    first = f"{label + ':' if label else '':<{LABEL_WIDTH}}"
+    return first + f"\n{'':<{LABEL_WIDTH}}".join(lines)
+
+
+COMMANDS = ("test it", "load it")
 
 
 def about_the_best(study: Study, state: StudyState) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ from rich.console import Console
 from scenes import Scene
 
 from cifarray.config import TrainConfig
-from cifarray.report.last_screen import about_the_best, time_spent, worth
+from cifarray.report.last_screen import about_the_best, labelled, time_spent, worth
 from cifarray.report.leaderboard import table
 from cifarray.report.lines import LineView
 from cifarray.space.domains import choice
@@ -150,3 +150,13 @@ def test_the_leaderboard_fits_and_says_what_it_leaves_out(width):
 def test_a_leaderboard_that_shows_all_says_nothing_more():
     _, notes = table(finished(({"optimizer.lr": 0.1}, 0.5)), 120)
     assert notes == []
+
+
+def test_prose_goes_on_below_itself_and_a_command_is_one_line():
+    text = " ".join(["word"] * 20)
+    lines = labelled("worth", text, 80).splitlines()
+    assert lines[0].startswith("worth:   word word")
+    assert all(line.startswith(" " * 9 + "word") for line in lines[1:])
+    assert max(map(len, lines)) <= 80
+    assert " ".join(line[9:] for line in lines) == text
+    assert labelled("test it", text) == f"test it: {text}"
