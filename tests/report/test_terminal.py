@@ -118,6 +118,23 @@ def test_a_terminal_that_changes_its_size_shows_one_table_and_what_was_said(term
         assert text.count("best so far") == 1
 
 
+SAID = r"^(\^C| )?stopping: waits for the workers"
+"""The terminal itself may show the keys."""
+
+
+@pytest.mark.parametrize(("term", "table"), [("xterm", True), ("dumb", False)])
+def test_ctrl_c_is_answered_at_once_and_what_is_waited_for_stays_on_the_screen(terminal, term, table):
+    shown = terminal(80, 24, TERM=term)
+    shown.do("train")
+    shown.screen("25\\.00 %")
+    shown.tmux("send-keys", "C-c")
+    text = shown.screen(SAID)
+    assert ("trials done" in text) == table
+    shown.do("stop")
+    text = shown.screen("^over in", SAID)
+    assert "trials done" not in text
+
+
 def test_a_simple_terminal_has_lines(terminal):
     shown = terminal(80, 24, TERM="dumb")
     shown.do("train")
