@@ -5,11 +5,34 @@ is closed, a disk is full, an encoding has no letters for it). Not here: what is
 """
 
 import _thread
+import codecs
 import contextlib
 import io
 import signal
 import sys
 from typing import Any
+
+PLAIN = {
+    "×": "x",
+    "·": "|",
+    "–": "-",
+    "±": "+/-",
+    "…": "...",
+    "→": "->",
+    "≥": ">=",
+    "≤": "<=",
+    "α": "alpha",
+    "η": "eta",
+}
+"""What is written where an encoding has not the character."""
+
+
+def _as_plain(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    return "".join(PLAIN.get(letter, "?") for letter in error.object[error.start : error.end]), error.end
+
+
+codecs.register_error("cifarray.plain", _as_plain)
 
 
 class _Stream(io.FileIO):
@@ -40,8 +63,8 @@ def take_streams() -> None:
         with contextlib.suppress(OSError):
             stream.flush()
         buffer = io.BufferedWriter(_Stream(stream.fileno(), "w", closefd=False))
-        errors = "replace" if name == "stdout" else "backslashreplace"
-        setattr(sys, name, io.TextIOWrapper(buffer, encoding=stream.encoding, errors=errors, line_buffering=True))
+        text = io.TextIOWrapper(buffer, encoding=stream.encoding, errors="cifarray.plain", line_buffering=True)
+        setattr(sys, name, text)
 
 
 def is_broken() -> bool:

@@ -27,8 +27,8 @@ from cifarray.study.schedulers.asha import Asha
 from cifarray.study.state import StudyState
 
 FOLDER = Path(__file__).parent
-MAX_WIDTH = 120
-"""Columns; wider tables are cut off, as on a terminal."""
+WIDTH, HEIGHT = 100, 30
+"""Columns and lines of the terminal."""
 COLORS = {"winner": "tab:orange", "completed": "tab:blue", "stopped": "0.72"}
 OTHER = "mistyrose"
 """Of trials that ended otherwise, or not yet."""
@@ -41,14 +41,13 @@ def draw_live(journal: Path, share: float, path: Path) -> None:
     """
     events = read_events(journal)
     seen = events[: max(2, round(share * len(events)))]
-    console = Console(record=True, width=MAX_WIDTH, force_terminal=True, file=io.StringIO())
+    console = Console(record=True, width=WIDTH, height=HEIGHT, force_terminal=True, file=io.StringIO())
     view = TableView(console)
     view.state = StudyState.from_events(seen)
     for event in seen:
         view.event(event)
     view.began = time.monotonic() - (seen[-1].time - seen[0].time)
     table = view.draw()
-    console.width = min(MAX_WIDTH, console.measure(table).maximum + 1)
     console.print(table)
     # No font from the web: wherever the picture is embedded, it may not be loaded.
     local = re.sub(r"\s*@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)

@@ -115,8 +115,12 @@ def test_smoke_ends_with_a_leaderboard_and_the_way_to_mlflow(tmp_path):
     code, text = run(tmp_path, "tune_wrn", "--smoke", "--workers", "2")
     assert code == 0, text
     assert text.startswith("data: synthetic:2000, generated images")
-    assert re.search(r"^ +1 +\d +completed +2 +\d+\.\d\d %", text, re.MULTILINE)
+    assert re.search(r"^ *1 +\d +completed +2 +\d+\.\d\d %", text, re.MULTILINE)
     assert f"results: {tmp_path}/results/wrn-smoke" in text
+    assert re.search(r"^test it: python \S*jobs/final_test\.py wrn-smoke$", text, re.MULTILINE)
+    checkpoint = re.search(r'^load it: network = cifarray\.load\("(.*)"\)$', text, re.MULTILINE).group(1)
+    assert cifarray.load(checkpoint).config.model.name == "wide_resnet"
+    assert all(any(folder.iterdir()) for folder in (tmp_path / "results" / "wrn-smoke").glob("trial-*"))
     assert f"mlflow ui --host 127.0.0.1 --backend-store-uri sqlite:///{tmp_path}/results/mlflow.db" in text
     assert not NOISE.search(text), text
     assert all(status == "FINISHED" for _, status, _ in mlflow_runs(tmp_path))
@@ -154,6 +158,7 @@ def test_ctrl_c_in_mid_epoch_ends_soon_and_says_how_to_go_on(tmp_path):
     text, _ = process.communicate(timeout=60)
     assert time.monotonic() - began < 15
     assert process.returncode == 130
+    assert "stopping, in 10 s at most" in text
     assert "trials remain; the same command again goes on with them" in text
     assert "Traceback" not in text
     assert not [run_ for run_ in mlflow_runs(tmp_path) if run_[1] == "RUNNING"]

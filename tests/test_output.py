@@ -31,9 +31,10 @@ def closed_pipe():
     os.close(writer)
 
 
-def test_what_cannot_be_shown_is_replaced():
-    process = run("print('4 × 3')", PYTHONIOENCODING="ascii")
-    assert (process.returncode, process.stdout, process.stderr) == (0, "4 ? 3\n", "")
+def test_where_there_are_no_letters_for_it_plain_ones_say_the_same():
+    code = "print('2 × 3 ± 1 · 4–7 min → ☃')\nimport sys; print('–', file=sys.stderr)"
+    process = run(code, PYTHONIOENCODING="ascii")
+    assert (process.returncode, process.stdout, process.stderr) == (0, "2 x 3 +/- 1 | 4-7 min -> ?\n", "-\n")
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="no /dev/full here")

@@ -30,12 +30,12 @@ def words(svg):
 def test_the_live_table_is_that_of_the_moment(draw):
     # 7 of 16 events: trial 0 has done one of its two epochs, 6 s after the study's first event.
     early = words(draw(share=7 / 16)["live"])
-    assert re.search(r"0 +running +1/2 +50\.00 %", early)
-    assert "0/2 trials done · 1 running" in early
-    assert "best 50.00 % (trial 0) · 0:06 so far" in early
+    assert re.search(r"0 +running +1/2 +– +50\.00 %", early)
+    assert "0 of 2 trials done · 1 running · 0:06 so far" in early
+    assert "best so far 50.00 %: trial 0 after epoch 1 of 2, running" in early
     late = words(draw(share=1)["live"])
-    assert re.search(r"0 +completed +2/2 +60\.00 %", late)
-    assert re.search(r"1 +stopped +1/2 +10\.00 %", late)
+    assert re.search(r"0 +completed +2/2 +– +60\.00 %", late)
+    assert re.search(r"1 +stopped +1/2 +– +10\.00 %", late)
 
 
 def test_a_picture_needs_nothing_from_the_web(draw):

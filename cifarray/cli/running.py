@@ -7,6 +7,7 @@ Ray and torch are imported where a study runs: its plan is shown without them. N
 import argparse
 import shlex
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -20,8 +21,9 @@ from cifarray.errors import UserError
 from cifarray.fields import flatten
 from cifarray.journal.folder import is_finished, set_aside
 from cifarray.redaction import redact
-from cifarray.report.leaderboard import seeds_summary, short_value, table
-from cifarray.report.live import LineView, TableView
+from cifarray.report.last_screen import COMMANDS, about_the_best, labelled, time_spent
+from cifarray.report.leaderboard import short_value, table
+from cifarray.report.live import view_for
 from cifarray.space.domains import parse_assignment
 from cifarray.space.sizes import Sizes
 from cifarray.study.samplers import Sampler, shortage
@@ -69,34 +71,41 @@ def _run_and_conclude(study: Study, flags: argparse.Namespace, console: Console,
     # Late: it brings Ray along.
     from cifarray.engine.run import run_study
 
-    view = TableView(console) if console.is_terminal else LineView(console)
-    result = run_study(study, view, retry_failed=flags.retry_failed, repair=flags.repair)
-    return _conclude(study, result, console, epilogue)
+    began = time.monotonic()
+    result = run_study(study, view_for(console), retry_failed=flags.retry_failed, repair=flags.repair)
+    return _conclude(study, result, console, epilogue, time.monotonic() - began)
 
 
-def _conclude(study: Study, result: "StudyResult", console: Console, epilogue: Epilogue | None) -> int:
+def _conclude(study: Study, result: "StudyResult", console: Console, epilogue: Epilogue | None, seconds: float) -> int:
+    """The last screen, and the exit code. seconds: that the study took this time."""
     completed = sum(trial.outcome is Outcome.COMPLETED for trial in result.state.trials.values())
 
     def say(text: str) -> None:
         console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def tell(label: str, text: str, prose: bool = False) -> None:
+        say(labelled(label, text, console.width if prose else None))
 
     if result.state.trials:
         console.print()
         if epilogue is not None:
             epilogue(study, result, console)
         else:
-            console.print(table(result.state))
-        console.print()
-    summary = seeds_summary(result.state)
-    if summary:
-        say(summary)
-    say(f"results: {study.folder}")
+            drawn, notes = table(result.state, console.width)
+            console.print(drawn)
+            for note in notes:
+                say(note)
+            console.print()
+            for label, text in about_the_best(study, result.state):
+                tell(label, text, prose=label not in COMMANDS)
+        tell("time", time_spent(study, result.state, seconds), prose=True)
+    tell("results", str(study.folder))
     if result.tracking and result.tracking.message:
         say(result.tracking.message)
     if study.tracking_uri.startswith("sqlite:"):
-        say(f"MLflow:  mlflow ui --host 127.0.0.1 --backend-store-uri {shlex.quote(study.tracking_uri)}")
+        tell("MLflow", f"mlflow ui --host 127.0.0.1 --backend-store-uri {shlex.quote(study.tracking_uri)}")
     else:
-        say(f"MLflow:  {redact(study.tracking_uri)}")
+        tell("MLflow", redact(study.tracking_uri))
     remaining = result.state.remaining()
     left, them = ("1 trial remains", "it") if remaining == 1 else (f"{remaining} trials remain", "them")
     if result.reason == "interrupted":

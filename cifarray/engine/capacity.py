@@ -124,14 +124,6 @@ def what_is_missing(cluster: Cluster, worker: WorkerResources, workers: int, sec
     )
 
 
-def what_takes_long(seconds: float) -> str:
-    """One sentence for a user whose trials wait though there is room."""
-    return (
-        f"no worker group has come up for {seconds:.0f} s, though nobody waits for room: its processes start slowly; "
-        "the study goes on as soon as they are there: look whether the nodes are busy or the disk with Python is slow"
-    )
-
-
 def default_gpus_per_worker(cluster: Cluster) -> float:
     """GPUs of one worker where the user names none: one where there are, or can be, nodes with GPUs.
 

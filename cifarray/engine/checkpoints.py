@@ -5,6 +5,7 @@ Not here: which are kept (`cifarray.study.state`), writing them (`worker`).
 
 import contextlib
 import logging
+import os
 import re
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from cifarray import storage
 from cifarray.study.state import StudyState
 
+_TRIAL = re.compile(r"trial-\d{4,}")
 _CHECKPOINT = r"trial-\d{4,}/epoch-\d{4,}\.pt"
 _OURS = re.compile(rf"{_CHECKPOINT}|({_CHECKPOINT}|study\.json)\.[0-9a-f]{{8}}\.partial")
 
@@ -42,7 +44,8 @@ class Deleter:
 
 def sweep(address: str, state: StudyState, among: Collection[str] | None = None) -> int:
     """Delete what a killed driver and its workers left in a study's folder: checkpoints that the journal does not name
-    and files that were being written. Returns how many.
+    and files that were being written; and the folders of trials that have none, where storage has folders. Returns how
+    many files.
 
     among: addresses beside which nothing is deleted, where this may not be the only driver. To be called while no
     worker of the study runs. Files of other names are nobody's business here. Raises StorageError.
@@ -53,6 +56,10 @@ def sweep(address: str, state: StudyState, among: Collection[str] | None = None)
     swept = [each for each in addresses if among is None or each in among]
     for each in swept:
         _delete(each)
+    if not storage.is_remote(address):
+        for folder in filter(_TRIAL.fullmatch, storage.names(address)):
+            with contextlib.suppress(OSError):  # not empty
+                os.rmdir(storage.join(address, folder))
     return len(swept)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from cifarray.engine import ray_internals
 from cifarray.engine.capacity import Cluster, Node
 from cifarray.engine.signals import handlers_kept
+from cifarray.engine.waiting import Starts
 from cifarray.errors import StudyError
 from cifarray.redaction import redact
 
@@ -168,6 +169,13 @@ def look() -> Cluster:
     return Cluster(nodes, len(living) - len(heads) < max_workers, fixed, addable, max_workers)
 
 
+def starts() -> Starts:
+    """How far Ray is with this driver's worker groups."""
+    import ray
+
+    return Starts(*ray_internals.train_starts(ray.get_runtime_context().get_job_id()))
+
+
 def living_nodes() -> frozenset[str]:
     """Ids of the nodes that live, as far as Ray knows."""
     import ray
@@ -191,13 +199,6 @@ def addresses(nodes: Iterable[str]) -> list[str]:
     import ray
 
     return sorted(node["NodeManagerAddress"] for node in ray.nodes() if node["NodeID"] in set(nodes))
-
-
-def waits_for_room() -> bool:
-    """Whether anybody on this cluster has asked for places and got none yet."""
-    import ray
-
-    return any(told["state"] in ("PENDING", "RESCHEDULING") for told in ray.util.placement_group_table().values())
 
 
 def remove_orphaned_placement_groups() -> None:

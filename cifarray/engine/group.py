@@ -11,6 +11,7 @@ from typing import Any
 import ray
 
 from cifarray.engine import cluster
+from cifarray.study.forecast import Pace
 
 ANSWER_SECONDS = 5.0
 """How long a host may take to a question of the driver that waits for it."""
@@ -34,6 +35,10 @@ class Group:
     pinged: float = 0.0
     """When it was asked."""
     opened: float = field(default_factory=time.monotonic)
+    pace: Pace | None = None
+    """How far its workers were, as of the last answer that came."""
+    asked_pace: Any = None
+    """A question for it that waits for its answer."""
 
     def answers(self) -> bool:
         """Asks the host, and waits for it."""
@@ -48,6 +53,17 @@ class Group:
         if self.ping is None or ray.wait([self.ping], timeout=0)[0]:
             self.ping, self.pinged = self.host.worker_pids.remote(), now
         return now - self.pinged
+
+    def latest_pace(self) -> Pace | None:
+        """Without waiting: the last answer that came; asks the next question where there was one."""
+        with contextlib.suppress(ray.exceptions.RayError):
+            if self.asked_pace is not None:
+                if not ray.wait([self.asked_pace], timeout=0)[0]:
+                    return self.pace
+                answered, self.asked_pace = self.asked_pace, None
+                self.pace = ray.get(answered)
+            self.asked_pace = self.host.pace.remote()
+        return self.pace
 
     def kill(self) -> list[str]:
         """End the host and all behind it. Returns the names under which Train had asked the autoscaler for nodes."""

@@ -16,14 +16,16 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from cifarray.engine import cluster
-from cifarray.engine.capacity import Cluster, WorkerResources, groups_to_open, what_is_missing, what_takes_long
+from cifarray.engine.capacity import Cluster, WorkerResources, groups_to_open, what_is_missing
 from cifarray.engine.group import Group
 from cifarray.engine.orders import GroupSettings, Order, RefusedError
+from cifarray.engine.waiting import Starts, Waiting, how_far
 from cifarray.engine.worker_group import WorkerGroup
 from cifarray.errors import PausedError
 from cifarray.redaction import redact
 from cifarray.study.events import Event, GroupChanged
 from cifarray.study.faults import Losses, Pause, Retry, StartFault, decide
+from cifarray.study.forecast import Pace
 from cifarray.study.schedulers import Assignment
 
 LOOK_SECONDS = 5.0
@@ -33,7 +35,6 @@ HASTE_SECONDS = 1.0
 CLEARING_SECONDS = 10.0
 LEAVE_SECONDS = 10.0
 """How long the workers of a group that nobody needs may take to go home; Train may be restarting them just then."""
-PATIENCE_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ class Pool:
     """Worker groups of one study.
 
     limit: at most this many groups, or None for as many as fit; look: what the cluster has and may get; host: class
-    of the host actor.
+    of the host actor; starts: how far Ray is with the groups.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Pool:
         limit: int | None = None,
         look: Callable[[], Cluster] = cluster.look,
         host: type = WorkerGroup,
+        starts: Callable[[], Starts] = cluster.starts,
     ) -> None:
         self.study, self.settings, self.limit = study, settings, limit
         self.groups: list[Group] = []
@@ -74,6 +76,7 @@ class Pool:
         self._killed: list[str] = []
         """What Train calls the runs of groups that were killed of late."""
         self._look = look
+        self._starts = starts
         self._living: frozenset[str] = frozenset()
         self._to_open = 0
         self._looked = self._last_kill = float("-inf")
@@ -140,25 +143,27 @@ class Pool:
         Raises GroupStartError if groups cannot be started.
         """
         self.open(remaining)
-        begin, told = time.monotonic(), set[bool]()
+        waiting = Waiting(time.monotonic())
         while True:
             self._welcome(timeout=1.0 if wait and not self._free() else 0.0)
             free = self._free()
             if free or not wait:
                 return free[0] if free else None
             self.open(remaining)
-            if len(told) < 2 and time.monotonic() - begin > PATIENCE_SECONDS:
-                waits = cluster.waits_for_room()
-                if waits not in told:
-                    log.warning(self._why_none_starts(waits))
-                told.add(waits)
+            if waiting.is_long(time.monotonic()):
+                self._explain(waiting, time.monotonic())
 
-    def _why_none_starts(self, waits_for_room: bool) -> str:
-        if not waits_for_room:
-            return what_takes_long(PATIENCE_SECONDS)
-        now = self._look()
-        failed = cluster.failed_launches() if now.can_grow else ""
-        return what_is_missing(now, self._needs, self.settings.workers, PATIENCE_SECONDS, failed)
+    def _explain(self, waiting: Waiting, now: float) -> None:
+        """Why no group is ready, if that is to be told."""
+        starts, ready = self._starts(), sum(group.ready is None for group in self.groups)
+        seconds = now - waiting.began
+        match waiting.say(now, starts, ready):
+            case "slow":
+                log.warning(how_far(starts, len(self.groups), ready, self.settings.workers, seconds))
+            case "no room":
+                seen = self._look()
+                failed = cluster.failed_launches() if seen.can_grow else ""
+                log.warning(what_is_missing(seen, self._needs, self.settings.workers, seconds, failed))
 
     def release(self, remaining: int) -> None:
         """Close the groups that are more than the `remaining` trials need, so that their nodes become idle.
@@ -211,6 +216,12 @@ class Pool:
     def is_alive(self, name: str) -> bool:
         """Whether the group's host still answers."""
         return any(group.name == name and group.answers() for group in self.groups)
+
+    def paces(self, names: Iterable[str]) -> dict[int, Pace]:
+        """By trial, how far the workers of these groups were when they told it last. For a view, from its thread."""
+        wanted = frozenset(names)
+        paces = [group.latest_pace() for group in list(self.groups) if group.name in wanted]
+        return {pace.trial: pace for pace in paces if pace is not None}
 
     def close(self, timeout: float = 5.0) -> None:
         """Send all workers home; those that have not left after `timeout` seconds are killed."""

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+TRAIN_WORKER = "RayTrainWorker"
+"""Class of the actors that are Train's workers."""
 RECONNECT, RECONNECT_SECONDS = "RAY_gcs_rpc_server_reconnect_timeout_s", "10"
 
 
@@ -112,20 +114,41 @@ def orphaned_placement_groups(job_id: str) -> Iterator[Any]:
     Ray keeps them until the whole job ends, and Train's cleaner knows only those that have been placed.
     """
     import ray
+    from ray.util.placement_group import PlacementGroup
+
+    for record in _placement_groups_of_actors(job_id):
+        if _is_orphan(record):
+            yield PlacementGroup(ray.PlacementGroupID(record.placement_group_id))
+
+
+def train_starts(job_id: str) -> tuple[int, int, int]:
+    """Of a job's Train runs: for how many places were asked, how many have theirs, and worker processes that run."""
+    import ray
+    from ray._private.state import actors
+    from ray.core.generated.gcs_pb2 import PlacementGroupTableData
+
+    records = [record for record in _placement_groups_of_actors(job_id) if not _is_orphan(record)]
+    placed = sum(record.state == PlacementGroupTableData.CREATED for record in records)
+    alive = actors(job_id=ray.JobID(bytes.fromhex(job_id)), actor_state_name="ALIVE").values()
+    return len(records), placed, sum(actor["ActorClassName"] == TRAIN_WORKER for actor in alive)
+
+
+def _placement_groups_of_actors(job_id: str) -> Iterator[Any]:
+    """Records of the job's placement groups, without those that the driver made itself, as Tune does for trials: of
+    these, Ray says too that their actor is dead."""
     from ray._private.state import state
     from ray.core.generated.gcs_pb2 import PlacementGroupTableData
-    from ray.util.placement_group import PlacementGroup
 
     for serialized in state._connect_and_get_accessor().get_placement_group_table():
         record = PlacementGroupTableData.FromString(serialized)
-        # Of one that the driver made itself, as Tune does for trials, Ray says too that its actor is dead.
         by_actor = bool(record.creator_actor_id.strip(b"\xff"))
-        if record.state == PlacementGroupTableData.REMOVED or not by_actor:
-            continue
-        # One that was made while its actor was killed is not marked; both die a moment after each other.
-        is_orphan = record.creator_actor_dead or is_dead(record.creator_actor_id.hex())
-        if record.creator_job_id == bytes.fromhex(job_id) and is_orphan:
-            yield PlacementGroup(ray.PlacementGroupID(record.placement_group_id))
+        if record.state != PlacementGroupTableData.REMOVED and by_actor and record.creator_job_id.hex() == job_id:
+            yield record
+
+
+def _is_orphan(record: Any) -> bool:
+    """One that was made while its actor was killed is not marked; both die a moment after each other."""
+    return record.creator_actor_dead or is_dead(record.creator_actor_id.hex())
 
 
 def is_dead(actor_id: str) -> bool:

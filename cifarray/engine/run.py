@@ -11,6 +11,7 @@ import os
 import threading
 import time
 import uuid
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -42,6 +43,7 @@ from cifarray.report.leaderboard import write_reports
 from cifarray.space.sizes import Sizes
 from cifarray.study import decisions
 from cifarray.study.events import CheckpointDropped, DriverEnded, DriverStarted, Event, StudyStarted
+from cifarray.study.forecast import Pace
 from cifarray.study.state import StudyState
 from cifarray.study.study import Study
 from cifarray.tracking import Tracking, TrackingResult
@@ -51,6 +53,10 @@ if TYPE_CHECKING:
     from cifarray.data import ImageStore
 
 DEAD_DRIVER_SECONDS = 15.0
+STOPPING = (
+    "stopping, in 10 s at most: the journal and MLflow are told and the workers leave; what they do not finish goes on "
+    "from its checkpoints; Ctrl-C again ends now"
+)
 Reason = Literal["finished", "interrupted", "paused", "error"]
 """Why a driver ends."""
 
@@ -61,8 +67,11 @@ class View(Protocol):
     """What shows the study to the user while it runs."""
 
     def stage(self, doing: str) -> AbstractContextManager[None]: ...
-    def start(self, study: Study, state: StudyState, worker: str) -> None: ...
+    def start(
+        self, study: Study, state: StudyState, worker: str, ask_paces: Callable[[Iterable[str]], Mapping[int, Pace]]
+    ) -> None: ...
     def event(self, event: Event) -> None: ...
+    def stopping(self, text: str) -> None: ...
     def stop(self) -> None: ...
 
 
@@ -90,6 +99,7 @@ def run_study(
     """
     with ExitStack() as stack:
         ending = stack.enter_context(interruptible())
+        ending.announce = partial(view.stopping, STOPPING)
         journal = open_journal(study, repair)
         stack.callback(journal.close)
         if journal.damaged is not None:
@@ -176,7 +186,7 @@ def _tune(
     stack.callback(storage.delete_folder, settings.scratch)
     stack.callback(deleter.close)
     stack.callback(journal.keep)
-    view.start(study, state, settings.worker)
+    view.start(study, state, settings.worker, pool.paces)
     journal.listen(view.event)
     stack.callback(pool.kill)
     pool.open(state.remaining())

@@ -34,6 +34,8 @@ class Ending:
 
     def __init__(self) -> None:
         self.wanted = False
+        self.announce: Callable[[], object] = lambda: None
+        """Tells the user that the end has begun; in a thread, as the main one may hold what it needs."""
         self.if_stuck: Callable[[], object] = lambda: None
         """What the watching thread does before it ends a process that does not end by itself."""
         self._held = False
@@ -58,6 +60,7 @@ class Ending:
         # Python's own handlers wait for the main thread, this does not.
         signal.set_wakeup_fd(self._wake_up, warn_on_full_buffer=False)
         threading.Thread(target=self._watch, args=(reader,), daemon=True).start()
+        threading.Thread(target=self.announce, daemon=True).start()
         if not self._held:
             raise KeyboardInterrupt
 

@@ -9,6 +9,7 @@ import os
 import time
 import traceback
 from collections import deque
+from dataclasses import replace
 from functools import partial
 from statistics import median
 from typing import Any, cast
@@ -25,6 +26,7 @@ from cifarray.engine.nodes import missing
 from cifarray.engine.orders import Answer, Failure, NodeRequirements, Order, WorkerProcess
 from cifarray.redaction import redact
 from cifarray.study.faults import Fault
+from cifarray.study.forecast import Pace
 from cifarray.training.checkpoint import OtherTrainingError, load_checkpoint, save_checkpoint
 from cifarray.training.loop import Diverged, Training
 from cifarray.training.precision import Resolved
@@ -110,7 +112,7 @@ def _begin(host: Any, rank: int, requirements: NodeRequirements) -> int | None:
 
 
 class Pulse:
-    """Tells the host that a rank gets on, at most once a second, and how long it may be silent.
+    """Tells the host that a rank gets on, at most once a second: how long it may be silent, and rank 0 its pace too.
 
     patience: seconds that it may be silent at least.
     """
@@ -118,24 +120,39 @@ class Pulse:
     def __init__(self, host: Any, generation: int, rank: int, patience: float) -> None:
         self.patience = patience
         self._tell = partial(host.progress.remote, generation, rank)
+        self._tells_pace = rank == 0
         self._seconds: deque[float] = deque(maxlen=100)
         self._last = self._told = float("-inf")
+        self._pace: Pace | None = None
 
     def begin(self) -> None:
         """Of an epoch: the time since the last step is no step's, and the first one is told in any case."""
-        self._last, self._told = time.monotonic(), float("-inf")
+        self._last, self._told, self._pace = time.monotonic(), float("-inf"), None
 
-    def step(self) -> None:
+    def step(self, training: Training, trial: int) -> None:
         now = time.monotonic()
         self._seconds.append(now - self._last)
         self._last = now
         if now - self._told >= 1.0:
-            self.expect(max(self.patience, STEPS_MISSED * median(self._seconds)))
+            pace = self._pace_at(training, trial, now) if self._tells_pace else None
+            self.expect(max(self.patience, STEPS_MISSED * median(self._seconds)), pace)
 
-    def expect(self, seconds: float) -> None:
+    def expect(self, seconds: float, pace: Pace | None = None) -> None:
         """The next sign of life comes within so many seconds."""
         self._told = time.monotonic()
-        self._tell(seconds)
+        self._tell(seconds, pace)
+
+    def _pace_at(self, training: Training, trial: int, now: float) -> Pace:
+        """The speed is that since the pace was told last; there is none for the first step, which may compile, nor for
+        the parts of an evaluation, which are no steps."""
+        before, size = self._pace, training.config.batch_size
+        pace = Pace(trial, training.epoch + 1, training.step + 1, training.steps_per_epoch, size)
+        if before is not None and pace.step == before.step:
+            return before
+        if before is not None:
+            pace = replace(pace, images_per_second=(pace.step - before.step) * size / (now - self._told))
+        self._pace = pace
+        return pace
 
 
 class LostCheckpointError(Exception):
@@ -175,7 +192,7 @@ def _own_checkpoint(address: str, study_id: str, marker: str) -> dict[str, Any]:
 def _run_epoch(training: Training, order: Order, rank: int, host: Any, pulse: Pulse, study_id: str) -> None:
     """One epoch; rank 0 writes the checkpoint if one is due and answers."""
     pulse.begin()
-    metrics = training.run_epoch(pulse.step)
+    metrics = training.run_epoch(partial(pulse.step, training, order.trial))
     if rank != 0:
         return
     config = training.config

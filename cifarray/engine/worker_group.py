@@ -29,6 +29,7 @@ from cifarray.engine.sequence import Sequence
 from cifarray.engine.stay import Stay
 from cifarray.engine.train_run import make_trainer
 from cifarray.study.faults import MAX_FAILED_STARTS, Fault, Losses, Retry, TrialFault, decide, gravest
+from cifarray.study.forecast import Pace
 
 SETTLE_SECONDS = 10.0
 """How long the other ranks may take to come back to the mailbox after one rank failed; then the group is replaced."""
@@ -54,6 +55,7 @@ class WorkerGroup:
         self.start = Start(settings.workers)
         self.sequence = Sequence(settings.workers)
         self.stay: Stay | None = None
+        self.last_pace: Pace | None = None
         self.error: str | None = None
         self.refused = False
         self.ended = False
@@ -137,10 +139,11 @@ class WorkerGroup:
             self.error = self.error or message
             self.changed.notify_all()
 
-    async def progress(self, generation: int, rank: int, seconds: float) -> None:
-        """A rank gets on, and will be heard of again within so many seconds."""
+    async def progress(self, generation: int, rank: int, seconds: float, pace: Pace | None = None) -> None:
+        """A rank gets on, and will be heard of again within so many seconds; pace: how far it is, if it says so."""
         if generation == self.generation:
             self.deadlines.extend(rank, seconds)
+            self.last_pace = pace or self.last_pace
 
     async def refuse(self, message: str) -> None:
         """A worker that cannot serve says why."""
@@ -306,6 +309,10 @@ class WorkerGroup:
             self.sequence.extend([Order("leave")])
             self.changed.notify_all()
             await self.changed.wait_for(lambda: self.ended)
+
+    async def pace(self) -> Pace | None:
+        """How far the workers were when they told it last, of whichever trial."""
+        return self.last_pace
 
     async def worker_pids(self) -> dict[int, int]:
         """Process ids of the present workers by rank."""

@@ -8,14 +8,18 @@ import csv
 import io
 import json
 import statistics
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
+from cifarray.report import columns
+from cifarray.report.columns import Column
+from cifarray.space.space import SearchSpace
 from cifarray.study.state import StudyState
-from cifarray.study.trial_record import Metric, Outcome, TrialRecord
+from cifarray.study.trial_record import Metric, TrialRecord
 
 SIZES = ("num_params", "macs", "images_per_second", "minutes")
 
@@ -47,36 +51,50 @@ def measured(state: StudyState) -> list[str]:
     return [state.metric.name, *others]
 
 
-def table(state: StudyState, limit: int = 10) -> Table:
-    """The best `limit` trials for the terminal."""
-    drawn = Table(box=None, padding=(0, 1), header_style="bold")
-    names = {path: short_name(path, state.space.domains) for path in state.space.domains}
-    for heading in ("#", "trial", "outcome", "epochs", state.metric.label, "params", "images/s", "minutes"):
-        drawn.add_column(heading, justify="left" if heading == "outcome" else "right", no_wrap=True)
-    for path in state.space.domains:
-        drawn.add_column(names[path], justify="right", no_wrap=True)
-    for row in rows(state)[:limit]:
-        drawn.add_row(
-            str(row["rank"]),
-            str(row["trial"]),
-            row["outcome"],
-            str(row["epochs"]),
-            state.metric.show(row[state.metric.name]),
-            short_count(row["num_params"]),
-            f"{row['images_per_second']:,.0f}" if row["images_per_second"] else "–",
-            f"{row['minutes']:.1f}",
-            *(short_value(row[path]) for path in state.space.domains),
-        )
-    return drawn
+def table(state: StudyState, width: int, limit: int = 10) -> tuple[Table, list[str]]:
+    """The best `limit` trials for a terminal of `width` columns; and what there was no room for, in sentences."""
+    best = state.ranking()[:limit]
+    speeds = [trial.epochs[-1].get("images_per_second") if trial.epochs else None for trial in best]
+    drawn, left_out = columns.fitting(
+        [
+            Column("#", [str(rank) for rank in range(1, len(best) + 1)]),
+            Column("trial", [str(trial.number) for trial in best]),
+            Column("outcome", [str(trial.outcome or "unfinished") for trial in best], left=True),
+            Column("epochs", [str(trial.epoch) for trial in best]),
+            Column(state.metric.label, [state.metric.show(trial.value) for trial in best]),
+            Column("params", [short_count(trial.num_params) for trial in best], spare=998),
+            Column("images/s", [f"{speed:,.0f}" if speed else "–" for speed in speeds], spare=1000),
+            Column("minutes", [f"{trial.seconds / 60:.1f}" for trial in best], spare=999),
+            *param_columns([trial.params for trial in best], state.space),
+        ],
+        width,
+    )
+    notes = []
+    if len(best) < len(state.trials):
+        notes.append(f"{len(best)} of {len(state.trials)} rows")
+    if left_out:
+        notes.append(f"without {', '.join(column.heading for column in left_out)}")
+    lines = [f"{', '.join(notes)}; all in leaderboard.md"] if notes else []
+    lines += [f"trial {trial.number}: {trial.ending}" for trial in best if trial.halvings]
+    return columns.draw(drawn, width), lines
+
+
+def param_columns(params: Sequence[Mapping[str, Any]], space: SearchSpace) -> list[Column]:
+    """What varies, of the trials with these params; the last fields are left out first where there is no room."""
+    names = short_names(space.domains)
+    return [
+        Column(names[path], [short_value(values.get(path)) for values in params], spare=index)
+        for index, path in enumerate(space.domains, start=1)
+    ]
 
 
 def write_reports(state: StudyState, folder: Path) -> list[str]:
     """leaderboard.csv, leaderboard.md and config.json in `folder`; returns their paths."""
-    columns = ["rank", "trial", "outcome", "epochs", *measured(state), *SIZES, *state.space.domains]
-    cells = [[row[name] for name in columns] for row in rows(state)]
+    names = ["rank", "trial", "outcome", "epochs", *measured(state), *SIZES, *state.space.domains]
+    cells = [[row[name] for name in names] for row in rows(state)]
     contents = {
-        "leaderboard.csv": as_csv(columns, cells),
-        "leaderboard.md": as_markdown(columns, cells),
+        "leaderboard.csv": as_csv(names, cells),
+        "leaderboard.md": as_markdown(names, cells),
         "config.json": json.dumps(state.space.to_dict(), indent=2) + "\n",
     }
     for name, content in contents.items():
@@ -100,15 +118,6 @@ def as_markdown(columns: Sequence[str], cells: Iterable[Sequence[Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def seeds_summary(state: StudyState) -> str | None:
-    """Mean and deviation where the trials are one config under several seeds; else None."""
-    values = [t.value for t in state.trials.values() if t.outcome is Outcome.COMPLETED and t.value is not None]
-    if set(state.space.domains) != {"seed"} or len(values) < 2:
-        return None
-    spread = mean_and_deviation(values, state.metric)
-    return f"{state.metric.label} {spread} (mean ± standard deviation of n = {len(values)})"
-
-
 def mean_and_deviation(values: Sequence[float], metric: Metric) -> str:
     """`78.36 ± 0.45 %`; the deviation is that of a sample, and left out for a single value."""
     mean = statistics.fmean(values)
@@ -123,18 +132,16 @@ def mean_and_deviation(values: Sequence[float], metric: Metric) -> str:
 def describe_params(trial: TrialRecord) -> str:
     """`widen_factor 2 · depth 16 · lr 0.1`, what sets the trial apart."""
     if not trial.params:
-        return trial.config["model"]["name"]
-    names = {path: short_name(path, trial.params) for path in trial.params}
+        return str(trial.config["model"]["name"])
+    names = short_names(trial.params)
     return " · ".join(f"{names[path]} {short_value(value)}" for path, value in trial.params.items())
 
 
-def short_name(path: str, among: Any) -> str:
-    """The last part of a dotted path, unless another path ends the same; `schedule` for `schedule.name`."""
-
-    def short(path: str) -> str:
-        return path.removesuffix(".name").rsplit(".", 1)[-1]
-
-    return short(path) if sum(short(other) == short(path) for other in among) == 1 else path
+def short_names(paths: Iterable[str]) -> dict[str, str]:
+    """Of dotted paths the last part, where it is no other's too; `schedule` for `schedule.name`."""
+    short = {path: path.removesuffix(".name").rsplit(".", 1)[-1] for path in paths}
+    counts = Counter(short.values())
+    return {path: name if counts[name] == 1 else path for path, name in short.items()}
 
 
 def short_value(value: Any) -> str:

@@ -1,162 +1,46 @@
-"""The study while it runs: a live table on a terminal, one plain line per event elsewhere (job logs, pipes).
+"""The study while it runs, on a terminal: a table that is redrawn in place, and below it the study as a whole.
 
-Both hear the journal's events and read the study's state; neither decides anything.
+Whatever is said meanwhile goes above it. Not here: what it knows (`progress`), where no table can be drawn (`lines`).
 """
 
+import sys
 import threading
 import time
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
-from typing import Any
+from collections import deque
+from collections.abc import Mapping, Sequence
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleRenderable, Group, RenderableType
+from rich.control import Control
 from rich.live import Live
+from rich.padding import Padding
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from cifarray.report.leaderboard import describe_params
-from cifarray.report.stages import stage
-from cifarray.study.events import (
-    CheckpointLost,
-    EpochEnded,
-    Event,
-    GroupChanged,
-    MicroBatchHalved,
-    TrialEnded,
-    TrialReopened,
-    TrialStarted,
-    WorkersRestarted,
-)
-from cifarray.study.faults import Fault
-from cifarray.study.samplers import shortage
+from cifarray.report import columns
+from cifarray.report.columns import Column
+from cifarray.report.leaderboard import describe_params, param_columns
+from cifarray.report.lines import LineView, describe_mishap
+from cifarray.report.progress import AskPaces, Progress, clock, no_paces, say_left
+from cifarray.study.events import EpochEnded, Event, TrialEnded
+from cifarray.study.forecast import Pace, share_done
 from cifarray.study.state import StudyState
 from cifarray.study.study import Study
-from cifarray.study.trial_record import Decision, Metric, Outcome, TrialRecord
-from cifarray.training.tasks.kinds import Kind, kind_of
+from cifarray.study.trial_record import Outcome, TrialRecord
 
 SHOWN_ENDED = 8
+ASK_SECONDS = 1.0
+"""How often the workers whose trials are shown are asked how far they are."""
+BAR_WIDTH = 24
+STEP, SPEED = "step", "images/s"
+"""Headings of the columns that go first where there is no room."""
+KEPT_LINES = 6
+"""Of what was said above the table, so many are said again when a terminal that changes its size has been cleared."""
 
 
-class Progress:
-    """What both views know: the running trials and how long the rest will take."""
-
-    def __init__(self, console: Console) -> None:
-        self.console = console
-        self.state: StudyState | None = None
-        self.running: set[int] = set()
-        self.groups_starting: dict[str, float] = {}
-        self.groups_ready = 0
-        self.began = time.monotonic()
-
-    def stage(self, doing: str) -> AbstractContextManager[None]:
-        """What is done before the study starts."""
-        return stage(self.console, doing)
-
-    def start(self, study: Study, state: StudyState, worker: str) -> None:
-        """worker: what one takes, `1 CPU + 1 GPU`."""
-        self.state, self.began = state, time.monotonic()
-        workers = f"{study.workers} DDP worker{'s' if study.workers > 1 else ''}"
-        ended = sum(trial.outcome is not None for trial in state.trials.values())
-        self.console.print(
-            f"study {study.name}: {state.budget} trials, {workers} × ({worker}) each; results in {study.address}",
-            highlight=False,
-            soft_wrap=True,
-        )
-        fewer = shortage(state.budget, study.num_trials)
-        if fewer:
-            self.console.print(fewer, highlight=False, soft_wrap=True)
-        if state.trials:
-            self.console.print(f"going on: {ended} trials are done, {state.remaining()} remain", highlight=False)
-
-    def event(self, event: Event) -> None:
-        """Keep up with one event of the journal."""
-        match event:
-            case TrialStarted(trial=trial):
-                self.running.add(trial)
-            case TrialEnded(trial=trial):
-                self.running.discard(trial)
-            case GroupChanged(group=group, event="started"):
-                self.groups_starting[group] = time.monotonic()
-            case GroupChanged(group=group, event="ready"):
-                self.groups_starting.pop(group, None)
-                self.groups_ready += 1
-            case GroupChanged(group=group):
-                if self.groups_starting.pop(group, None) is None:
-                    self.groups_ready -= 1
-
-    def stop(self) -> None: ...
-
-    def seconds_left(self, just_ended: int | None = None) -> float | None:
-        """An estimate from the epochs done so far; trials that are stopped early make it shorter. None at first.
-
-        just_ended: a trial whose end the state does not know yet; a view hears of events before they take effect.
-        """
-        assert self.state is not None
-        state = self.state
-        if not state.epochs_done:
-            return None
-        unfinished = list(state.unfinished.values())
-        going = [trial for trial in unfinished if trial.number != just_ended]
-        per_epoch = state.seconds_trained / state.epochs_done
-        if state.ended:
-            usual = (state.epochs_done - sum(trial.epoch for trial in unfinished)) / len(state.ended)
-        else:
-            usual = max((trial.config["epochs"] for trial in unfinished), default=0)
-        todo = sum(max(0.0, trial.config["epochs"] - trial.epoch) for trial in going)
-        new = state.budget - len(state.trials)
-        todo += usual * new
-        # When a trial has just ended, the next one is not running yet.
-        at_once = min(max(len(self.running), self.groups_ready), len(going) + new)
-        return per_epoch * todo / max(1, at_once)
-
-
-class LineView(Progress):
-    """One line per event."""
-
-    def say(self, text: str) -> None:
-        self.console.print(
-            f"[{clock(time.monotonic() - self.began)}] {text}", markup=False, highlight=False, soft_wrap=True
-        )
-
-    def event(self, event: Event) -> None:
-        super().event(event)
-        text = self._describe(event)
-        if text:
-            self.say(text)
-
-    def _describe(self, event: Event) -> str:
-        """What there is to say of an event; empty for nothing."""
-        assert self.state is not None
-        match event:
-            case GroupChanged(group=group, event=change, reason=reason) if change != "closed":
-                said = {"started": "starting", "ready": f"ready after {reason}"}
-                return f"worker group {group.rsplit('-', 1)[-1]} {said.get(change, f'replaced: {last_line(reason)}')}"
-            case TrialStarted(trial=number):
-                after = f" after epoch {event.epoch}" if event.epoch else ""
-                return f"trial {number} starts{after}: {describe_params(self.state.trials[number])}"
-            case EpochEnded(trial=number):
-                epochs = self.state.trials[number].config["epochs"]
-                metrics = describe_metrics(event.metrics, self.state.metric, kind_of(self.state.space.base))
-                # What stops a trial is said with its end.
-                why = f" ({event.reason})" if event.reason and event.decision is Decision.CONTINUE else ""
-                remark = f"; {event.remark}" if event.remark else ""
-                return f"trial {number} epoch {event.epoch}/{epochs}: {metrics}{why}{remark}"
-            case WorkersRestarted():
-                why = f"; {last_line(event.reason)}" if event.reason else ""
-                lost = "its node" if event.fault == Fault.NODE_DIED else "its workers"
-                return f"trial {event.trial} lost {lost} ({event.restarts}{why}): goes on from its checkpoint"
-            case CheckpointLost():
-                return f"trial {event.trial} goes on from before epoch {event.epoch}: {event.message}"
-            case TrialReopened():
-                return f"trial {event.trial} failed before and is tried again"
-            case MicroBatchHalved():
-                return describe_micro_batch(event)
-            case TrialEnded():
-                left = self.seconds_left(just_ended=event.trial)
-                tail = f" (about {clock(left)} left)" if left and left >= 1 else ""
-                message = f": {event.message.strip()}" if event.message else ""
-                return f"trial {event.trial} {event.outcome}{message}{tail}"
-        return ""
+def view_for(console: Console) -> Progress:
+    """The table where one can be redrawn; `TERM=dumb` is a terminal too, and cannot."""
+    return TableView(console) if console.is_interactive and not console.is_dumb_terminal else LineView(console)
 
 
 class TableView(Progress):
@@ -164,104 +48,205 @@ class TableView(Progress):
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
-        self._live: Live | None = None
+        self.paces: Mapping[int, Pace] = {}
+        """By trial, as the workers of those that are shown told it last."""
+        self._shown: Sequence[int] = ()
+        """Running trials that were drawn last."""
+        self._live: _Live | None = None
         self._lock = threading.Lock()
+        self._ask_paces = no_paces
+        self._stopped = threading.Event()
+        self._asking: threading.Thread | None = None
+        self._stopping = ""
 
-    def start(self, study: Study, state: StudyState, worker: str) -> None:
-        super().start(study, state, worker)
-        self._live = Live(
-            console=self.console, get_renderable=self.draw, refresh_per_second=4, transient=True, redirect_stderr=False
+    def start(self, study: Study, state: StudyState, worker: str, ask_paces: AskPaces = no_paces) -> None:
+        self._live = _Live(
+            console=self.console,
+            get_renderable=self.draw,
+            refresh_per_second=4,
+            transient=True,
+            # Python's warnings go above the table; where errors go elsewhere, they stay there.
+            redirect_stderr=sys.stderr is not None and sys.stderr.isatty(),
         )
         self._live.start()
+        super().start(study, state, worker)
+        if ask_paces is not no_paces:
+            self._asking = threading.Thread(target=self._ask, args=(ask_paces,), daemon=True)
+            self._asking.start()
 
     def event(self, event: Event) -> None:
         with self._lock:
             super().event(event)
         match event:
             case TrialEnded(outcome=Outcome.FAILED | Outcome.OUT_OF_MEMORY):
-                self.console.print(f"trial {event.trial} {event.outcome}:\n{event.message}", markup=False)
-            case MicroBatchHalved():
-                self.console.print(describe_micro_batch(event), markup=False, highlight=False, soft_wrap=True)
+                self.say(f"trial {event.trial} {event.outcome}:\n{event.message}")
             case EpochEnded(remark=remark) if remark:
-                self.console.print(f"trial {event.trial}: {remark}", markup=False, highlight=False, soft_wrap=True)
+                self.say(f"trial {event.trial}: {remark}")
+            case _ if mishap := describe_mishap(event):
+                self.say(mishap)
+
+    def stopping(self, text: str) -> None:
+        live = self._live
+        if live is None:
+            self.say(text)
+        else:
+            # Below the table, where eyes are; when that is gone it is said once more.
+            self._stopping = text
+            live.refresh()
 
     def stop(self) -> None:
+        self._stopped.set()
+        if self._asking is not None:
+            # Ray is about to go; asked afterwards, it would start another one.
+            self._asking.join(timeout=2.0)
+            self._asking = None
         if self._live is not None:
             self._live.stop()
             self._live = None
+            if self._stopping:
+                self.say(self._stopping)
 
     def draw(self) -> RenderableType:
-        """The table as of now, and its summary. Only after `start`."""
-        assert self.state is not None
+        """The table as of now, and the study below it, no larger than the terminal."""
+        if self.state is None:
+            return ""
         with self._lock:
-            running = sorted(self.running)
+            running = sorted(number for number in self.running if number in self.state.trials)
             starting = dict(self.groups_starting)
+        width, height = self.console.size
+        below = self._study_lines(running, starting)
+        room = height - 3 - sum(len(text.wrap(self.console, width - 2)) for text in below)
+        table = self._table(running, max(2, room), width) if running or self.state.ended else Text(end="")
+        return Group(table, *(Padding(line, (0, 1)) for line in (self._with_bar(below[0], running, width), *below[1:])))
+
+    def _with_bar(self, text: Text, running: Sequence[int], width: int) -> RenderableType:
+        """With the study's share that is done in front of it, if there is room."""
+        state = self.state
+        assert state is not None
+        room = min(BAR_WIDTH, width - text.cell_len - 4)
+        if room < 8:
+            return text
+        shares = [share_done(state.trials[number], self.paces.get(number)) for number in running]
+        line = Table.grid(padding=(0, 2, 0, 0))
+        line.add_row(ProgressBar(1.0, (len(state.ended) + sum(shares)) / max(1, state.budget), width=room), text)
+        return line
+
+    def _table(self, running: Sequence[int], room: int, width: int) -> RenderableType:
+        """As many of the running trials, and then of those that ended last, as there are lines."""
+        assert self.state is not None
         trials, ended = self.state.trials, self.state.ended
-        drawn = Table(box=None, padding=(0, 2), header_style="bold")
-        for heading in ("trial", "state", "epoch", self.state.metric.label, "images/s"):
-            drawn.add_column(heading, justify="left" if heading == "state" else "right", no_wrap=True)
-        drawn.add_column("what varies", overflow="ellipsis", no_wrap=True)
-        for trial in ended[-SHOWN_ENDED:]:
-            self._add(drawn, trial, str(trial.outcome), "dim")
-        for number in running:
-            if number in trials:
-                self._add(drawn, trials[number], "running", "")
-        best = self.state.best()
-        left = self.seconds_left()
-        summary = [f"{len(ended)}/{self.state.budget} trials done", f"{len(running)} running"]
+        drawn, left_out = self._fitted([*ended[-SHOWN_ENDED:], *map(trials.__getitem__, running)], width - 2)
+        room -= columns.heading_lines(drawn) + bool(left_out)
+        if len(running) <= room:
+            shown, last = running, ended[-min(SHOWN_ENDED, room - len(running)) :] if len(running) < room else []
+        else:
+            shown, last = running[: max(1, room - 1)], []
+        self._shown = shown
+        drawn, left_out = self._fitted([*last, *map(trials.__getitem__, shown)], width - 2)
+        styles = ["dim"] * len(last) + [""] * len(shown)
+        notes = []
+        if len(shown) < len(running):
+            notes.append(f"and {len(running) - len(shown)} more that run")
+        if fields := [column for column in left_out if column.heading not in (STEP, SPEED)]:
+            notes.append(f"no room for {len(fields)} more that {'vary' if len(fields) > 1 else 'varies'}")
+        table = Padding(columns.draw(drawn, width - 2, styles), (0, 1))
+        return Group(table, Text(f" {'; '.join(notes)}", style="dim", no_wrap=True)) if notes else table
+
+    def _fitted(self, trials: Sequence[TrialRecord], width: int) -> tuple[list[Column], list[Column]]:
+        assert self.state is not None
+        paces = [self._pace(trial) for trial in trials]
+        shares = [f" +{100 * pace.share:.0f} %" if pace else "" for pace in paces]
+        speeds = [_speed(trial, pace) for trial, pace in zip(trials, paces, strict=True)]
+        table = [
+            Column("trial", [str(trial.number) for trial in trials]),
+            Column("state", [self._standing(trial) for trial in trials], left=True),
+            Column(
+                "epoch",
+                [f"{trial.epoch}/{trial.config['epochs']}{share}" for trial, share in zip(trials, shares, strict=True)],
+                left=True,
+            ),
+            Column(STEP, [f"{pace.step}/{pace.steps}" if pace else "–" for pace in paces], spare=1000),
+            Column(self.state.metric.label, [trial.metric.show(trial.value) for trial in trials]),
+            Column(SPEED, [f"{speed:,.0f}" if speed else "–" for speed in speeds], spare=999),
+            *param_columns([trial.params for trial in trials], self.state.space),
+        ]
+        return columns.fitting(table, width)
+
+    def _study_lines(self, running: Sequence[int], starting: Mapping[str, float]) -> list[Text]:
+        """What is to be said of the study as a whole."""
+        state = self.state
+        assert state is not None
+        trials = f"{len(state.ended)} of {state.budget} trials done"
+        parts = [trials, f"{len(running)} running", f"{clock(time.monotonic() - self.began)} so far"]
+        left = self.left(self.paces)
+        if left is not None and (running or not state.is_over()):
+            parts.append(say_left(left))
+        lines = [Text(" · ".join(parts), style="bold")]
+        speed = sum(pace.images_per_second for number in running if (pace := self._pace(state.trials[number])))
+        more = [f"{speed:,.0f} images/s"] if speed else []
         if starting:
             waited = time.monotonic() - min(starting.values())
-            summary.append(f"{len(starting)} worker group{'s' if len(starting) > 1 else ''} starting ({waited:.0f} s)")
-        if best is not None:
-            summary.append(f"best {self.state.metric.show(best.value)} (trial {best.number})")
-        summary.append(f"{clock(time.monotonic() - self.began)} so far")
-        if left is not None:
-            summary.append(f"about {clock(left)} left")
-        return Group(drawn, Text("  " + " · ".join(summary), style="bold"))
+            more.append(f"{len(starting)} worker group{'s' if len(starting) > 1 else ''} starting ({waited:.0f} s)")
+        if more:
+            lines.append(Text(" · ".join(more)))
+        lines += self._best(running)
+        if self._stopping:
+            lines.append(Text(self._stopping, style="bold yellow"))
+        return lines
 
-    def _add(self, drawn: Table, trial: TrialRecord, state: str, style: str) -> None:
-        metrics = trial.epochs[-1] if trial.epochs else {}
-        speed = metrics.get("images_per_second")
-        drawn.add_row(
-            str(trial.number),
-            state,
-            f"{trial.epoch}/{trial.config['epochs']}",
-            trial.metric.show(trial.value),
-            f"{speed:,.0f}" if speed else "–",
-            describe_params(trial),
-            style=style,
+    def _best(self, running: Sequence[int]) -> list[Text]:
+        """The best so far, running ones included, and what it is."""
+        state = self.state
+        assert state is not None
+        first = state.best()
+        if first is None:
+            return []
+        candidates = [first, *(state.trials[number] for number in running if state.trials[number].score is not None)]
+        best = max(candidates, key=lambda trial: trial.score if trial.score is not None else float("-inf"))
+        line = (
+            f"best so far {best.metric.show(best.value)}: trial {best.number} after epoch {best.epoch} of "
+            f"{best.config['epochs']}, {self._standing(best)}"
         )
+        if best is not first and first.outcome is Outcome.COMPLETED:
+            line += f"; of the completed {first.metric.show(first.value)}: trial {first.number}"
+        return [Text(line), Text(describe_params(best))]
+
+    def _standing(self, trial: TrialRecord) -> str:
+        return str(trial.outcome or ("running" if trial.number in self.running else "waiting"))
+
+    def _pace(self, trial: TrialRecord) -> Pace | None:
+        """Of its present epoch, as far as it was told."""
+        pace = self.paces.get(trial.number)
+        is_present = trial.number in self.running and trial.outcome is None
+        return pace if pace is not None and is_present and pace.epoch == trial.epoch + 1 else None
+
+    def _ask(self, ask_paces: AskPaces) -> None:
+        """In a thread of its own: a Ray that hangs must not keep the table."""
+        while not self._stopped.wait(ASK_SECONDS):
+            with self._lock:
+                groups = [self.running[number] for number in self._shown if number in self.running]
+            self.paces = dict(ask_paces(groups))
 
 
-def describe_micro_batch(event: MicroBatchHalved) -> str:
-    """What `auto_micro_batch` has done, and what follows from it."""
-    return (
-        f"trial {event.trial} is out of memory: goes on after epoch {event.epoch} with accumulate "
-        f"{event.accumulate}; batch normalisation, where there is some, sees smaller batches from now on"
-    )
+def _speed(trial: TrialRecord, pace: Pace | None) -> float | None:
+    """Images per second: of late, else of its last epoch."""
+    if pace is not None and pace.images_per_second:
+        return pace.images_per_second
+    return trial.epochs[-1].get("images_per_second") if trial.epochs else None
 
 
-def describe_metrics(metrics: Mapping[str, Any], metric: Metric, kind: Kind) -> str:
-    """The telling ones of an epoch's metrics, in a line."""
-    parts = [f"train loss {metrics['train_loss']:.3f}"] if "train_loss" in metrics else []
-    if metric.name in metrics:
-        parts.append(f"{metric.label} {metric.show(metrics[metric.name])}")
-    parts += kind.details(metrics)
-    if "images_per_second" in metrics:
-        parts.append(f"{metrics['images_per_second']:,.0f} images/s")
-    if "teacher_seconds" in metrics:
-        share = metrics["teacher_seconds"] / metrics["epoch_seconds"]
-        parts.append(f"the teacher takes {100 * share:.0f} % of the time")
-    return ", ".join(parts)
+class _Live(Live):
+    """Clears a terminal whose size has changed: what was drawn before is broken into other lines there."""
 
+    def __init__(self, **options: object) -> None:
+        super().__init__(**options)  # type: ignore[arg-type]
+        self._size = self.console.size
+        self._said: deque[ConsoleRenderable] = deque(maxlen=KEPT_LINES)
 
-def clock(seconds: float) -> str:
-    """62 seconds as 1:02; an hour and more as 1:01:02."""
-    whole = int(seconds)
-    hours, minutes = whole // 3600, whole // 60 % 60
-    return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
-
-
-def last_line(text: str) -> str:
-    """Of a traceback, what it says."""
-    return text.strip().splitlines()[-1].strip() if text.strip() else ""
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        processed = super().process_renderables(renderables)
+        before, self._size = self._size, self.console.size
+        if before != self._size:
+            processed = [Control.clear(), Control.home(), *self._said, *processed[1:]]
+        self._said.extend(said for said in renderables if not isinstance(said, Control))
+        return processed

@@ -23,7 +23,8 @@ class Quiet:
     def stage(self, doing: str) -> Any:
         return contextlib.nullcontext()
 
-    def start(self, study: Any, state: Any, worker: Any) -> None: ...
+    def start(self, study: Any, state: Any, worker: Any, ask_paces: Any) -> None: ...
+    def stopping(self, text: str) -> None: ...
 
     def event(self, event: Event) -> None:
         self.events.append(event)

@@ -62,7 +62,9 @@ class Recorder:
     def stage(self, doing):
         return contextlib.nullcontext()
 
-    def start(self, study, state, worker): ...
+    def start(self, study, state, worker, ask_paces): ...
+
+    def stopping(self, text): ...
 
     def event(self, event):
         self.events.append(event)

@@ -177,7 +177,7 @@ class SimulatedTraining:
 
     def __init__(self, config, device, rank, world_size, checkpoint=None, began_in=None) -> None:
         self.config, self.rank, self.world_size, self.in_backward = config, rank, world_size, False
-        self.precision, self.remark = "fp32", ""
+        self.precision, self.remark, self.step, self.steps_per_epoch = "fp32", "", 0, 1
         self.process: Rank = Process.current()
         self.lease = self.process.order.lease
         self.epoch = checkpoint["epoch"] if checkpoint else 0

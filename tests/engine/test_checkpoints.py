@@ -60,6 +60,15 @@ def test_a_folder_is_swept(tmp_path):
     check_sweep(str(tmp_path / "toy"))
 
 
+def test_no_folder_of_a_trial_without_checkpoints_is_left(tmp_path):
+    for name in ("trial-0000/epoch-0002.pt", "trial-0001/epoch-0001.pt", "trial-0002/notes.txt"):
+        storage.write_bytes(str(tmp_path / name), b"x")
+    (tmp_path / "trial-0003").mkdir()
+    (tmp_path / "mine").mkdir()
+    sweep(str(tmp_path), state_with_checkpoint())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "trial-0000", "trial-0002"]
+
+
 def test_a_study_that_has_no_folder_yet_has_nothing_to_sweep(tmp_path):
     assert sweep(str(tmp_path / "nowhere"), state_with_checkpoint()) == 0
 

@@ -5,11 +5,12 @@ from types import SimpleNamespace
 import pytest
 from scripted import ScriptedGroup
 
-from cifarray.engine import cluster
+from cifarray.engine import cluster, waiting
 from cifarray.engine import pool as pool_module
 from cifarray.engine.capacity import Cluster, Node
 from cifarray.engine.orders import GroupSettings, NodeRequirements, RefusedError
 from cifarray.engine.pool import GroupStartError, Pool
+from cifarray.engine.waiting import Starts
 from cifarray.study.faults import REFUSED_SECONDS
 from cifarray.study.schedulers import Assignment
 
@@ -240,28 +241,32 @@ def test_nodes_that_cannot_be_counted_for_once_end_nothing(make_pool, caplog):
         assert fresh.capacity
 
 
+NO_ROOM = Starts(asked=1, placed=0)
+
+
 @pytest.mark.parametrize(
-    ("most", "waits", "sentence"),
+    ("most", "starts", "sentence"),
     [
         (
             [],
-            True,
+            NO_ROOM,
             r"2 workers with 1 CPUs and 0 GPUs each wait, the 2 living nodes .* `ray status` .* lower --workers",
         ),
-        ([WORKER] * 2, True, r"new ones are not there yet; .* `ray monitor cluster.yaml`"),
-        ([], False, r"though nobody waits for room: its processes start slowly; .* look whether the nodes are busy"),
+        ([WORKER] * 2, NO_ROOM, r"new ones are not there yet; .* `ray monitor cluster.yaml`"),
+        ([], Starts(asked=1, placed=1, up=1), r"2 of 2 workers have their places, 1 run .* nothing is missing"),
     ],
 )
-def test_who_waits_long_is_told_what_is_missing_and_where_to_look(make_pool, monkeypatch, most, waits, sentence):
+def test_who_waits_long_is_told_what_is_missing_and_where_to_look(make_pool, monkeypatch, most, starts, sentence):
     class ToldError(Exception):
         pass
 
     def tell(message):
         raise ToldError(message)
 
-    monkeypatch.setattr(pool_module, "PATIENCE_SECONDS", 0.0)
-    monkeypatch.setattr(pool_module.cluster, "waits_for_room", lambda: waits)
+    monkeypatch.setattr(waiting, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(waiting, "SURE_SECONDS", 0.0)
     monkeypatch.setattr(pool_module.log, "warning", tell)
     pool, _ = make_pool("patient", host=WaitingGroup, nodes=[WORKER], most=most)
+    pool._starts = lambda: starts
     with pytest.raises(ToldError, match=sentence):
         pool.acquire(remaining=1, wait=True)

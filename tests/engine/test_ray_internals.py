@@ -37,6 +37,12 @@ CONTRACT = [
     ("ray._private.utils", "detect_fate_sharing_support", ()),
     ("ray._private.worker", "_worker_logs_enabled", None),
     ("ray._private.state", "state._connect_and_get_accessor", ()),
+    ("ray._private.state", "actors", ("job_id", "actor_state_name")),
+    (
+        "ray.train.v2._internal.execution.worker_group.worker",
+        ray_internals.TRAIN_WORKER,
+        None,
+    ),
     ("ray._private.ray_constants", "DEBUG_AUTOSCALING_STATUS", None),
     ("ray.experimental.internal_kv", "_internal_kv_get", ("key",)),
     ("ray.autoscaler.v2.sdk", "get_cluster_status", ("gcs_address",)),

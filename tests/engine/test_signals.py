@@ -43,6 +43,25 @@ def test_what_the_first_signal_has_begun_is_not_disturbed_by_those_of_the_same_w
     assert done
 
 
+def test_the_end_is_announced_at_once_and_once_even_by_a_driver_whose_main_thread_holds_the_terminal():
+    announced, terminal = threading.Event(), threading.Lock()
+    count = 0
+
+    def announce():
+        nonlocal count
+        count += 1
+        announced.set()
+        with terminal:
+            pass
+
+    with contextlib.suppress(KeyboardInterrupt), interruptible() as ending:
+        ending.announce = announce
+        with terminal:
+            os.kill(os.getpid(), signal.SIGINT)
+    assert announced.wait(timeout=10)
+    assert count == 1
+
+
 def test_last_words_are_said_whole():
     said = False
     with contextlib.suppress(KeyboardInterrupt), interruptible() as ending, ending.held():

@@ -1,6 +1,7 @@
 """What a worker makes of errors, of the checkpoint that it is to go on from, and of its own pace."""
 
 import errno
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from cifarray.data.errors import DataError, SplitError
 from cifarray.engine import worker
 from cifarray.engine.worker import LostCheckpointError, Pulse
 from cifarray.study.faults import Fault
+from cifarray.study.forecast import Pace
 from cifarray.training.checkpoint import PARTS, OtherTrainingError, save_checkpoint
 from cifarray.training.loop import Diverged
 
@@ -89,28 +91,69 @@ def test_where_the_storage_itself_is_away_no_checkpoint_is_given_up(saved, tmp_p
 
 
 class Host:
-    """Remembers how many seconds of silence a worker has asked for."""
+    """Remembers what a worker has told it: how many seconds of silence it asks for, and its pace."""
 
     def __init__(self):
-        self.progress, self.asked = self, []
+        self.progress, self.asked, self.paces = self, [], []
 
-    def remote(self, generation, rank, seconds):
+    def remote(self, generation, rank, seconds, pace):
         self.asked.append(seconds)
+        self.paces.append(pace)
 
 
-def test_a_worker_asks_for_as_much_patience_as_its_steps_need(monkeypatch):
+class Steps:
+    """A training of 100 steps an epoch and 64 images a step, after its second epoch."""
+
+    epoch, step, steps_per_epoch = 2, -1, 100
+    config = SimpleNamespace(batch_size=64)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The worker's, which only moves on when it is told to: `clock.now += seconds`."""
+    made = SimpleNamespace(now=100.0)
+    monkeypatch.setattr(worker.time, "monotonic", lambda: made.now)
+    return made
+
+
+def do_steps(pulse, training, clock, count, seconds):
+    for _ in range(count):
+        clock.now += seconds
+        training.step += 1
+        pulse.step(training, trial=7)
+
+
+def test_a_worker_asks_for_as_much_patience_as_its_steps_need(clock):
     """At least what the user gives, and 20 of its usual steps; it is told of the first step, then once a second."""
-    now = 100.0
-    monkeypatch.setattr(worker.time, "monotonic", lambda: now)
-    host = Host()
+    host, training = Host(), Steps()
     pulse = Pulse(host, generation=1, rank=0, patience=60.0)
     pulse.begin()
-    for _ in range(30):  # 10 steps a second
-        now += 0.1
-        pulse.step()
+    do_steps(pulse, training, clock, 30, 0.1)
     assert host.asked == [60.0] * 3
     pulse.begin()
-    for _ in range(80):  # 5 s a step
-        now += 5.0
-        pulse.step()
+    do_steps(pulse, training, clock, 80, 5.0)
     assert host.asked[-1] == 20 * 5.0
+
+
+def test_rank_0_tells_how_far_it_is_and_how_fast_of_late(clock):
+    host, training = Host(), Steps()
+    pulse = Pulse(host, generation=1, rank=0, patience=60.0)
+    pulse.begin()
+    do_steps(pulse, training, clock, 1, 9.0)  # compiles, and is no measure
+    do_steps(pulse, training, clock, 24, 0.125)
+    first, *_, last = host.paces
+    assert first == Pace(trial=7, epoch=3, step=1, steps=100, batch_size=64, images_per_second=0.0)
+    assert (last.step, last.images_per_second) == (25, 8 * 64)
+    told = len(host.paces)
+    for _ in range(3):  # parts of the evaluation: no steps
+        clock.now += 1.0
+        pulse.step(training, trial=7)
+    assert host.paces[told:] == [last] * 3
+
+
+def test_other_ranks_tell_no_pace(clock):
+    host, training = Host(), Steps()
+    pulse = Pulse(host, generation=1, rank=1, patience=60.0)
+    pulse.begin()
+    do_steps(pulse, training, clock, 30, 0.1)
+    assert host.paces == [None] * len(host.asked)

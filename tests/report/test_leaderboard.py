@@ -2,7 +2,7 @@
 
 import pytest
 
-from cifarray.report.leaderboard import mean_and_deviation, short_name
+from cifarray.report.leaderboard import mean_and_deviation, short_names
 from cifarray.study.trial_record import Metric
 
 
@@ -17,7 +17,7 @@ from cifarray.study.trial_record import Metric
     ],
 )
 def test_a_field_is_called_by_what_tells_it_from_the_others(path, among, name):
-    assert short_name(path, among) == name
+    assert short_names(among)[path] == name
 
 
 def test_a_deviation_is_that_of_a_sample_and_one_value_has_none():

@@ -62,6 +62,9 @@ class Asha:
     def next(self, study: StudyView, running: Collection[int]) -> Assignment | None:
         return first_come(study, running)
 
+    def soonest_end(self, epoch: int, epochs: int) -> int:
+        return next((rung for rung in self.rungs(epochs) if rung > epoch), epochs)
+
     def describe(self, epochs: int) -> str:
         return f"ASHA, rungs after epochs {self.rungs(epochs)}"
 

@@ -21,6 +21,9 @@ class RunAll:
     def next(self, study: StudyView, running: Collection[int]) -> Assignment | None:
         return first_come(study, running)
 
+    def soonest_end(self, epoch: int, epochs: int) -> int:
+        return epochs
+
     def describe(self, epochs: int) -> str:
         return "none"
 

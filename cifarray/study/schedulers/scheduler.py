@@ -67,6 +67,9 @@ class Scheduler(Protocol):
     def next(self, study: StudyView, running: Collection[int]) -> Assignment | None:
         """What a free group does; None if there is nothing to start now. running: numbers of the trials that run."""
 
+    def soonest_end(self, epoch: int, epochs: int) -> int:
+        """After which epoch a trial of `epochs` epochs that has done `epoch` of them may be over, at the earliest."""
+
     def describe(self, epochs: int) -> str:
         """For the user: its name and what it does to trials of `epochs` epochs."""
 
