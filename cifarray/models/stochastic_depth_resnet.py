@@ -67,14 +67,18 @@ class StochasticDepthResNet(nn.Module):
         self.shared_draws = torch.Generator(device="cpu")
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.classifier(pooled(self._through_blocks(F.relu(self.bn(self.stem(images))))))
+        x = F.relu(self.bn(self.stem(images)))
+        x = self._through_blocks_uncompiled(x) if torch.compiler.is_compiling() else self._through_blocks(x)
+        return self.classifier(pooled(x))
 
-    # Compiled, it would be compiled anew for every pattern of gates.
-    @torch.compiler.disable
     def _through_blocks(self, x: Tensor) -> Tensor:
         for block, alive in zip(self.blocks, self._gates(), strict=True):
             x = block(x, alive)
         return x
+
+    # Compiled, it would be compiled anew for every pattern of gates. `torch.compiler.disable` would do the same, but it
+    # imports the compiler with this file, for seconds; PyTorch's own modules are decorated so for that reason.
+    _through_blocks_uncompiled = torch._disable_dynamo(_through_blocks)
 
     def _gates(self) -> list[bool]:
         """Which blocks live in this minibatch."""
