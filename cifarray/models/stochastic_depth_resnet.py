@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cifarray.models.blocks import PaddedShortcut, ResidualBlock, conv3x3, pooled
+from cifarray.models.depths import BASIC
 from cifarray.models.initial_weights import he_fan_out
 from cifarray.models.options import check_choice, check_depth, check_share
 from cifarray.models.resnet import STAGES
@@ -97,7 +98,7 @@ def stochastic_depth_resnet(
     any (§3, equation 4); `uniform` gives every block the same. Convolutions have no biases, where the authors' code has
     them before BN, to no effect. Raises ValueError for another depth, rate or mode.
     """
-    blocks = check_depth(depth, 6, 2, 8)
+    blocks = check_depth(depth, *BASIC)
     rate = check_share("death_rate", death_rate, "0 or the paper's 0.5")
     check_choice("mode", mode, ("linear", "uniform"))
     total = 3 * blocks
