@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cifarray.data.errors import DataError
 from cifarray.data.names import known_size, resolve
+from cifarray.data.split_sizes import split_sizes
 
 if TYPE_CHECKING:
     from cifarray.data.augment import Augmentation, cutout, normalise
@@ -37,6 +38,7 @@ __all__ = [
     "quarter_numbers",
     "resolve",
     "split_indices",
+    "split_sizes",
     "stratified_rows",
     "tile",
 ]

@@ -12,7 +12,6 @@ import threading
 import time
 import uuid
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from functools import partial
 from importlib import metadata
 from typing import Literal, Protocol
@@ -27,11 +26,12 @@ from cifarray.engine.capacity import (
     refuse_what_never_fits,
 )
 from cifarray.engine.checkpoints import Deleter, sweep
-from cifarray.engine.checks import refuse_batches_without_images, refuse_other_images
+from cifarray.engine.checks import refuse_other_images
 from cifarray.engine.driver import StudyDriver
 from cifarray.engine.nodes import node_requirements, refuse_what_nodes_lack
 from cifarray.engine.orders import GroupSettings
 from cifarray.engine.pool import Pool
+from cifarray.engine.result import StudyResult
 from cifarray.engine.signals import interruptible
 from cifarray.engine.trial import Trial
 from cifarray.engine.tune_adapters import Relay, SchedulerAdapter, SearcherAdapter
@@ -41,13 +41,15 @@ from cifarray.errors import PausedError
 from cifarray.journal.events import FORMAT
 from cifarray.journal.folder import open_journal
 from cifarray.journal.journal import Journal, StudyRunningError
+from cifarray.report.failures import write_failures
 from cifarray.report.leaderboard import write_reports
 from cifarray.space.sizes import Sizes
 from cifarray.study import decisions
 from cifarray.study.events import DriverEnded, DriverStarted, Event, StudyStarted
+from cifarray.study.images import refuse_batches_without_images
 from cifarray.study.state import StudyState
 from cifarray.study.study import Study
-from cifarray.tracking import Tracking, TrackingResult
+from cifarray.tracking import Tracking
 from cifarray.tracking.state import State
 
 DEAD_DRIVER_SECONDS = 15.0
@@ -63,19 +65,6 @@ class View(Protocol):
     def start(self, study: Study, state: StudyState, worker: str) -> None: ...
     def event(self, event: Event) -> None: ...
     def stop(self) -> None: ...
-
-
-@dataclass(frozen=True)
-class StudyResult:
-    """What a driver leaves behind."""
-
-    state: StudyState
-    reason: Literal["finished", "interrupted", "paused"]
-    """An error is raised instead."""
-    message: str = ""
-    """Why it is paused, and what helps."""
-    tracking: TrackingResult | None = None
-    reports: list[str] = field(default_factory=list)
 
 
 def run_study(
@@ -100,7 +89,7 @@ def run_study(
         state.replay(repairs)
         data = study.space.base.data
         store = open_store(data.source, "train", data.image_size)
-        refuse_batches_without_images(study.space, store.labels)
+        refuse_batches_without_images(study.space, len(store.labels))
         sizes = Sizes(study.space, len(store.classes))
         sizes.check_corners()
         if study.space.is_limited:
@@ -240,6 +229,7 @@ class _LastWord:
             return reports
         try:
             reports = write_reports(self._state, self._study.folder)
+            reports += write_failures(self._state, self._study.folder)
         except OSError as error:
             log.warning("the leaderboard cannot be written (%s)", error)
         try:

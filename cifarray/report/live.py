@@ -148,7 +148,8 @@ class LineView(Progress):
             case TrialEnded():
                 left = self.seconds_left(just_ended=event.trial)
                 tail = f" (about {clock(left)} left)" if left and left >= 1 else ""
-                message = f": {event.message.strip()}" if event.message else ""
+                # All of a traceback is in a file of its own, once for all trials that had it.
+                message = f": {last_line(event.message)}" if event.message else ""
                 return f"trial {event.trial} {event.outcome}{message}{tail}"
         return ""
 
@@ -173,7 +174,8 @@ class TableView(Progress):
             super().event(event)
         match event:
             case TrialEnded(outcome=Outcome.FAILED | Outcome.OUT_OF_MEMORY):
-                self.console.print(f"trial {event.trial} {event.outcome}:\n{event.message}", markup=False)
+                text = f"trial {event.trial} {event.outcome}: {last_line(event.message)}"
+                self.console.print(text, markup=False, highlight=False, soft_wrap=True)
             case MicroBatchHalved():
                 self.console.print(describe_micro_batch(event), markup=False, highlight=False, soft_wrap=True)
             case EpochEnded(remark=remark) if remark:

@@ -7,6 +7,8 @@ Not here: the epoch's order (`cifarray.data.splits`).
 
 from typing import TYPE_CHECKING
 
+from cifarray.data.split_sizes import split_sizes
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -41,6 +43,15 @@ def count_steps(num_images: int, batch_size: int) -> int:
             "or raise data.limit"
         )
     return num_images // batch_size
+
+
+def steps_of(config: "TrainConfig", num_images: int) -> int:
+    """Batches of an epoch where the data has `num_images` to train on and to hold out.
+
+    Raises SplitError or ValueError if there is none.
+    """
+    num_train, _ = split_sizes(num_images, config.data.validation, config.data.limit)
+    return count_steps(num_train, config.batch_size)
 
 
 def batch_rows(order: "Tensor", step: int, batch_size: int) -> "Tensor":
