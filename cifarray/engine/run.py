@@ -47,6 +47,7 @@ from cifarray.space.sizes import Sizes
 from cifarray.study import decisions
 from cifarray.study.events import DriverEnded, DriverStarted, Event, StudyStarted
 from cifarray.study.images import refuse_batches_without_images
+from cifarray.study.rough_time import warning_of_days
 from cifarray.study.state import StudyState
 from cifarray.study.study import Study
 from cifarray.tracking import Tracking
@@ -103,6 +104,11 @@ def run_study(
             _refuse_second_driver(study)
             settings = _group_settings(study, state, started.id)
             refuse_what_nodes_lack(study)
+            if settings.gpus_per_worker == 0:
+                cores = settings.cpus_per_worker * settings.workers
+                days = warning_of_days(state, lambda config: sizes.of(config).macs, len(store.labels), cores)
+                if days:
+                    log.warning("%s", days)
 
         # No event has been written yet, so the user can fix whatever was refused and take the same name.
         if not journal.events:

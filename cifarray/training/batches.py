@@ -5,7 +5,8 @@ take that in equal micro-batches, one after the other.
 Not here: the epoch's order (`cifarray.data.splits`).
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from cifarray.data.split_sizes import split_sizes
 
@@ -50,8 +51,13 @@ def steps_of(config: "TrainConfig", num_images: int) -> int:
 
     Raises SplitError or ValueError if there is none.
     """
-    num_train, _ = split_sizes(num_images, config.data.validation, config.data.limit)
+    num_train, _ = split_of(config.data.model_dump(), num_images)
     return count_steps(num_train, config.batch_size)
+
+
+def split_of(data: Mapping[str, Any], num_images: int) -> tuple[int, int]:
+    """Images (to train on, held out) of `num_images`, for a config's part `data` as a dict. Raises SplitError."""
+    return split_sizes(num_images, data["validation"], data["limit"])
 
 
 def batch_rows(order: "Tensor", step: int, batch_size: int) -> "Tensor":
