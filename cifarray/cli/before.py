@@ -8,7 +8,7 @@ import argparse
 
 from cifarray import storage
 from cifarray.data import known_size, resolve, split_sizes
-from cifarray.data.names import SYNTHETIC
+from cifarray.data.names import SYNTHETIC, hidden_folder
 from cifarray.engine import UNUSED
 from cifarray.engine.result import StudyResult
 from cifarray.journal.folder import last_of_driver, open_journal
@@ -57,6 +57,8 @@ def about_data(space: SearchSpace) -> str:
     """The source, and what --limit leaves of it."""
     data = space.base.data
     text = f"data: {data.source}"
+    if hidden := hidden_folder(data.source):
+        text += f" ({hidden})"
     if data.source.partition(":")[0] == SYNTHETIC:
         text += ", generated images; --data names real ones"
     if data.limit is None:
@@ -89,7 +91,9 @@ def look_at_data(space: SearchSpace) -> list[str]:
         refuse_batches_without_images(space, total)
     num_train, held_out = split_sizes(total, data.validation, data.limit)
     of = f" of {split_sizes(total, data.validation, None)[0]:,}" if data.limit is not None else ""
-    return [f"data: {num_train:,}{of} images to train on, {held_out:,} held out"]
+    hidden = hidden_folder(data.source)
+    counted = f"data: {num_train:,}{of} images to train on, {held_out:,} held out"
+    return [counted, hidden] if hidden else [counted]
 
 
 def notes_on(study: Study, notes: tuple[str, ...]) -> list[str]:

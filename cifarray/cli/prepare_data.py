@@ -8,6 +8,7 @@ from cifarray.cli.flags import add_data, data_source, make_parser
 from cifarray.cli.parser import whole
 from cifarray.cli.running import errors_in_a_sentence, make_console
 from cifarray.data import resolve
+from cifarray.data.names import hidden_folder
 
 EXAMPLES = (
     ("", "CIFAR-10, downloaded"),
@@ -24,6 +25,8 @@ def prepare_data(arguments: Sequence[str] | None = None) -> NoReturn:
     flags = parser.parse_args(arguments)
     with errors_in_a_sentence():
         source = resolve(data_source(flags.data))
+        if hidden := hidden_folder(source):
+            make_console().print(hidden, highlight=False, markup=False, soft_wrap=True)
         # Late: it brings torch along, which help, mistyped flags and names of no data do without.
         from cifarray.data import open_store, prepare
 

@@ -41,8 +41,8 @@ def resolve(source: str) -> str:
         raise DataError(f"data {source!r} is a file: give the folder that holds the files of train and test")
     if not source or "://" in source or not is_folder:
         similar = difflib.get_close_matches(source, [*PUBLISHED, SYNTHETIC], n=1, cutoff=0.7)
-        meant = f"did you mean {similar[0]}? Choose" if similar else "choose"
-        raise DataError(f"data {source!r} is neither a known name nor a folder: {meant} {CHOICES}")
+        meant = f"did you mean {similar[0]}?" if similar else f"choose {CHOICES}"
+        raise DataError(f"data {source!r} is neither a known name nor a folder: {meant}")
     if not str(folder).isprintable():
         raise DataError(f"data {source!r} is a folder whose name cannot be printed: rename it")
     return str(folder)
@@ -51,6 +51,13 @@ def resolve(source: str) -> str:
 def is_known(source: str) -> bool:
     """Whether it is a name and no place."""
     return source in PUBLISHED or source.partition(":")[0] == SYNTHETIC
+
+
+def hidden_folder(source: str) -> str:
+    """What is said where a known name is that of a folder here, too; empty where it is not."""
+    if not is_known(source) or not Path(source).is_dir():
+        return ""
+    return f"{source} is the data set of that name, and not the folder here, which is ./{source}"
 
 
 def local_folder(source: str) -> str | None:

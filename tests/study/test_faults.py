@@ -111,9 +111,7 @@ def test_of_the_ranks_faults_the_one_counts_that_explains_the_others(told, expla
 
 
 def trace(line, says):
-    return (
-        f'Traceback (most recent call last):\n  File "a.py", line {line}, in forward\n    x = y\nValueError: {says}\n'
-    )
+    return f'Traceback (most recent call last):\n  File "a.py", line {line}, in forward\nValueError: {says}\n'
 
 
 def test_the_cause_of_an_error_is_its_kind_and_its_place_whatever_numbers_it_quotes():

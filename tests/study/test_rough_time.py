@@ -28,7 +28,8 @@ def test_a_study_whose_first_trials_take_days_is_told_so_with_what_to_do():
 def test_the_smallest_and_the_largest_of_the_first_trials_are_told():
     space = SearchSpace("wrn", recipes.get("wide_resnet_28_10"), {"model.widen_factor": choice(1, 10)})
     sizes = {1: 55_000_000, 10: 5_243_328_768}
-    said = warning_of_days(StudyState(space, 2), lambda config: sizes[config["model"]["widen_factor"]], 50_000, 2)
+    state = StudyState(space, 2, searcher="grid")
+    said = warning_of_days(state, lambda config: sizes[config["model"]["widen_factor"]], 50_000, 2)
     assert "the first 2 trials take from 4 hours to 17 days each" in said
     said = warning_of_days(StudyState(space, 1), lambda config: sizes[10], 50_000, 2)
     assert "the trial takes about 17 days" in said
