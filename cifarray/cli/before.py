@@ -5,6 +5,7 @@ All of it without torch, Ray and MLflow, unless images have to be opened. Not he
 """
 
 import argparse
+import os
 
 from cifarray import storage
 from cifarray.data import known_size, resolve, split_sizes
@@ -39,6 +40,22 @@ def refuse_unknown_data(space: SearchSpace) -> None:
     total = known_size(space.base.data.source)
     if total is not None:
         refuse_batches_without_images(space, total)
+
+
+def refuse_unwritable_storage(study: Study) -> None:
+    """Raises StorageError for a place on a disk where a study's folder cannot be made, as far as that can be seen."""
+    if study.is_remote:
+        return
+    there = next(folder for folder in (study.folder, *study.folder.parents) if os.path.lexists(folder))
+    reason = ""
+    if not there.is_dir():
+        reason = f"{there} is no folder"
+    elif not os.access(there, os.W_OK | os.X_OK):
+        reason = f"{there} may not be written"
+    if reason:
+        raise storage.StorageError(
+            f"{study.folder} cannot be written ({reason}): choose a folder for --storage that you may write to"
+        )
 
 
 def _sources(space: SearchSpace) -> list[str]:

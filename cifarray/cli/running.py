@@ -21,6 +21,7 @@ from cifarray.cli.before import (
     notes_on,
     nothing_to_do,
     refuse_unknown_data,
+    refuse_unwritable_storage,
     unused_settings,
 )
 from cifarray.cli.plan import show_layers, show_plan
@@ -52,6 +53,7 @@ def run_job(study: Study, flags: argparse.Namespace, epilogue: Epilogue | None =
     console = make_console()
     with errors_in_a_sentence():
         refuse_unknown_data(study.space)
+        refuse_unwritable_storage(study)
         if flags.dry_run:
             if any(path.startswith("model.") for path, _ in map(parse_assignment, [*flags.set, *flags.space])):
                 # The networks of the recipes and of the spaces that come with the project are known to be some.

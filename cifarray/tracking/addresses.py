@@ -69,8 +69,11 @@ def _why_unreachable(tracking_uri: str) -> str:
 
 
 def _no_answer(url: str) -> str:
+    parts = urlsplit(url)
+    # A name and a password are not asked for here.
+    page = parts._replace(netloc=parts.netloc.rpartition("@")[2], path=f"{parts.path.rstrip('/')}/health").geturl()
     try:
-        with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=ANSWER_SECONDS):
+        with urllib.request.urlopen(page, timeout=ANSWER_SECONDS):
             return ""
     except urllib.error.HTTPError:
         # It wants a password, or has no such page: it is there.
