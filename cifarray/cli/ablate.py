@@ -51,9 +51,7 @@ EXAMPLES = (
 
 def ablate(default: str, arguments: Sequence[str] | None = None) -> NoReturn:
     """A recipe without its tricks and then with them, row by row × seeds, as one study. Exits."""
-    parser = study_parser(
-        "Ablate: a recipe without the tricks of He et al. 2019, then with one after the other.", EXAMPLES
-    )
+    parser = study_parser("Ablate: a recipe without the tricks of He et al. 2019, then with them.", EXAMPLES)
     add = parser.own.add_argument
     add("recipe", nargs="?", default=default, metavar="RECIPE", help=f"see jobs/train.py --list (default: {default})")
     add("--one-at-a-time", action="store_true", help="each trick alone, not on top of those before it")
