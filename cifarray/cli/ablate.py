@@ -22,7 +22,7 @@ from cifarray.space.space import RECIPE, SearchSpace
 from cifarray.study.study import Study
 
 if TYPE_CHECKING:
-    from cifarray.engine.run import StudyResult
+    from cifarray.engine.result import StudyResult
 
 ON_OR_OFF = {
     "schedule.name": "cosine",

@@ -33,10 +33,14 @@ DONE_SECONDS = 60.0
 
 
 def refuse_unknown_data(space: SearchSpace) -> None:
-    """Raises DataError for a source that is no name and no place, and StudyError for numbers that cannot be filled
-    from images whose number is known by name."""
+    """Raises DataError for a source that is no name and no place."""
     for source in _sources(space):
         resolve(source)
+
+
+def refuse_numbers_without_images(space: SearchSpace) -> None:
+    """Raises StudyError for a batch, a limit or a validation split that the images cannot fill, whose number is known
+    by name."""
     total = known_size(space.base.data.source)
     if total is not None:
         refuse_batches_without_images(space, total)
@@ -166,7 +170,7 @@ def nothing_to_do(study: Study, state: StudyState, flags: argparse.Namespace) ->
         f"{done} of {asked} {trials} {are} done" if done <= asked else f"{done} trials are done, {asked} asked for"
     )
     ways = []
-    if "seed" in study.space.domains and getattr(flags, "seeds", 0):
+    if "seed" in study.space.domains and vars(flags).get("seeds"):
         ways.append(f"--seeds {2 * flags.seeds} goes on")
     elif study.searcher != "grid" and state.sampler.budget(done + 1) > done:
         ways.append(f"--trials {2 * done} goes on")

@@ -23,7 +23,7 @@ from cifarray.study.trial_record import Metric, Outcome
 from cifarray.training.tasks.kinds import kind_of
 
 if TYPE_CHECKING:
-    from cifarray.engine.run import StudyResult
+    from cifarray.engine.result import StudyResult
 
 BASELINE = "linear"
 """The recipe that stands in every comparison."""

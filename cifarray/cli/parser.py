@@ -83,7 +83,7 @@ class Parser(argparse.ArgumentParser):
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
             raise argparse.ArgumentError(
-                action, f"{value!r} is not one of its values: {_choose(value, action.choices)}"
+                action, f"{value!r} is not one of its values: {_choose(value, list(action.choices))}"
             )
 
     def _about_unknown(self, text: str) -> str:

@@ -20,6 +20,7 @@ from cifarray.cli.before import (
     look_at_data,
     notes_on,
     nothing_to_do,
+    refuse_numbers_without_images,
     refuse_unknown_data,
     refuse_unwritable_storage,
     unused_settings,
@@ -54,6 +55,8 @@ def run_job(study: Study, flags: argparse.Namespace, epilogue: Epilogue | None =
     with errors_in_a_sentence():
         refuse_unknown_data(study.space)
         refuse_unwritable_storage(study)
+        if not flags.summary:
+            refuse_numbers_without_images(study.space)
         if flags.dry_run:
             if any(path.startswith("model.") for path, _ in map(parse_assignment, [*flags.set, *flags.space])):
                 # The networks of the recipes and of the spaces that come with the project are known to be some.

@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch._compile import _disable_dynamo
 
 from cifarray.models.blocks import PaddedShortcut, ResidualBlock, conv3x3, pooled
 from cifarray.models.depths import BASIC
@@ -79,7 +80,7 @@ class StochasticDepthResNet(nn.Module):
 
     # Compiled, it would be compiled anew for every pattern of gates. `torch.compiler.disable` would do the same, but it
     # imports the compiler with this file, for seconds; PyTorch's own modules are decorated so for that reason.
-    _through_blocks_uncompiled = torch._disable_dynamo(_through_blocks)
+    _through_blocks_uncompiled = _disable_dynamo(_through_blocks)
 
     def _gates(self) -> list[bool]:
         """Which blocks live in this minibatch."""
