@@ -338,6 +338,24 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     ]
 
 
+_BOUNDS = {
+    "greater_than": "it must be more than {gt:g}",
+    "greater_than_equal": "it must be {ge:g} or more",
+    "less_than": "it must be less than {lt:g}",
+    "less_than_equal": "it must be {le:g} or less",
+    "finite_number": "it must be a finite number",
+    "literal_error": "choose {expected}",
+}
+_KINDS = {"int": "it must be a whole number", "float": "it must be a number", "bool": "it must be true or false"}
+
+
+def _rule(kind: str, context: Mapping[str, Any], message: str) -> str:
+    """What pydantic finds wrong, as the rest of a sentence."""
+    if kind in _BOUNDS:
+        return _BOUNDS[kind].format(**context)
+    return _KINDS.get(kind.partition("_")[0], f"{message[0].lower()}{message[1:]}")
+
+
 def explain(error: ValidationError) -> str:
     """One sentence per wrong field: the field, the value, the rule."""
     lines = []
@@ -349,5 +367,5 @@ def explain(error: ValidationError) -> str:
         elif item["type"] == "extra_forbidden":
             lines.append(f"{path} is not a field of the train config: remove it or correct its name")
         else:
-            lines.append(f"{path} {item['input']!r} is not valid: {message[0].lower()}{message[1:]}")
+            lines.append(f"{path} {item['input']!r} is not valid: {_rule(item['type'], item.get('ctx', {}), message)}")
     return "; ".join(lines)

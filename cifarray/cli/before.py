@@ -28,8 +28,6 @@ from cifarray.tracking.state import State
 
 SOURCE = "data.source"
 EXPERIMENT = "cifarray"
-DONE_SECONDS = 60.0
-"""How long a study that has nothing to do waits for MLflow, where that has not all of it."""
 
 
 def refuse_unknown_data(space: SearchSpace) -> None:
@@ -155,7 +153,8 @@ def already_done(study: Study, retry_failed: bool) -> StudyResult | None:
             return None
         tracking = None
         if State.load(journal.path, study.tracking_uri, EXPERIMENT).waiting(journal.path):
-            tracking = Tracking(journal.path, study.tracking_uri).finish(DONE_SECONDS)
+            # In the background: who asks a finished study does not wait for a store.
+            tracking = Tracking(journal.path, study.tracking_uri).finish(timeout=0.0)
     finally:
         journal.close()
     return StudyResult(state, "finished", tracking=tracking)

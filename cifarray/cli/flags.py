@@ -13,9 +13,10 @@ from typing import Any, Protocol
 from cifarray import recipes, storage
 from cifarray.cli.parser import WITHOUT_TRIALS, Examples, Parser, number, whole
 from cifarray.cli.teachers import with_teachers
+from cifarray.config import TrainConfig, flatten
 from cifarray.data.names import is_known
 from cifarray.errors import StudyError
-from cifarray.places import DEFAULT_STORAGE, default_tracking_uri, results
+from cifarray.places import DEFAULT_STORAGE, REMOTE_SCHEMES, default_tracking_uri, results
 from cifarray.space.domains import Choice, parse_assignment, parse_domain, parse_value
 from cifarray.space.possible import possible
 from cifarray.space.space import SearchSpace
@@ -56,6 +57,13 @@ class StudyParser(Parser):
         _add_how_much(self.how_much)
         _add_where(self.where)
         _add_how(self.how)
+
+    def _about_unknown(self, text: str) -> str:
+        word = text.partition("=")[0].lstrip("-").replace("-", "_")
+        fields = [field for field in flatten(TrainConfig().to_dict()) if word in (field, field.rpartition(".")[2])]
+        if text.startswith("-") and fields:
+            return f"{text.partition('=')[0]} is no flag but a field: pin it with --set {fields[0]}=…"
+        return super()._about_unknown(text)
 
 
 def study_parser(description: str, examples: Examples = ()) -> StudyParser:
@@ -176,10 +184,19 @@ def _either(names: Sequence[str]) -> str:
 
 def storage_and_tracking(flags: argparse.Namespace) -> tuple[str, str]:
     """Where results are, and MLflow's store. Raises ValueError for a place that is none."""
+    _refuse_half_an_address("storage", flags.storage)
     where = storage.absolute(flags.storage)
     tracking_uri = flags.tracking_uri or default_tracking_uri(where)
     refuse_unusable(tracking_uri)
     return where, tracking_uri
+
+
+def _refuse_half_an_address(what: str, place: str) -> None:
+    """Raises StudyError for `s3:bucket`, which would be a folder here."""
+    scheme, colon, rest = place.partition(":")
+    if colon and f"{scheme}://" in REMOTE_SCHEMES and not rest.startswith("//"):
+        whole_address = f"{scheme}://{rest.lstrip('/')}"
+        raise StudyError(f"{what} {place!r} is half an address: did you mean {whole_address}?")
 
 
 def data_source(flag: str | None) -> str:
@@ -188,6 +205,7 @@ def data_source(flag: str | None) -> str:
     A known name means the same in every folder: one that is called so is `./cifar10`.
     """
     source = flag or os.environ.get("CIFARRAY_DATA") or "cifar10"
+    _refuse_half_an_address("data", source)
     is_path = not is_known(source) and not storage.is_remote(source) and (os.sep in source or Path(source).is_dir())
     return str(Path(source).expanduser().resolve()) if is_path else source
 

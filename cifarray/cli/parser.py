@@ -91,7 +91,8 @@ class Parser(argparse.ArgumentParser):
             taken = " ".join(map(_shown, self._get_positional_actions()))
             return f"{text!r} is too much: this job takes {taken or 'flags alone'}, see --help"
         flag = text.partition("=")[0]
-        return f"{flag} is no flag of this job: {_choose(flag, self._option_string_actions, 'see --help')}"
+        names = [name for name in self._option_string_actions if name not in ("-h", "--help")]
+        return f"{flag} is no flag of this job: {_choose(flag, names, 'see --help')}"
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):

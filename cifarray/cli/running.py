@@ -61,6 +61,8 @@ def run_job(study: Study, flags: argparse.Namespace, epilogue: Epilogue | None =
             if any(path.startswith("model.") for path, _ in map(parse_assignment, [*flags.set, *flags.space])):
                 # The networks of the recipes and of the spaces that come with the project are known to be some.
                 Sizes(study.space, num_classes=10).check_networks()
+            if flags.max_params is not None or flags.max_macs is not None:
+                Sizes(study.space, num_classes=10).check_corners()
             show_plan(study, console, [*look_at_data(study.space), *notes_on(study, flags.notes)])
             return 0
         if flags.summary:

@@ -31,7 +31,13 @@ def sqlite_file(tracking_uri: str) -> Path | None:
 
 
 def refuse_unusable(tracking_uri: str) -> None:
-    """Raises StudyError for a SQLite store that MLflow would look for elsewhere, which differs between its versions."""
+    """Raises StudyError for a server without its scheme, and for a SQLite store that MLflow would look for elsewhere,
+    which differs between its versions."""
+    if re.fullmatch(r"[\w.-]+:\d+(/.*)?", tracking_uri):
+        raise StudyError(
+            f"the tracking URI {tracking_uri!r} has no scheme, so that MLflow takes it for a folder: did you mean "
+            f"http://{tracking_uri}?"
+        )
     misread = re.search(r"[?]|%[0-9a-fA-F]{2}", tracking_uri) if tracking_uri.startswith(SQLITE) else None
     if misread is not None:
         raise StudyError(
