@@ -115,7 +115,10 @@ def run_study(
             storage.write_bytes(study.marker, json.dumps({"id": started.id, **study.identity()}, indent=2).encode())
             journal.append([started])
         running = {**versions(), "mlflow": metadata.version("mlflow")}
-        journal.append([DriverStarted(pid=os.getpid(), versions=running), *repairs])
+        begins = DriverStarted(pid=os.getpid(), versions=running)
+        journal.append([begins, *repairs])
+        # What happens in a row is counted by each driver for itself.
+        state.apply(begins)
         stack.callback(_sweep, study, journal)
         tracking = Tracking(journal.path, study.tracking_uri)
         journal.listen(lambda event: tracking.wake())
