@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from cifarray.fields import flatten
+
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 UnitInterval = Annotated[float, Field(gt=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
@@ -194,6 +196,9 @@ class DistillationConfig(Part):
     teacher: str | None = None
     """A checkpoint's path or address; jobs also take a study, a trial (STUDY-NUMBER) or an MLflow run id. None: no
     teacher."""
+    studies: tuple[str, ...] = ()
+    """Ids of the studies that the teachers are of, which jobs fill in: a checkpoint of another one is refused, as where
+    a teacher's study was set aside and a new one writes to the old address. Empty: whatever is there is taken."""
     temperature: Positive = 20.0
     weight: Positive = 1.0
 
@@ -247,9 +252,14 @@ class TrainConfig(Part):
         """The rate that the schedule peaks at."""
         return self.optimizer.lr * (self.batch_size / 256 if self.optimizer.linear_scaling else 1)
 
+    @property
+    def task(self) -> Literal["single_label", "grid_labels"]:
+        """What the network is asked (`cifarray.training.tasks`)."""
+        return "single_label" if self.data.grid == 1 else "grid_labels"
+
     @model_validator(mode="after")
     def _check(self) -> "TrainConfig":
-        if self.data.grid == 2:
+        if self.task != "single_label":
             single = {"mixup": self.mixup, "cutmix": self.cutmix, "distillation.teacher": self.distillation.teacher}
             for name, value in single.items():
                 if value:
@@ -315,27 +325,6 @@ def _similar(word: str, leaves: Mapping[str, str]) -> list[str]:
 def _initials(word: str) -> str:
     """`lr` of learning_rate; empty for a single word."""
     return "".join(part[0] for part in word.split("_") if part) if "_" in word else ""
-
-
-def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """`{"optimizer": {"lr": 0.1}}` as `{"optimizer.lr": 0.1}`."""
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            flat.update(flatten(value, f"{prefix}{name}."))
-        else:
-            flat[f"{prefix}{name}"] = value
-    return flat
-
-
-def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What differs between two descriptions, one `field: old → new` each."""
-    before, after = flatten(old), flatten(new)
-    return [
-        f"{path}: {before.get(path, 'not there')} → {after.get(path, 'not there')}"
-        for path in sorted(before.keys() | after.keys())
-        if before.get(path) != after.get(path)
-    ]
 
 
 _BOUNDS = {

@@ -1,4 +1,4 @@
-"""Where things are when nobody says: prepared data, results, MLflow's store. Environment variables and their defaults.
+"""Where things are when nobody says: prepared data, results, MLflow's database. Environment variables, their defaults.
 
 Not here: reading and writing at an address (`cifarray.storage`).
 """
@@ -10,7 +10,7 @@ import platformdirs
 
 DEFAULT_STORAGE = "~/cifarray-results"
 REMOTE_SCHEMES = ("s3://", "gs://", "gcs://")
-"""What the addresses of object stores begin with."""
+"""What the addresses of buckets begin with."""
 
 
 def home() -> Path:
@@ -27,7 +27,7 @@ def results() -> str:
 def studies(storage: str) -> Path:
     """Where the journals and reports of a storage's studies are on the driver's disk.
 
-    In the storage itself; for an object store in `home`, in a folder named after its address, since studies of two
+    In the storage itself; for a bucket in `home`, in a folder named after its address, since studies of two
     buckets may have one name.
     """
     if not storage.startswith(REMOTE_SCHEMES):
@@ -37,7 +37,7 @@ def studies(storage: str) -> Path:
 
 
 def address(folder: Path) -> str | None:
-    """What a folder below that of an object store's studies is there; None for any other folder."""
+    """What a folder below that of a bucket's studies is there; None for any other folder."""
     try:
         scheme, *path = folder.relative_to(home() / "studies").parts
     except ValueError:
@@ -48,6 +48,6 @@ def address(folder: Path) -> str | None:
 
 
 def default_tracking_uri(storage: str) -> str:
-    """SQLite beside the results; for results in an object store, in `home`."""
+    """SQLite beside the results; for results in a bucket, in `home`."""
     folder = home() if storage.startswith(REMOTE_SCHEMES) else Path(storage).expanduser().absolute()
     return f"sqlite:///{folder / 'mlflow.db'}"

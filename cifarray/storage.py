@@ -1,6 +1,6 @@
 """The one place that knows how to read, write and delete at an address: a local path, `s3://…` or `gs://…`.
 
-Here: atomic writes (temporary name, then rename; an object store's put is atomic by itself), reads, deletion, and
+Here: atomic writes (temporary name, then rename; a bucket's put is atomic by itself), reads, deletion, and
 whether a bucket can be used at all. How a bucket is reached (credentials, region, another endpoint than Amazon's) is
 said by the environment (`VARIABLES`) and not by the address. Buckets are never made.
 Not here: what is stored (checkpoints, journal segments, data stores).
@@ -32,9 +32,9 @@ VARIABLES = (
     "AWS_REGION",
     "AWS_DEFAULT_REGION",
 )
-"""What the environment says of object stores, where a node's own role does not. Some of it is secret."""
+"""What the environment says of buckets, where a node's own role does not. Some of it is secret."""
 AWAY_SECONDS = 60.0
-"""How long `patiently` asks a store that does not answer."""
+"""How long `patiently` asks a bucket that does not answer."""
 FULL_SECONDS = 10.0
 """How long `patiently` waits for a disk that is full or away; others may clear it up."""
 _MAY_PASS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.ETIMEDOUT}
@@ -133,7 +133,7 @@ def _is_in_a_bucket_of_google(filesystem: fs.FileSystem, prefix: str) -> bool:
 
 
 def patiently(address: str, action: Callable[[], T], seconds: float = AWAY_SECONDS) -> T:
-    """What `action` gives; it is done again for so long if `address` is in an object store that is away, and for
+    """What `action` gives; it is done again for so long if `address` is in a bucket that is away, and for
     FULL_SECONDS if it is on a disk that has no room.
 
     Training for hours is not to be lost because a network is gone for a moment. Raises StorageError when time is up.
@@ -231,7 +231,7 @@ def delete_folder(address: str) -> None:
 
 
 def move_folder(source: str, target: str) -> None:
-    """Rename a folder; in an object store each object is copied there and the old ones deleted. Raises StorageError."""
+    """Rename a folder; in a bucket each object is copied there and the old ones deleted. Raises StorageError."""
     with _in_a_sentence(source, "moved"):
         filesystem, path = resolve(source)
         goal = resolve(target)[1]
@@ -253,7 +253,7 @@ def _in_a_sentence(address: str, done: str) -> Iterator[None]:
     except StorageError:
         raise
     except (pyarrow.ArrowException, OSError) as error:
-        # Those of object stores go on about requests and hosts over several lines.
+        # Those of buckets go on about requests and hosts over several lines.
         reason = redact(" ".join(str(error).split()))
         shortened = reason if len(reason) <= _REASON_LENGTH else f"{reason[:_REASON_LENGTH]}…"
         raise StorageError(f"{address} cannot be {done} ({shortened}): {_remedy(address, reason, done)}") from error

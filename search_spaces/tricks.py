@@ -39,7 +39,7 @@ def space(recipe: str, base: TrainConfig) -> SearchSpace:
             "schedule.warmup": choice(0.0, 0.05, 0.1).when("schedule.name", "multistep", "cosine"),
             "schedule.pct_start": uniform(0.15, 0.45).when("schedule.name", "one_cycle"),
             "label_smoothing": choice(0.0, 0.1),
-            **(SINGLE_IMAGES if base.data.grid == 1 else {}),
+            **(SINGLE_IMAGES if base.task == "single_label" else {}),
             "data.cutout": choice(0, side // 4, side // 2),
             "data.policy": choice("none", "trivial_augment", "rand_augment"),
             "init.weights": choice("family", "he_fan_in", "he_fan_out", "xavier"),

@@ -1,4 +1,4 @@
-"""Object stores on loopback for tests, and the environment that leads to them. moto keeps all objects in memory."""
+"""Buckets on loopback for tests, and the environment that leads to them. moto keeps all objects in memory."""
 
 import os
 import threading

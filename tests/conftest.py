@@ -73,7 +73,7 @@ def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def object_store() -> Iterator[str]:
+def s3_server() -> Iterator[str]:
     """An S3 server without buckets, and an environment that leads to it; the fixture is its URL."""
     from bucket_server import serving
 

@@ -42,17 +42,17 @@ false, "condition": null}}, "scheduler": {"name": "asha", "reduction_factor": 3,
 77850, "macs": 12501632}
 {"kind": "start", "time": 5.0, "trial": 0, "attempt": 1, "group": "wrn/group-0", "epoch": 0}
 {"kind": "epoch", "time": 6.0, "trial": 0, "epoch": 1, "metrics": {"epoch": 1, "val_accuracy": 0.5}, "decision": \
-"continue", "checkpoint": "/store/0/1"}
+"continue", "checkpoint": "/storage/0/1"}
 {"kind": "restart", "time": 7.0, "trial": 0, "restarts": 1, "epoch": 1}
 {"kind": "epoch", "time": 8.0, "trial": 0, "epoch": 2, "metrics": {"epoch": 2, "val_accuracy": 0.6}, "decision": \
-"complete", "checkpoint": "/store/0/2"}
+"complete", "checkpoint": "/storage/0/2"}
 {"kind": "outcome", "time": 8.0, "trial": 0, "outcome": "completed", "message": ""}
-{"kind": "dropped", "time": 8.0, "trial": 0, "epoch": 1, "checkpoint": "/store/0/1"}
+{"kind": "dropped", "time": 8.0, "trial": 0, "epoch": 1, "checkpoint": "/storage/0/1"}
 {"kind": "trial", "time": 9.0, "trial": 1, "params": {"optimizer.lr": 0.9}, "config": {"epochs": 2}, "num_params": \
 77850, "macs": 12501632}
 {"kind": "start", "time": 9.0, "trial": 1, "attempt": 1, "group": "wrn/group-0", "epoch": 0}
 {"kind": "epoch", "time": 10.0, "trial": 1, "epoch": 1, "metrics": {"epoch": 1, "val_accuracy": 0.1}, "decision": \
-"stop", "checkpoint": "/store/1/1"}
+"stop", "checkpoint": "/storage/1/1"}
 {"kind": "outcome", "time": 10.0, "trial": 1, "outcome": "stopped", "message": ""}
 {"kind": "ended", "time": 11.0, "reason": "finished", "message": "", "artifacts": ["leaderboard.csv"]}
 {"kind": "test", "time": 12.0, "trial": 0, "opening": 1, "metrics": {"test_accuracy": 0.55}}

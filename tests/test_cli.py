@@ -341,7 +341,7 @@ def test_a_storage_whose_database_mlflow_would_look_for_elsewhere_is_refused(cap
 
 
 def test_a_paused_study_says_what_to_mend_and_exits_with_3(monkeypatch, capsys):
-    """No trial's fault: full disks, stores that are away, workers that cannot start."""
+    """No trial's fault: full disks, buckets that are away, workers that cannot start."""
 
     def paused(study, view, **options):
         return StudyResult(study.new_state(), "paused", "/results cannot be written: make room for it")

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from cifarray.config import DataConfig, OptimizerConfig, ScheduleConfig, TrainConfig, flatten, override
+from cifarray.config import DataConfig, OptimizerConfig, ScheduleConfig, TrainConfig, override
+from cifarray.fields import flatten
 
 
 def test_a_config_comes_back_from_json_as_it_was() -> None:

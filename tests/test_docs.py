@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 import cifarray
-from cifarray.config import TrainConfig, flatten
+from cifarray.config import TrainConfig
+from cifarray.fields import flatten
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

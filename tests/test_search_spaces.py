@@ -57,7 +57,7 @@ def test_tricks_can_be_searched_around_every_recipe(recipe):
         assert ("schedule.pct_start" in params) == (config.schedule.name == "one_cycle")
         assert ("schedule.milestones" in params) == (config.schedule.name == "multistep")
         assert ("schedule.warmup" in params) == (config.schedule.name != "one_cycle")
-        assert ("mixup" in params) == ("cutmix" in params) == (config.data.grid == 1)
+        assert ("mixup" in params) == ("cutmix" in params) == (config.task == "single_label")
         assert config.data.cutout <= side / 2
 
 

@@ -1,4 +1,4 @@
-"""Addresses: what is said of those that cannot be used, and that an object store is used like a folder."""
+"""Addresses: what is said of those that cannot be used, and that a bucket is used like a folder."""
 
 import json
 import socket
@@ -14,7 +14,7 @@ from cifarray.storage import StorageError
 
 
 @pytest.fixture
-def bucket(object_store, request):
+def bucket(s3_server, request):
     """The address of an empty bucket."""
     name = f"bucket-{abs(hash(request.node.name))}"
     boto3.client("s3").create_bucket(Bucket=name)
@@ -69,7 +69,7 @@ def one_sentence(error):
     return message
 
 
-def test_a_bucket_that_does_not_exist_is_told_and_not_made(object_store):
+def test_a_bucket_that_does_not_exist_is_told_and_not_made(s3_server):
     with pytest.raises(StorageError) as error:
         storage.refuse_unusable("s3://nobody-made-this/results")
     assert one_sentence(error) == (
@@ -82,7 +82,7 @@ def test_a_bucket_that_does_not_exist_is_told_and_not_made(object_store):
 
 
 @set_initial_no_auth_action_count(0)
-def test_without_a_key_that_the_store_knows_a_bucket_is_of_no_use(bucket):
+def test_without_a_key_that_the_server_knows_a_bucket_is_of_no_use(bucket):
     for use in (storage.refuse_unusable, storage.names, lambda place: storage.write_bytes(f"{place}/x", b"x")):
         with pytest.raises(
             StorageError, match="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to an account"
@@ -92,7 +92,7 @@ def test_without_a_key_that_the_store_knows_a_bucket_is_of_no_use(bucket):
 
 
 @pytest.mark.parametrize("status", [400, 301], ids=["the session has expired", "the bucket is of another region"])
-def test_a_bucket_that_says_no_more_than_a_status_is_not_said_to_be_missing(object_store, monkeypatch, status):
+def test_a_bucket_that_says_no_more_than_a_status_is_not_said_to_be_missing(s3_server, monkeypatch, status):
     with answering(lambda path: (status, "")) as url:
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
         with pytest.raises(
@@ -113,7 +113,7 @@ def test_a_bucket_that_amazon_does_not_find_is_to_be_created(monkeypatch):
         storage.refuse_unusable("s3://none/results")
 
 
-def test_a_long_name_does_not_hide_that_the_bucket_is_missing(object_store):
+def test_a_long_name_does_not_hide_that_the_bucket_is_missing(s3_server):
     with pytest.raises(StorageError, match="….*: create the bucket, or give another address"):
         storage.write_bytes(f"s3://nobody-made-this/{'x' * 250}", b"x")
 
@@ -151,7 +151,7 @@ def closed_port():
 
 
 @pytest.mark.slow
-def test_a_store_that_does_not_answer_is_told_within_seconds(closed_port, object_store, monkeypatch):
+def test_a_bucket_that_does_not_answer_is_told_within_seconds(closed_port, s3_server, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{closed_port}")
     begin = time.monotonic()
     with pytest.raises(StorageError, match="cannot be reached .*: check the network and AWS_ENDPOINT_URL") as error:
@@ -161,7 +161,7 @@ def test_a_store_that_does_not_answer_is_told_within_seconds(closed_port, object
 
 
 @pytest.mark.nightly
-def test_googles_store_without_an_account_is_told_within_half_a_minute(monkeypatch):
+def test_googles_storage_without_an_account_is_told_within_half_a_minute(monkeypatch):
     monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
     begin = time.monotonic()
     with pytest.raises(StorageError, match="gs://bucket/results cannot be reached") as error:
@@ -198,7 +198,7 @@ def test_a_full_folder_is_told_and_nothing_half_written_stays(tmp_path):
 
 
 def away_once(answer):
-    """An action whose store is away when it is first asked, and what it was asked."""
+    """An action whose bucket is away when it is first asked, and what it was asked."""
     asked = []
 
     def action():
@@ -210,14 +210,14 @@ def away_once(answer):
     return action, asked
 
 
-def test_a_store_that_is_away_for_a_moment_is_asked_again():
+def test_a_bucket_that_is_away_for_a_moment_is_asked_again():
     action, asked = away_once("there")
     assert storage.patiently("s3://b/trial-0001/epoch-0001.pt", action) == "there"
     assert len(asked) == 2
 
 
 @pytest.mark.parametrize(("address", "seconds"), [("/results/epoch-0001.pt", 60.0), ("s3://b/epoch-0001.pt", 0.0)])
-def test_a_full_disk_and_a_store_that_stays_away_are_told(address, seconds):
+def test_a_full_disk_and_a_bucket_that_stays_away_are_told(address, seconds):
     action, asked = away_once("there")
     with pytest.raises(StorageError, match="away"):
         storage.patiently(address, action, seconds)

@@ -14,6 +14,7 @@ from cifarray.cli.train import train
 from cifarray.config import TrainConfig, override
 from cifarray.data import open_store
 from cifarray.examine import networks
+from cifarray.fields import difference
 from cifarray.journal.journal import Journal
 from cifarray.space.space import SearchSpace
 from cifarray.study.events import TrialEnded
@@ -83,6 +84,19 @@ def test_a_run_of_another_storage_is_asked_for_at_the_tracking_server(results, m
     space = applied("--teacher", "ef" * 16, "--tracking-uri", "http://host:5000")
     assert space.base.distillation.teacher == address
     assert asked == [("ef" * 16, "http://host:5000")]
+
+
+def test_a_teacher_is_kept_with_its_study_as_far_as_all_of_them_have_one(results, untrained):
+    """Another study's checkpoint at the same address is another teacher, and makes another study of it."""
+    address = results / "good" / "trial-0001" / "epoch-0001.pt"
+    save_checkpoint(str(address), {**untrained, "study": "first"})
+    before = applied("--teacher", "good")
+    assert before.base.distillation.studies == ("first",)
+    save_checkpoint(str(address), {**untrained, "study": "second"})
+    after = applied("--teacher", "good")
+    assert difference(before.to_dict(), after.to_dict()) == ["config.distillation.studies: ['first'] → ['second']"]
+    save_checkpoint(str(results / "nobodys.pt"), untrained)
+    assert applied("--space", "distillation.teacher=good,nobodys.pt").base.distillation.studies == ()
 
 
 def test_teachers_may_vary_and_no_teacher_may_be_one_of_them(results):

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cifarray import models
-from cifarray.config import TrainConfig, flatten, override
+from cifarray.config import TrainConfig, override
+from cifarray.fields import flatten
 from cifarray.training.tasks.kinds import SINGLE_LABEL, kind_of
 
 BASELINE = "baseline"

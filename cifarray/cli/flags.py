@@ -13,9 +13,10 @@ from typing import Any, Protocol
 from cifarray import recipes, storage
 from cifarray.cli.parser import WITHOUT_TRIALS, Examples, Parser, number, whole
 from cifarray.cli.teachers import with_teachers
-from cifarray.config import TrainConfig, flatten
+from cifarray.config import TrainConfig
 from cifarray.data.names import is_known
 from cifarray.errors import StudyError
+from cifarray.fields import flatten
 from cifarray.places import DEFAULT_STORAGE, REMOTE_SCHEMES, default_tracking_uri, results
 from cifarray.space.domains import Choice, parse_assignment, parse_domain, parse_value
 from cifarray.space.possible import possible

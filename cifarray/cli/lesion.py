@@ -19,12 +19,12 @@ def lesion(arguments: Sequence[str] | None = None) -> NoReturn:
     parser.add_argument("--limit", type=int, metavar="N", help="at most N validation images")
     flags = parser.parse_args(arguments)
     # Late: it brings torch along, which help and mistyped flags do without.
-    from cifarray.examine.lesion import run_lesion
+    from cifarray.examine.lesion_study import run_lesion_study
 
     console = make_console()
     with errors_in_a_sentence():
         where, uri = storage_and_tracking(flags)
         source = data_source(flags.data) if flags.data else None
-        for line in run_lesion(flags.target, where, uri, source, flags.limit):
+        for line in run_lesion_study(flags.target, where, uri, source, flags.limit):
             console.print(line, highlight=False, soft_wrap=True)
     sys.exit(0)

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 from rich.console import Console
 
-from cifarray.config import TrainConfig, flatten
+from cifarray.config import TrainConfig
+from cifarray.fields import flatten
 from cifarray.redaction import redact
 from cifarray.report.leaderboard import short_value
 from cifarray.study.samplers import Sampler, shortage

@@ -1,6 +1,7 @@
 """A teacher by name: what a user calls it becomes the address of a checkpoint, once, on the driver.
 
-So workers need nothing but the checkpoint, and a study is the same study for as long as the name means the same. Not
+So workers need nothing but the checkpoint, and a study is the same study for as long as the name means the same: the
+same address, and there a checkpoint of the same study. Not
 here: what a name may be (`cifarray.journal.targets`), which teachers fit (`cifarray.training.distillation`).
 """
 
@@ -11,7 +12,7 @@ from cifarray.config import TrainConfig, override
 from cifarray.space.domains import AnyDomain, Cases, Choice
 from cifarray.space.space import SearchSpace
 
-TEACHER = "distillation.teacher"
+TEACHER, STUDIES = "distillation.teacher", "distillation.studies"
 
 
 def with_teachers(space: SearchSpace, where: str, tracking_uri: str) -> SearchSpace:
@@ -32,16 +33,22 @@ def with_teachers(space: SearchSpace, where: str, tracking_uri: str) -> SearchSp
     from cifarray.training.distillation import check_teacher
 
     addresses = {None: None, **{name: networks.find_checkpoint(str(name), where, tracking_uri)[2] for name in names}}
+    ids: set[str | None] = set()
     for name in sorted(names, key=str):
         teacher = networks.load(str(addresses[name]))
+        ids.add(teacher.study)
         for config in configs:
             if name in varied or name == config.distillation.teacher:
                 data = config.data
                 store = open_store(data.source, "train", data.image_size)
                 check_teacher(teacher, override(config, {TEACHER: addresses[name]}), store)
 
+    # Of a checkpoint that no study wrote, nobody can tell whether another one has taken its place.
+    studies = () if None in ids else tuple(sorted(map(str, ids)))
+
     def addressed(config: TrainConfig) -> TrainConfig:
-        return override(config, {TEACHER: addresses[config.distillation.teacher]})
+        teacher = addresses[config.distillation.teacher]
+        return override(config, {TEACHER: teacher, STUDIES: studies if teacher or varied else ()})
 
     return replace(
         space,

@@ -6,6 +6,7 @@ Not here: which are kept (`cifarray.study.state`), writing them (`worker`).
 import contextlib
 import logging
 import re
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 
 from cifarray import storage
@@ -18,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class Deleter:
-    """Deletes files of the study at `address` one after the other, so that a slow store stalls no decision.
+    """Deletes files of the study at `address` one after the other, so that a slow storage stalls no decision.
 
     Nothing outside of the study is touched, whatever a journal says.
     """
@@ -31,7 +32,7 @@ class Deleter:
         if not address.startswith(self._inside):
             log.warning("checkpoint %s is outside of the study's %s and stays", address, self._inside)
             return
-        with contextlib.suppress(RuntimeError):  # closed: swept up at the end of the next run, but not in a bucket
+        with contextlib.suppress(RuntimeError):  # closed: swept up at the end of the next run
             self._thread.submit(_delete, address)
 
     def close(self) -> None:
@@ -39,18 +40,20 @@ class Deleter:
         self._thread.shutdown(wait=True)
 
 
-def sweep(address: str, state: StudyState) -> int:
+def sweep(address: str, state: StudyState, among: Collection[str] | None = None) -> int:
     """Delete what a killed driver and its workers left in a study's folder: checkpoints that the journal does not name
     and files that were being written. Returns how many.
 
-    To be called while no worker of the study runs, by its only driver. Files of other names are nobody's business here.
-    Raises StorageError.
+    among: addresses beside which nothing is deleted, where this may not be the only driver. To be called while no
+    worker of the study runs. Files of other names are nobody's business here. Raises StorageError.
     """
     named = {f"trial-{t.number:04d}/epoch-{epoch:04d}.pt" for t in state.trials.values() for epoch in t.checkpoints}
     left_over = [name for name in storage.files(address) if _OURS.fullmatch(name) and name not in named]
-    for name in left_over:
-        _delete(storage.join(address, name))
-    return len(left_over)
+    addresses = [storage.join(address, name) for name in left_over]
+    swept = [each for each in addresses if among is None or each in among]
+    for each in swept:
+        _delete(each)
+    return len(swept)
 
 
 def _delete(address: str) -> None:

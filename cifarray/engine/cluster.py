@@ -25,8 +25,10 @@ NAMESPACE = "cifarray"
 SHORT_FOLDERS = ("/tmp", "/var/tmp")
 LONGEST_FOLDER = 107 - len("/session_2026-01-01_00-00-00_000000_4194304/sockets/dash_SomeLongModuleHead")
 """Bytes: what the path of a socket may have (Linux), without what Ray and its dashboard put behind the folder."""
-FORWARDED = ("CIFARRAY_HOME", "CIFARRAY_MAX_PIXELS")
-"""Environment variables of the driver that workers on other nodes must have too."""
+
+
+_started_here = False
+"""Whether this process has started the Ray that it uses."""
 
 
 @contextlib.contextmanager
@@ -38,23 +40,22 @@ def connected(num_cpus: int | None = None) -> Iterator[Any]:
     """
     import ray
 
+    global _started_here
     owned = not ray.is_initialized()
     if owned:
-        variables = {name: os.environ[name] for name in FORWARDED if name in os.environ}
         options: dict[str, Any] = {
             "namespace": NAMESPACE,
-            # With the dashboard off, Ray holds on to the placement groups of dead actors for long.
-            "include_dashboard": True,
             "log_to_driver": False,
             "logging_level": logging.ERROR,
-            "runtime_env": {"env_vars": variables} if variables else None,
         }
         address = _head() if num_cpus is None else "local"
+        _started_here = address == "local"
         temporary = _temporary_folder() if address == "local" else None
         if temporary:
             options |= {"num_cpus": num_cpus, "_temp_dir": temporary}
         try:
-            with handlers_kept(), ray_internals.starting_apart(temporary):
+            starting = ray_internals.starting_for_one_driver(temporary) if _started_here else contextlib.nullcontext()
+            with handlers_kept(), starting:
                 ray.init(address=address, **options)
         except ray.exceptions.AuthenticationError as error:
             raise StudyError(_refusal(error)) from None
@@ -142,6 +143,11 @@ def _quiet() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
+def is_own() -> bool:
+    """Whether the Ray that is used was started here, for this driver and this machine alone."""
+    return _started_here
+
+
 def look() -> Cluster:
     """The living nodes, and what an autoscaler may make of them."""
     import ray
@@ -149,6 +155,8 @@ def look() -> Cluster:
     living = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     heads = [resources for resources in living if HEAD_RESOURCE in resources]
     nodes, fixed = tuple(map(_node, living)), tuple(map(_node, heads))
+    if _started_here:
+        return Cluster(nodes)
     try:
         monitor = _monitor(ray.get_runtime_context().gcs_address)
     except LookupError:
@@ -273,14 +281,9 @@ def _names_node_types() -> bool:
 def any_dead(actors: list[str]) -> bool:
     """Whether one of the Ray actors with these ids is known to be dead; False too if Ray cannot tell."""
     import ray
-    from ray.util.state import get_actor
-    from ray.util.state.exception import RayStateApiException
 
-    # Without the address, Ray takes the first head that this process has ever found on the machine.
-    address = ray.get_runtime_context().gcs_address
     try:
-        states = [get_actor(actor, address=address) for actor in actors]
-    except (ray.exceptions.RayError, RayStateApiException, ConnectionError) as error:
+        return any(ray_internals.is_dead(actor) for actor in actors)
+    except ray.exceptions.RayError as error:
         log.warning("Ray does not tell which workers live: %s", error)
         return False
-    return any(state is None or state.state == "DEAD" for state in states)

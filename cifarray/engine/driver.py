@@ -28,7 +28,7 @@ class EventLog(Protocol):
         """Returns when the events are on disk."""
 
     def when_kept(self, action: Callable[[], object]) -> None:
-        """Calls `action` once the events so far are safe: at once, or when the copy in an object store has them."""
+        """Calls `action` once the events so far are safe: at once, or when the copy in a bucket has them."""
 
 
 class LeasedGroup(Protocol):

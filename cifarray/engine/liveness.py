@@ -1,17 +1,46 @@
-"""Whether the ranks of a worker group get on: by when something is to be heard of each.
+"""Whether the ranks of a worker group come up and get on: by when something is to be heard of each.
 
 Not here: what a worker says of its pace (`worker`), what becomes of a group that is stuck (`worker_group`).
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 SETUP_SECONDS = 900.0
 """How long a worker may take to the first step of a trial: data are prepared, a network is compiled."""
 START_SECONDS = 300.0
-"""How long the other ranks may take to come up after the first one did."""
+"""How long rank 0 may take to begin once its process is up, and the other ranks to come up after that."""
 RESTART_SECONDS = 120.0
 """How long Train may take to start the workers again after one died."""
+
+
+class Start:
+    """Whether new workers come up: the process of rank 0, which begins, and then the others."""
+
+    def __init__(self, workers: int) -> None:
+        self.newcomer = ""
+        """The actor of a rank 0 that is up and has not begun; empty if there is none."""
+        self._workers = workers
+        self._since = float("inf")
+
+    def arrive(self, actor: str) -> None:
+        """The process of rank 0 is up; how it gets on is not heard of until it begins."""
+        self.newcomer, self._since = actor, time.monotonic()
+
+    def begin(self) -> None:
+        """It has begun, or will never do so."""
+        self.newcomer, self._since = "", time.monotonic()
+
+    def why_late(self, missing: Sequence[int], now: float) -> str | None:
+        """In words, if it takes too long; `missing` are the ranks that never asked for an order."""
+        if now - self._since < START_SECONDS:
+            return None
+        if self.newcomer:
+            return f"worker 0 of {self._workers} was not ready {START_SECONDS:.0f} s after its process came up"
+        if missing:
+            ranks = ", ".join(map(str, missing))
+            return f"worker {ranks} of {self._workers} did not come up within {START_SECONDS:.0f} s after the first"
+        return None
 
 
 class Deadlines:

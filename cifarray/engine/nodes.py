@@ -25,19 +25,23 @@ from cifarray.space.space import RECIPE
 if TYPE_CHECKING:
     from cifarray.study.study import Study
 
+FORWARDED = ("CIFARRAY_HOME", "CIFARRAY_MAX_PIXELS")
+"""Environment variables of the driver that workers must have too, beside those of the storage."""
 PATIENCE_SECONDS = 120.0
 """For a node's first worker process; a busy one takes half a minute."""
 
 
 def node_requirements(study: "Study") -> NodeRequirements:
     """What workers look for, wherever they begin while the study runs."""
-    return NodeRequirements(versions(), study.marker, _local_paths(study), _code(), storage.environment())
+    forwarded = {name: os.environ[name] for name in FORWARDED if name in os.environ}
+    environment = {**forwarded, **storage.environment()}
+    return NodeRequirements(versions(), study.marker, _local_paths(study), _code(), environment)
 
 
 def missing(requirements: NodeRequirements, patience: float = 0.0) -> str | None:
     """What follows "node X …" where this node lacks something; None if it has it all.
 
-    The environment must have the variables of `requirements` already. patience: seconds that the store may be away.
+    The environment must have the variables of `requirements` already. patience: seconds that the storage may be away.
     """
     # Who runs from the driver's own folder runs its code, though somebody may have edited a file since it began.
     code = {"cifarray": requirements.versions["cifarray"]} if _code() == requirements.code else {}
@@ -51,7 +55,7 @@ def missing(requirements: NodeRequirements, patience: float = 0.0) -> str | None
     folder = requirements.marker.rpartition("/")[0]
     if not seen and storage.is_remote(folder):
         return (
-            f"does not find the driver's files in {folder}: it reaches another store of that name; "
+            f"does not find the driver's files in {folder}: it reaches another storage of that name; "
             "give all nodes the same AWS_ENDPOINT_URL and account"
         )
     if not seen:

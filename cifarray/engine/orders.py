@@ -25,7 +25,7 @@ class NodeRequirements:
     code: tuple[str, str] = ("", "")
     """The driver's node and the folder of its cifarray there."""
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Variables of the driver by which the storage is reached."""
+    """Variables of the driver by which storage and data are reached."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,8 @@ class GroupSettings:
     """Seconds without progress after which a worker counts as stuck; more where its steps are long."""
     study_id: str = ""
     """Which its checkpoints carry."""
+    autoscaled: bool = True
+    """Whether there may be an autoscaler, which is to hear what the group needs."""
 
     @property
     def worker(self) -> str:

@@ -28,6 +28,9 @@ from cifarray.study.schedulers import Assignment
 
 LOOK_SECONDS = 5.0
 """How often the nodes are counted again: some come, some die."""
+HASTE_SECONDS = 1.0
+"""How often for CLEARING_SECONDS after the end of a group: its workers' places are taken back then, for the next."""
+CLEARING_SECONDS = 10.0
 LEAVE_SECONDS = 10.0
 """How long the workers of a group that nobody needs may take to go home; Train may be restarting them just then."""
 PATIENCE_SECONDS = 60.0
@@ -73,7 +76,7 @@ class Pool:
         self._look = look
         self._living: frozenset[str] = frozenset()
         self._to_open = 0
-        self._looked = float("-inf")
+        self._looked = self._last_kill = float("-inf")
 
     @property
     def workers(self) -> int:
@@ -86,7 +89,8 @@ class Pool:
 
         To be called even when no trial waits for a group: what was asked for in vain keeps nodes.
         """
-        if time.monotonic() - self._looked <= LOOK_SECONDS:
+        clearing = time.monotonic() - self._last_kill <= CLEARING_SECONDS
+        if time.monotonic() - self._looked <= (HASTE_SECONDS if clearing else LOOK_SECONDS):
             return
         self._reap(time.monotonic())
         self._end_deaf_hosts(time.monotonic())
@@ -124,22 +128,25 @@ class Pool:
     def leased(self) -> int:
         return sum(group.lease is not None for group in self.groups)
 
+    def open(self, remaining: int) -> None:
+        """Begin to start as many groups as fit, and no more than the `remaining` trials need."""
+        while len(self.groups) < min(self.capacity, remaining):
+            self._open()
+
     def acquire(self, remaining: int, wait: bool) -> Group | None:
         """A group that is free and warm; None if there is none now. `wait`: block until there is one.
 
         remaining: trials that still need a group; no more groups are opened than that.
         Raises GroupStartError if groups cannot be started.
         """
-        while len(self.groups) < min(self.capacity, remaining):
-            self._open()
+        self.open(remaining)
         begin, warned = time.monotonic(), False
         while True:
             self._welcome(timeout=1.0 if wait and not self._free() else 0.0)
             free = self._free()
             if free or not wait:
                 return free[0] if free else None
-            while len(self.groups) < min(self.capacity, remaining):
-                self._open()
+            self.open(remaining)
             if not warned and time.monotonic() - begin > PATIENCE_SECONDS:
                 now = self._look()
                 failed = cluster.failed_launches() if now.can_grow else ""
@@ -231,9 +238,6 @@ class Pool:
                 name=name,
                 namespace=cluster.NAMESPACE,
                 scheduling_strategy=NodeAffinitySchedulingStrategy(context.get_node_id(), soft=False),
-                # What it starts inherits it. Train's cleaner, which frees the workers' places when a host is killed,
-                # would otherwise ask whichever head was found on the machine last, and might never free them.
-                runtime_env={"env_vars": {"RAY_ADDRESS": context.gcs_address}},
             )
             .remote(self.settings)
         )
@@ -316,6 +320,7 @@ class Pool:
                     ray.kill(group.host)
 
     def _kill(self, group: Group) -> None:
+        self._last_kill = time.monotonic()
         self._killed += group.kill()
 
     def _discard(self, group: Group, event: Literal["replaced", "closed"], reason: str) -> None:

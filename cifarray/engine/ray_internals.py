@@ -5,6 +5,7 @@ are late, as Ray reads the environment when it is imported. Not here: what is ma
 the launcher's internals, which `cifarray.cluster_file` looks into.
 """
 
+import asyncio
 import json
 import os
 import sys
@@ -42,8 +43,9 @@ def check_token(address: str) -> None:
 
 
 @contextmanager
-def starting_apart(temporary: str | None = None) -> Iterator[None]:
-    """What `ray.init` starts in the block is not reached by the signals that the driver is sent.
+def starting_for_one_driver(temporary: str | None = None) -> Iterator[None]:
+    """What `ray.init` starts in the block is not reached by the signals that the driver is sent, and no more than one
+    driver needs.
 
     `timeout`, a terminal and others signal the whole process group: Ray's processes, which are in it, would die before
     the driver could end in order. They get sessions of their own, and still end with the driver, by the kernel; where
@@ -51,12 +53,16 @@ def starting_apart(temporary: str | None = None) -> Iterator[None]:
     after the raylet themselves, would then ask for the head that is gone for a minute; so they ask for less.
     `ray.init` takes SIGTERM for itself too, which is the driver's.
 
-    temporary: where Ray has its sockets. The dashboard has more of them in TMPDIR, whose path may be too long for that;
-    for the raylet, whose workers have it from there, TMPDIR stays what it is.
+    Not started are the dashboard, whose processes take seconds (and port 8265, where somebody may expect a cluster's),
+    the monitor of an autoscaler that there is not, and the forwarding of logs that nobody is shown.
+
+    temporary: where Ray has its sockets; TMPDIR's path may be too long for them. For the raylet, whose workers have it
+    from there, TMPDIR stays what it is.
     """
     from ray._private import services, utils
+    from ray._private.node import Node
 
-    popen, take_sigterm = services.ConsolePopen, utils.set_sigterm_handler
+    popen = services.ConsolePopen
 
     def start(command: Any, *, env: dict[str, str], **options: Any) -> Any:
         env = {RECONNECT: RECONNECT_SECONDS, **env}
@@ -64,13 +70,22 @@ def starting_apart(temporary: str | None = None) -> Iterator[None]:
             env["TMPDIR"] = temporary
         return popen(command, env=env, start_new_session=True, **options)
 
+    replaced: list[tuple[Any, str, Any]] = [
+        (utils, "set_sigterm_handler", lambda handler: None),
+        (Node, "start_api_server", lambda node, **options: None),
+        (Node, "start_monitor", lambda node: None),
+        (Node, "start_log_monitor", lambda node: None),
+    ]
     if utils.detect_fate_sharing_support() and sys.platform == "linux":
-        services.ConsolePopen = start
-    utils.set_sigterm_handler = lambda handler: None
+        replaced.append((services, "ConsolePopen", start))
+    originals = [(owner, name, getattr(owner, name)) for owner, name, _ in replaced]
+    for owner, name, value in replaced:
+        setattr(owner, name, value)
     try:
         yield
     finally:
-        services.ConsolePopen, utils.set_sigterm_handler = popen, take_sigterm
+        for owner, name, value in originals:
+            setattr(owner, name, value)
 
 
 def silence_raylet_lines() -> None:
@@ -83,7 +98,7 @@ def silence_raylet_lines() -> None:
 def keep_keys_from_tune() -> None:
     """Tune puts the driver's AWS keys into its actors' runtime environment, which Ray's agents log on every node.
 
-    Our trials' actors reach no store; workers get the keys in another way (`NodeRequirements.environment`).
+    Our trials' actors reach no storage; workers get the keys in another way (`NodeRequirements.environment`).
     """
     from ray.tune.execution import class_cache
 
@@ -120,6 +135,104 @@ def is_dead(actor_id: str) -> bool:
     return bool(actors(actor_id).get("State") == "DEAD")
 
 
+def trainer_in_this_process(autoscaled: bool) -> type[Any]:
+    """A Train trainer whose controller runs in the thread that calls `fit`, which has to be an actor's.
+
+    As an actor of its own the controller would be one more process that starts before any worker is asked for. Left out
+    are processes that serve what is not used here, or is done elsewhere: Ray Data, Train's metrics, `report` and
+    collectives of Train's own; and the cleaner (`cluster.remove_orphaned_placement_groups` does its work for hosts
+    too).
+
+    autoscaled: whether there may be an autoscaler, to be asked for nodes and to be heard of when it takes one away. To
+    ask it takes an actor, to hear of it another.
+    """
+    from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
+    from ray.train.v2._internal.callbacks.metrics import ControllerMetricsCallback, WorkerMetricsCallback
+    from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
+    from ray.train.v2._internal.callbacks.preemption_callback import PreemptionCallback
+    from ray.train.v2._internal.execution.controller import TrainController
+    from ray.train.v2._internal.execution.scaling_policy import FixedScalingPolicy
+    from ray.train.v2._internal.execution.worker_group import state, worker_group
+    from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
+
+    superfluous = (
+        DatasetsCallback,
+        ControllerMetricsCallback,
+        WorkerMetricsCallback,
+        PlacementGroupCleanerCallback,
+    )
+    worker_group.SynchronizationActor = _NoActor
+    state._shutdown_sync_actor = lambda actor: None
+
+    class AsItIs(FixedScalingPolicy):
+        """Takes the nodes that there are."""
+
+        def after_controller_start(self, train_run_context: Any) -> None: ...
+        def _maybe_send_resource_request(self) -> None: ...
+
+    class InThisProcess(DataParallelTrainer):
+        def _create_default_callbacks(self) -> list[Any]:
+            callbacks = super()._create_default_callbacks()
+            return [callback for callback in callbacks if not isinstance(callback, superfluous)]
+
+        def _initialize_and_run_controller(self, **options: Any) -> Any:
+            if not autoscaled:
+                options["scaling_policy"] = AsItIs(self.scaling_config)
+            controller = TrainController(**options)
+            if not autoscaled:
+                hooks = controller._worker_group_callbacks_to_propagate
+                hooks[:] = [hook for hook in hooks if not isinstance(hook, PreemptionCallback)]
+            asyncio.run(controller.run())
+            return controller.get_result()
+
+    return InThisProcess
+
+
+class _NoActor:
+    """In place of an actor's class and of its handle."""
+
+    @classmethod
+    def options(cls, **options: Any) -> type["_NoActor"]:
+        return cls
+
+    @classmethod
+    def remote(cls, **arguments: Any) -> "_NoActor":
+        return cls()
+
+
+def address_and_free_port() -> tuple[str, int]:
+    """Of the worker where it is called."""
+    from ray.train._internal.utils import get_address_and_port
+
+    address, port = get_address_and_port()
+    return address, port
+
+
+def join_process_group(rank: int, address: str, port: int, backend: str, size: int, timeout: int) -> None:
+    """In a worker, as Train's TorchConfig has it done. Imports torch."""
+    from ray.train.torch import config
+
+    os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"] = address, str(port)
+    config._set_torch_distributed_env_vars()
+    config._setup_torch_process_group(backend, rank, size, "env://", timeout)
+
+
+def leave_process_group(destroy: bool) -> None:
+    """In a worker, as Train's TorchConfig has it done."""
+    from ray.train.torch import config
+
+    config._shutdown_torch(destroy_process_group=destroy)
+
+
+@contextmanager
+def on_own_device() -> Iterator[None]:
+    """In a worker, around all that it does: its GPU, if it has one, is torch's current one."""
+    from ray.train.torch.config import TorchConfigContextManager
+
+    with TorchConfigContextManager():
+        yield
+
+
 def requester_of(trainer: Any) -> str:
     """The name under which Train's controller asks the autoscaler for the nodes of a run."""
     return f"train-{trainer.train_run_context.run_id}"
@@ -144,7 +257,7 @@ def autoscaler_status(gcs_address: str) -> Any:
 
 
 def report_of_autoscaler_1() -> dict[str, Any]:
-    """What version 1 of the autoscaler leaves in Ray's store; version 2 and no autoscaler leave little or nothing."""
+    """What version 1 of the autoscaler leaves with Ray's controller; version 2 and none leave little or nothing."""
     import ray
     from ray._private.ray_constants import DEBUG_AUTOSCALING_STATUS
 

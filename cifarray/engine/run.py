@@ -11,14 +11,14 @@ import os
 import threading
 import time
 import uuid
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from importlib import metadata
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from cifarray import storage
-from cifarray.data import ImageStore, open_store
 from cifarray.engine import cluster, ray_internals
+from cifarray.engine.background import in_background
 from cifarray.engine.capacity import (
     WorkerResources,
     default_cpus_per_worker,
@@ -26,15 +26,12 @@ from cifarray.engine.capacity import (
     refuse_what_never_fits,
 )
 from cifarray.engine.checkpoints import Deleter, sweep
-from cifarray.engine.checks import refuse_other_images
 from cifarray.engine.driver import StudyDriver
 from cifarray.engine.nodes import node_requirements, refuse_what_nodes_lack
 from cifarray.engine.orders import GroupSettings
 from cifarray.engine.pool import Pool
 from cifarray.engine.result import StudyResult
 from cifarray.engine.signals import interruptible
-from cifarray.engine.trial import Trial
-from cifarray.engine.tune_adapters import Relay, SchedulerAdapter, SearcherAdapter
 from cifarray.engine.versions import versions
 from cifarray.engine.worker_group import WorkerGroup
 from cifarray.errors import PausedError
@@ -45,13 +42,16 @@ from cifarray.report.failures import write_failures
 from cifarray.report.leaderboard import write_reports
 from cifarray.space.sizes import Sizes
 from cifarray.study import decisions
-from cifarray.study.events import DriverEnded, DriverStarted, Event, StudyStarted
+from cifarray.study.events import CheckpointDropped, DriverEnded, DriverStarted, Event, StudyStarted
 from cifarray.study.images import refuse_batches_without_images
 from cifarray.study.rough_time import warning_of_days
 from cifarray.study.state import StudyState
 from cifarray.study.study import Study
 from cifarray.tracking import Tracking
 from cifarray.tracking.state import State
+
+if TYPE_CHECKING:
+    from cifarray.data import ImageStore
 
 DEAD_DRIVER_SECONDS = 15.0
 Reason = Literal["finished", "interrupted", "paused", "error"]
@@ -63,6 +63,7 @@ log = logging.getLogger(__name__)
 class View(Protocol):
     """What shows the study to the user while it runs."""
 
+    def stage(self, doing: str) -> AbstractContextManager[None]: ...
     def start(self, study: Study, state: StudyState, worker: str) -> None: ...
     def event(self, event: Event) -> None: ...
     def stop(self) -> None: ...
@@ -88,8 +89,15 @@ def run_study(
         state.replay(journal.events)
         repairs = [*decisions.repairs(state), *(decisions.reopenings(state) if retry_failed else [])]
         state.replay(repairs)
-        data = study.space.base.data
-        store = open_store(data.source, "train", data.image_size)
+        opening = in_background(partial(_open_data, study))
+        if not state.is_over():
+            with view.stage("starting Ray"):
+                stack.enter_context(cluster.connected())
+        with view.stage("opening the data"):
+            store = opening.result()
+        # Late: by now torch, which it brings, is there.
+        from cifarray.engine.checks import refuse_other_images
+
         refuse_batches_without_images(study.space, len(store.labels))
         sizes = Sizes(study.space, len(store.classes))
         sizes.check_corners()
@@ -100,7 +108,6 @@ def run_study(
         refuse_other_images(started, store, state)
         settings = None
         if not state.is_over():
-            stack.enter_context(cluster.connected())
             _refuse_second_driver(study)
             settings = _group_settings(study, state, started.id)
             refuse_what_nodes_lack(study)
@@ -161,19 +168,24 @@ def _tune(
     """One Tuner from start to end. The pool is closed here if all is well, the rest with `stack`, after the journal's
     last word: a Ray that is about to go answers late or never.
     """
-    from ray import tune
-
-    ray_internals.keep_keys_from_tune()
     pool = Pool(study.name, settings, journal.append, study.concurrent, host=host)
     deleter = Deleter(study.address)
     driver = StudyDriver(state, journal, pool, study.address, sizes.of, deleter.delete_soon)
-    relay = Relay(driver)
     stack.callback(storage.delete_folder, settings.scratch)
     stack.callback(deleter.close)
     stack.callback(journal.keep)
     view.start(study, state, settings.worker)
     journal.listen(view.event)
     stack.callback(pool.kill)
+    pool.open(state.remaining())
+    # Late: the groups come up while this is imported.
+    from ray import tune
+
+    from cifarray.engine.trial import Trial
+    from cifarray.engine.tune_adapters import Relay, SchedulerAdapter, SearcherAdapter
+
+    ray_internals.keep_keys_from_tune()
+    relay = Relay(driver)
     tune.Tuner(
         Trial,
         tune_config=tune.TuneConfig(
@@ -193,6 +205,14 @@ def _tune(
     pool.close()
 
 
+def _open_data(study: Study) -> "ImageStore":
+    """The images that the study trains on, prepared first if they are not yet. Raises DataError."""
+    from cifarray.data import open_store
+
+    data = study.space.base.data
+    return open_store(data.source, "train", data.image_size)
+
+
 def _group_settings(study: Study, state: StudyState, study_id: str) -> GroupSettings:
     """What a worker takes. Raises StudyError for what can never fit."""
     now = cluster.look()
@@ -203,13 +223,22 @@ def _group_settings(study: Study, state: StudyState, study_id: str) -> GroupSett
     if cpus is None:
         cpus = default_cpus_per_worker(now, study.workers, min(state.remaining(), study.concurrent or 10**6), gpus)
     refuse_what_never_fits(now, WorkerResources(cpus, gpus), study.workers)
-    # What Ray keeps is of use to the driver's node alone, and an object store would only slow it down.
+    # What Ray keeps is of use to the driver's node alone, and a bucket would only slow it down.
     scratch = str(study.folder / "ray")
     requirements = node_requirements(study)
-    return GroupSettings(study.workers, cpus, gpus, scratch, requirements, study.patience, study_id)
+    return GroupSettings(
+        study.workers,
+        cpus,
+        gpus,
+        scratch,
+        requirements,
+        study.patience,
+        study_id,
+        autoscaled=not cluster.is_own(),
+    )
 
 
-def _started(study: Study, store: ImageStore) -> StudyStarted:
+def _started(study: Study, store: "ImageStore") -> StudyStarted:
     """The journal's first event."""
     return StudyStarted(
         **study.identity(),
@@ -249,16 +278,20 @@ class _LastWord:
 
 
 def _sweep(study: Study, journal: Journal) -> None:
-    """At the end, when no worker writes any more. Not in an object store, where another head may go on meanwhile."""
-    if journal.is_copied:
-        return
+    """At the end, when no worker writes any more. In a bucket another head may go on meanwhile, so that there only what
+    the journal has given up is deleted, once the copy says so too."""
     # Of the journal: an interrupt may have come before the driver's own state had what is written there.
     state = study.new_state()
     state.replay(journal.events)
-    try:
-        sweep(study.address, state)
-    except storage.StorageError as error:
-        log.warning("what a killed driver may have left is not swept up: %s", error)
+    dropped = {event.checkpoint for event in journal.events if isinstance(event, CheckpointDropped)}
+
+    def sweep_up() -> None:
+        try:
+            sweep(study.address, state, among=dropped if journal.is_copied else None)
+        except storage.StorageError as error:
+            log.warning("what a killed driver may have left is not swept up: %s", error)
+
+    journal.when_kept(sweep_up)
 
 
 def _refuse_second_driver(study: Study) -> None:

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import TracebackType
 from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -100,6 +101,20 @@ def interruptible() -> Iterator[Ending]:
         for number, handler in before.items():
             signal.signal(number, handler)
         ending.over()
+
+
+def end_imports_in_a_word() -> None:
+    """From now on a Ctrl-C that nobody takes, as while a job's modules are imported, is a word and its exit code."""
+    before = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if not issubclass(kind, KeyboardInterrupt):
+            before(kind, error, trace)
+            return
+        print("interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+
+    sys.excepthook = hook
 
 
 @contextmanager

@@ -3,22 +3,24 @@
 Not here: what the workers are told (`worker_group`), what they do with it (`worker`).
 """
 
-import os
 import traceback
 import uuid
 from typing import Any
 
+from cifarray.engine import ray_internals
 from cifarray.engine.orders import GroupSettings
 
 COLLECTIVE_TIMEOUT_SECONDS = 600
 
 
 def make_trainer(settings: GroupSettings, host: Any) -> Any:
-    """A TorchTrainer whose `fit` lasts as long as its workers find orders with `host`, the group's actor."""
-    # Off by default: a collective of Train's own would wait forever for a worker that is gone.
-    os.environ.setdefault("RAY_TRAIN_COLLECTIVE_TIMEOUT_S", str(COLLECTIVE_TIMEOUT_SECONDS))
+    """A trainer whose `fit` lasts as long as its workers find orders with `host`, the group's actor.
+
+    To be called in the host: it is Train's controller too.
+    """
     from ray.train import FailureConfig, RunConfig, ScalingConfig, UserCallback
-    from ray.train.torch import TorchConfig, TorchTrainer
+
+    from cifarray.engine.process_group import ProcessGroupConfig
 
     class Herald(UserCallback):
         """Tells the host why workers are started again."""
@@ -27,7 +29,7 @@ def make_trainer(settings: GroupSettings, host: Any) -> Any:
             rank, error = min(worker_exceptions.items())
             host.workers_failed.remote(f"worker {rank}: {type(error).__name__}: {error}")
 
-    return TorchTrainer(
+    return ray_internals.trainer_in_this_process(settings.autoscaled)(
         _serve,
         train_loop_config={
             "host": host,
@@ -36,7 +38,7 @@ def make_trainer(settings: GroupSettings, host: Any) -> Any:
             "patience": settings.patience,
             "study": settings.study_id,
         },
-        torch_config=TorchConfig(timeout_s=COLLECTIVE_TIMEOUT_SECONDS),
+        backend_config=ProcessGroupConfig(COLLECTIVE_TIMEOUT_SECONDS),
         scaling_config=ScalingConfig(
             num_workers=settings.workers,
             use_gpu=settings.gpus_per_worker > 0,
@@ -54,9 +56,13 @@ def make_trainer(settings: GroupSettings, host: Any) -> Any:
 
 
 def _serve(settings: dict[str, Any]) -> None:
-    """What Train runs on every worker. Host and controller handle it too, and need none of what it brings."""
+    """What Train runs on every worker. The host handles it too, and needs none of what it brings."""
     import ray
+    import ray.train
 
+    if ray.train.get_context().get_world_rank() == 0:
+        # Waited for: its end is `begin`, which must not come before it. What is imported now may hang.
+        ray.get(settings["host"].arrive.remote(ray.get_runtime_context().get_actor_id()))
     try:
         from cifarray.engine.worker import serve
     except BaseException:

@@ -15,10 +15,12 @@ from cifarray.engine.orders import Answer
 from cifarray.study.faults import Fault
 
 ACTOR_BYTES = 64 * 2**20
+NO_TRIAL = {"epoch": 0, "group": ""}
+"""Config of a trial that is over after a step in which nothing is done."""
 
 
 class Trial(tune.Trainable):
-    """Config: `trial`, `epoch` (so far), `epochs`, `group` (its actor's name), `lease`."""
+    """Config: `trial`, `epoch` (so far), `epochs`, `group` (its actor's name), `lease`; or NO_TRIAL."""
 
     @classmethod
     def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
@@ -38,6 +40,8 @@ class Trial(tune.Trainable):
         self.group: Any = None
 
     def step(self) -> dict[str, Any]:
+        if not self.config["group"]:
+            return {"done": True}
         answer = self._answer()
         self.epoch = answer.epoch
         return {"answer": answer, "done": answer.fault is not None or answer.epoch >= self.config["epochs"]}

@@ -11,6 +11,7 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from cifarray.engine.driver import Start, StudyDriver
+from cifarray.engine.trial import NO_TRIAL
 from cifarray.study.trial_record import Decision
 
 
@@ -25,6 +26,8 @@ class Relay:
         self.driver = driver
         self.numbers: dict[str, int] = {}
         """Tune's trial id → the running trial's number."""
+        self.first: str | None = None
+        """Tune's id of a trial that does nothing; empty when it is over."""
         self._error: BaseException | None = None
 
     @contextmanager
@@ -58,8 +61,17 @@ class SearcherAdapter(_NotSaved, Searcher):
         self.relay = relay
 
     def suggest(self, trial_id: str) -> Any:
-        """Tune's config of the trial to start now; None if none can start; FINISHED when all is over."""
+        """Tune's config of the trial to start now; None if none can start; FINISHED when all is over.
+
+        The first is a trial that does nothing: the actor that Tune starts for it, which takes seconds, comes up while
+        the worker groups do, and is used again for trial 0.
+        """
         self.relay.raise_error()
+        if self.relay.first is None:
+            self.relay.first = trial_id
+            return dict(NO_TRIAL)
+        if self.relay.first:
+            return None
         driver = self.relay.driver
         start = driver.next_trial()
         if start is None:
@@ -71,6 +83,9 @@ class SearcherAdapter(_NotSaved, Searcher):
         """The scheduler's adapter takes it."""
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        if trial_id == self.relay.first:
+            self.relay.first = ""
+            return
         with self.relay.keeping_errors():
             answer = None if error or result is None else result.get("answer")
             self.relay.driver.end(self.relay.numbers.pop(trial_id), answer)

@@ -23,7 +23,7 @@ from typing import Any
 import ray
 
 from cifarray.engine import cluster, ray_internals
-from cifarray.engine.liveness import RESTART_SECONDS, START_SECONDS, Deadlines
+from cifarray.engine.liveness import RESTART_SECONDS, Deadlines, Start
 from cifarray.engine.orders import Answer, Failure, GroupSettings, Order, RefusedError, WorkerProcess
 from cifarray.engine.sequence import Sequence
 from cifarray.engine.stay import Stay
@@ -51,8 +51,7 @@ class WorkerGroup:
         self.last_words = ""
         """What Train said of the workers that failed last."""
         self.deadlines = Deadlines(settings.patience)
-        self.began = float("inf")
-        """When rank 0 of this generation came up."""
+        self.start = Start(settings.workers)
         self.sequence = Sequence(settings.workers)
         self.stay: Stay | None = None
         self.error: str | None = None
@@ -98,11 +97,16 @@ class WorkerGroup:
 
     # For the workers.
 
+    async def arrive(self, actor: str) -> None:
+        """The process of a new rank 0 is up, before anything that may hang."""
+        self.start.arrive(actor)
+
     async def begin(self) -> int:
         """Rank 0 of new workers has come up. Returns their generation, which it tells the other ranks."""
         # Counted before anything is waited for: the next workers may come up meanwhile, and theirs is the present one.
         self.generation = generation = self.generation + 1
-        self.began, self.begun = time.monotonic(), True
+        self.start.begin()
+        self.begun = True
         nodes = {process.node for process in self.ranks.values()}
         gone = bool(nodes) and await asyncio.to_thread(cluster.any_node_gone, nodes)
         async with self.changed:
@@ -229,14 +233,15 @@ class WorkerGroup:
 
     async def _end_if_it_never_starts(self, now: float) -> None:
         """A rank that hangs before it is ready, as on a dead network folder, says nothing and Train waits for ever."""
-        missing = self.sequence.missing()
-        if not missing or now - self.began < START_SECONDS:
+        late, newcomer = self.start.why_late(self.sequence.missing(), now), self.start.newcomer
+        if late is None:
             return
-        ranks = ", ".join(map(str, missing))
-        await self.broken(
-            f"worker {ranks} of {self.settings.workers} did not come up within {START_SECONDS:.0f} s after the first: "
-            "look at its node (storage that does not answer, ports that are closed)"
-        )
+        if newcomer != "" and await asyncio.to_thread(cluster.any_dead, [newcomer]):
+            # Train starts another one, as soon as there is a place for it.
+            if self.start.newcomer == newcomer:
+                self.start.begin()
+            return
+        await self.broken(f"{late}: look at its node (storage that does not answer, ports that are closed)")
 
     def _stuck(self, now: float) -> int | None:
         """The rank that should have been heard of the longest ago, if there is one."""

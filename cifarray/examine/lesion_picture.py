@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from cifarray.examine.silence import Lesion
+from cifarray.examine.lesions import Lesion
 
 
 def median_rises(intact: float, lesions: Sequence[Lesion]) -> dict[str, float]:

@@ -14,7 +14,7 @@ from cifarray.training.classifier import Classifier, load_classifier
 
 
 def find_checkpoint(target: str, where: str, tracking_uri: str) -> tuple[Path, int | None, str]:
-    """As `targets.find_checkpoint`; runs of other storages are looked up in MLflow's store at `tracking_uri`."""
+    """As `targets.find_checkpoint`; runs of other storages are looked up in MLflow at `tracking_uri`."""
     return targets.find_checkpoint(target, where, partial(checkpoint_of_run, tracking_uri=tracking_uri))
 
 

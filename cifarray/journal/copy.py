@@ -1,11 +1,11 @@
-"""The journal's copy in an object store, in numbered segments, from which a driver on another head goes on.
+"""The journal's copy in a bucket, in numbered segments, from which a driver on another head goes on.
 
 A segment is `journal-FIRST-END-WRITER.jsonl`: the lines of the events FIRST ≤ n < END, by one opening of the journal.
-A thread writes what is new at once and then every `SEGMENT_SECONDS`, so a slow store stalls no decision and a head
+A thread writes what is new at once and then every `SEGMENT_SECONDS`, so a slow bucket stalls no decision and a head
 that is gone with its disk takes at most so much with it. What is deleted because of an event goes when the event is in
 the copy (`when_kept`), so that the copy never names a checkpoint that is no longer there.
 
-An object store has no locks. Two heads that drive one study never write over each other's segments: each looks at least
+A bucket has no locks. Two heads that drive one study never write over each other's segments: each looks at least
 every `SEGMENT_SECONDS`, and the one that finds another's segment where its next should be writes no more. Its driver
 hears of that with the next event that it has to tell, in long epochs well after. Where both wrote at the same moment
 the lesser name counts for everybody. Not here: the journal itself (`journal`).
@@ -61,7 +61,7 @@ class JournalCopy:
     """The copy at `address` of the journal at `path`, which no other process of this machine has open.
 
     Brings the journal on this disk up to the copy. Raises JournalForkedError if each has what the other has not,
-    StorageError if the store cannot be read.
+    StorageError if the bucket cannot be read.
     """
 
     def __init__(self, path: Path, address: str) -> None:
@@ -155,11 +155,11 @@ class JournalCopy:
         return bool(new)
 
     def _compare(self) -> None:
-        """Sets `fork` where the store's chain is not this driver's own."""
+        """Sets `fork` where the bucket's chain is not this driver's own."""
         listed = storage.names(self.address)
         present = chain(listed)
         if self._tried is not None and present == [*self._chain, self._tried[0]]:
-            # The store has it, though it was away before it said so.
+            # The bucket has it, though it was away before it said so.
             self._add_tried()
         if present == self._chain:
             return

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cifarray.config import flatten
+from cifarray.fields import flatten
 from cifarray.space import domains as domains_
 
 SHOWN = 8

@@ -35,7 +35,8 @@ def open_journal(study: Study, repair: bool = False) -> Journal:
     if not journal.events:
         return journal
     identity = json.loads(json.dumps(study.identity()))
-    before = _began(journal).identity()
+    before = json.loads(json.dumps(_began(journal).identity()))
+    _take_studies_of_teachers(before, identity)
     # Fields that came after the study began have their defaults in it.
     with contextlib.suppress(ValueError):
         before |= json.loads(json.dumps(SearchSpace.from_dict(study.name, before).to_dict()))
@@ -60,6 +61,15 @@ def _began(journal: Journal) -> StudyStarted:
         journal.close()
         raise JournalError(f"{journal.path} does not begin with a study: choose another --name, or --fresh")
     return first
+
+
+def _take_studies_of_teachers(before: dict[str, Any], identity: dict[str, Any]) -> None:
+    """Older journals do not say which studies their teachers are of; there the address alone has to agree."""
+    pairs = [(before["config"], identity["config"])]
+    recipes = before.get("recipes") or {}
+    pairs += [(recipes[name], config) for name, config in (identity.get("recipes") or {}).items() if name in recipes]
+    for config, now in pairs:
+        config.get("distillation", {}).setdefault("studies", now["distillation"]["studies"])
 
 
 def _with_more_seeds(before: dict[str, Any], identity: dict[str, Any], trials: list[TrialSampled]) -> dict[str, Any]:
@@ -107,7 +117,7 @@ def set_aside(study: Study) -> str | None:
 def open_ended(folder: Path) -> Journal:
     """The journal in `folder`, to append to after its driver has ended.
 
-    Raises StudyRunningError if a driver of this machine has it open and, for a study in an object store, if the last
+    Raises StudyRunningError if a driver of this machine has it open and, for a study in a bucket, if the last
     driver did not end it: that may live on another machine, and would stop at an event that is not its own.
     """
     journal = Journal(folder)

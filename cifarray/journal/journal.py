@@ -1,7 +1,7 @@
 """The journal: a study's append-only record on the driver's disk, one JSON object a line, from which it goes on.
 
 Here: appending with fsync, reading with a torn last line, the lock that keeps a study to one driver of this machine.
-Not here: what a line says (`events`), the copy in an object store (`copy`), what follows from the events
+Not here: what a line says (`events`), the copy in a bucket (`copy`), what follows from the events
 (`cifarray.study`).
 """
 
@@ -69,7 +69,7 @@ def read_events(path: Path) -> list[Event]:
 class Journal:
     """An open journal: this process is the study's one driver.
 
-    copy: address of a folder that gets the events too; for a study in an object store, by itself, the one there. Where
+    copy: address of a folder that gets the events too; for a study in a bucket, by itself, the one there. Where
     that has more than this disk, the disk is first brought up to it. unread: only to be moved, whatever its lines say.
     repair: what follows a damaged line is put beside it (`damaged`), and the study goes on from what is before.
     Raises StudyRunningError if another process has it open, and what `JournalCopy` raises.
@@ -156,7 +156,7 @@ class Journal:
         self._lock.release()
 
     def set_aside(self, name: str) -> None:
-        """Close it and move the study, on this disk and in an object store, to `name` beside it.
+        """Close it and move the study, on this disk and in a bucket, to `name` beside it.
 
         Nobody can open it in between. Raises StorageError.
         """

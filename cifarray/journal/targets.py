@@ -85,18 +85,18 @@ def where_it_is_now(address: str, study_id: str) -> str:
     nowhere there.
     """
     folder, *inside = address.rsplit("/", 2)
-    if not inside[0].startswith("trial-") or _id_of_study(folder) in (None, study_id):
+    if not inside[0].startswith("trial-") or id_of_study(folder) in (None, study_id):
         return address
     parent, _, name = folder.rpartition("/")
     for sibling in storage.names(parent):
-        if sibling.startswith(f"{name}.") and _id_of_study(storage.join(parent, sibling)) == study_id:
+        if sibling.startswith(f"{name}.") and id_of_study(storage.join(parent, sibling)) == study_id:
             return storage.join(parent, sibling, *inside)
     raise ValueError(
         f"{address} is another study's of that name now, and the one before is not beside it: name its file"
     )
 
 
-def _id_of_study(folder: str) -> str | None:
+def id_of_study(folder: str) -> str | None:
     """Of the study in a folder; None if it does not tell, as older ones do not."""
     try:
         marker = json.loads(storage.read_bytes(storage.join(folder, "study.json")))
@@ -110,7 +110,7 @@ def _id_of_study(folder: str) -> str | None:
 
 
 def _bring_up_to_date(folder: Path) -> None:
-    """Of a study in an object store that ran on another head too, the journal there tells more than this disk's."""
+    """Of a study in a bucket that ran on another head too, the journal there tells more than this disk's."""
     address = places.address(folder)
     if address is not None and storage.exists(storage.join(address, "study.json")):
         # Where its driver runs on this machine, nothing is newer than this disk.

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
-from cifarray.config import DataConfig, TrainConfig, flatten
+from cifarray.config import DataConfig, TrainConfig
+from cifarray.fields import flatten
 from cifarray.recipes import RECIPES, Recipe
 from cifarray.report.leaderboard import mean_and_deviation, short_count
 from cifarray.report.recipe_table import published_error

@@ -6,6 +6,7 @@ Both hear the journal's events and read the study's state; neither decides anyth
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -14,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cifarray.report.leaderboard import describe_params
+from cifarray.report.stages import stage
 from cifarray.study.events import (
     CheckpointLost,
     EpochEnded,
@@ -45,6 +47,10 @@ class Progress:
         self.groups_starting: dict[str, float] = {}
         self.groups_ready = 0
         self.began = time.monotonic()
+
+    def stage(self, doing: str) -> AbstractContextManager[None]:
+        """What is done before the study starts."""
+        return stage(self.console, doing)
 
     def start(self, study: Study, state: StudyState, worker: str) -> None:
         """worker: what one takes, `1 CPU + 1 GPU`."""

@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from cifarray.config import TrainConfig, flatten, override
+from cifarray.config import TrainConfig, override
+from cifarray.fields import flatten
 from cifarray.space import domains as domains_
 from cifarray.space.domains import AnyDomain, Cases, Range, comparable
 from cifarray.space.rules import CONFIG, Rule, products

@@ -1,8 +1,9 @@
 """What is remembered: a study's journal, mirrored into MLflow by a child process of the driver.
 
 Read in this order: `changes` (which event becomes what in MLflow; pure) with `wording` (how values are put), `mirror`
-(sends it, and knows what was sent), `__main__` (the child process that follows the journal), `process` (the driver's
-handle on it), `state` (how far it came), `addresses` and `database` (addresses, and making a SQLite store).
+(sends it, and knows what was sent), `lookup` (what is there already), `__main__` (the child process that follows the
+journal), `process` (the driver's handle on it), `state` (how far it came), `addresses` and `database` (addresses, and
+making a SQLite database).
 Not here: what is an event (`cifarray.study.events`). Importing this package does not import mlflow, which takes a
 second and which only the child needs.
 """

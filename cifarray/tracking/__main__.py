@@ -3,9 +3,9 @@
     export MLFLOW_TRACKING_URI=sqlite:///mlflow.db
     python -m cifarray.tracking study/journal.jsonl < /dev/null   # send what waits
 
-The store is not an argument: everybody on the machine sees those, and it may have a password.
+The address of MLflow is not an argument: everybody on the machine sees those, and it may have a password.
 Its standard input is a pipe from the driver: a byte is a wake-up, its end means that the driver ended or died.
-Exit code 0: everything was sent; 3: the store does not answer and events wait in the journal.
+Exit code 0: everything was sent; 3: MLflow does not answer and events wait in the journal.
 Not here: what is sent (`cifarray.tracking.mirror`).
 """
 
@@ -35,7 +35,7 @@ EVENTS_WAIT = 3
 GATHER = 1.0
 """Seconds that events are collected for after a wake-up: what they say of one trial is sent together."""
 FIRST_PAUSE, LONGEST_PAUSE, LONGEST_LAST_PAUSE = 0.5, 30.0, 1.0
-"""Seconds between two tries with a store that is away; the last is for when the driver is gone."""
+"""Seconds between two tries with an MLflow that is away; the last is for when the driver is gone."""
 
 TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
 LONGEST_REQUEST = 120
@@ -76,12 +76,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m cifarray.tracking", description="Mirror a journal into MLflow.")
     parser.add_argument("journal", type=Path)
     parser.add_argument("--experiment", default="cifarray")
-    parser.add_argument("--grace", type=float, default=10.0, help="seconds for a store that is away, after the driver")
+    parser.add_argument("--grace", type=float, default=10.0, help="seconds for a silent MLflow, after the driver")
     args = parser.parse_args()
 
     uri = os.environ.get("MLFLOW_TRACKING_URI")
     if not uri:
-        parser.error("MLFLOW_TRACKING_URI is not set: set it to the MLflow store that is to have the journal")
+        parser.error("MLFLOW_TRACKING_URI is not set: set it to the MLflow that is to have the journal")
 
     # Ctrl-C and the signals that stop a job are for the driver; its end reaches this process through the pipe.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -26,12 +26,12 @@ ANSWER_SECONDS = 3.0
 
 
 def sqlite_file(tracking_uri: str) -> Path | None:
-    """The database's file if the store is a local SQLite one."""
+    """The database's file if it is a local SQLite one."""
     return Path(tracking_uri.removeprefix(SQLITE)) if tracking_uri.startswith(SQLITE) else None
 
 
 def refuse_unusable(tracking_uri: str) -> None:
-    """Raises StudyError for a server without its scheme, and for a SQLite store that MLflow would look for elsewhere,
+    """Raises StudyError for a server without its scheme, and for a SQLite database that MLflow looks for elsewhere,
     which differs between its versions."""
     if re.fullmatch(r"[\w.-]+:\d+(/.*)?", tracking_uri):
         raise StudyError(
@@ -41,8 +41,8 @@ def refuse_unusable(tracking_uri: str) -> None:
     misread = re.search(r"[?]|%[0-9a-fA-F]{2}", tracking_uri) if tracking_uri.startswith(SQLITE) else None
     if misread is not None:
         raise StudyError(
-            f"MLflow's store {redact(tracking_uri)} has {misread[0]!r} in its path, which MLflow reads as something "
-            "else: choose another --storage, or name another store with --tracking-uri"
+            f"MLflow's database {redact(tracking_uri)} has {misread[0]!r} in its path, which MLflow reads as something "
+            "else: choose another --storage, or name another database with --tracking-uri"
         )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from cifarray.config import flatten
+from cifarray.fields import flatten
 from cifarray.study.events import (
     CheckpointDropped,
     CheckpointLost,
@@ -35,6 +35,8 @@ PARENT = None
 Key = int | None
 
 STUDY_TAG = "cifarray.study"
+COPY_TAG = "cifarray.copy"
+"""Which copy of the study a run is of; the original's have none."""
 TRIAL_TAG = "cifarray.trial"
 CHECKPOINT_TAG = "cifarray.checkpoint"
 MESSAGE_TAG = "message"
@@ -74,12 +76,16 @@ class Change:
 
 
 class StudyRuns:
-    """A study's runs as the journal tells them. `changes` is emptied by whoever sends it."""
+    """A study's runs as the journal tells them. `changes` is emptied by whoever sends it.
 
-    def __init__(self) -> None:
+    copy: which copy of the study it is, if it is one; its runs are called by `name` then.
+    """
+
+    def __init__(self, copy: str = "", name: str = "") -> None:
         self.changes: dict[Key, Change] = {}
-        self.name = ""
+        self.name = name
         self.id = ""
+        self._copy_tag: dict[str, str | None] = {COPY_TAG: copy} if copy else {}
         self._status: dict[Key, tuple[str, int]] = {}
         """And since when."""
         self._message: str | None = None
@@ -144,13 +150,15 @@ class StudyRuns:
                 self._set_status(key, KILLED)
 
     def _study(self, event: StudyStarted) -> None:
-        self.name, self.id, self._metric = event.name, event.id, event.metric
+        self.name = self.name if self._copy_tag else event.name
+        self.id, self._metric = event.id, event.metric
         change = self._change(PARENT)
         plan = {
             name: getattr(event, name) for name in ("num_trials", "workers", "seed", "metric", "scheduler", "searcher")
         }
         change.params |= {name: brief(value) for name, value in flatten({**event.config, "study": plan}).items()}
-        change.tags |= {STUDY_TAG: self.id, "mlflow.note.content": clip(describe(event), TAG_LENGTH)}
+        note = clip(describe(event), TAG_LENGTH)
+        change.tags |= {STUDY_TAG: self.id, **self._copy_tag, "mlflow.note.content": note}
         self._set_status(PARENT, RUNNING)
 
     def _trial(self, event: TrialSampled) -> None:
@@ -163,6 +171,7 @@ class StudyRuns:
         varied = ", ".join(f"{name}={brief(value)}" for name, value in event.params.items())
         change.tags |= {
             STUDY_TAG: self.id,
+            **self._copy_tag,
             TRIAL_TAG: str(event.trial),
             "cifarray.params": clip(varied, TAG_LENGTH),
             "mlflow.runColor": color(event.trial),

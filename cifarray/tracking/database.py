@@ -1,4 +1,4 @@
-"""Making a SQLite store: all of it or nothing, however many studies begin at once and whenever one is killed.
+"""Making a SQLite database: all of it or nothing, however many studies begin at once and whenever one is killed.
 
 MLflow makes its tables in some seconds of single steps; two at once, or a kill in between, leave a database that no
 MLflow can open again. Not here: what is in it.
@@ -16,7 +16,7 @@ from cifarray.tracking.addresses import SQLITE
 
 
 def make_database(file: Path) -> None:
-    """Make the store if there is none. Waits for another process that is making it."""
+    """Make the database if there is none. Waits for another process that is making it."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(file.with_name(f"{file.name}.lock")):
         if file.exists():

@@ -1,7 +1,8 @@
 """Sends a journal into MLflow and remembers how far it came.
 
-Here: the only code that writes to MLflow, through `MlflowClient` with explicit run ids.
-Not here: what an event becomes (`cifarray.tracking.changes`), patience with a dead store (`__main__`).
+Here: the only code that writes runs to MLflow, through `MlflowClient` with explicit run ids.
+Not here: what an event becomes (`cifarray.tracking.changes`), what is there already (`lookup`), patience with an MLflow
+that is away (`__main__`).
 
 Every request may have taken effect though its answer was lost, and may take it later. So what is sent again has the
 same values and times, which MLflow keeps once; a run is looked up by its tags before its making is tried again; and
@@ -10,32 +11,29 @@ is there once after that, and has its status. The same holds for a mirror that w
 """
 
 import logging
+import uuid
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
-from mlflow.entities import Metric, Param, Run, RunTag, ViewType
+from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from cifarray.journal.addresses import Addresses
 from cifarray.journal.events import from_json
+from cifarray.journal.targets import id_of_study
 from cifarray.tracking.addresses import sqlite_file
-from cifarray.tracking.changes import PARENT, RUNNING, STUDY_TAG, TRIAL_TAG, Change, Key, StudyRuns
+from cifarray.tracking.changes import PARENT, RUNNING, TRIAL_TAG, Change, Key, StudyRuns
 from cifarray.tracking.database import make_database
+from cifarray.tracking.lookup import REFUSALS, experiment_id, is_empty, knows, runs_of
 from cifarray.tracking.state import State
 
 EVENTS_PER_BATCH = 2000
 METRICS, PARAMS, TAGS = 800, 100, 100  # in one call: MLflow takes 100 params, 100 tags, 1000 of all together
-REFUSALS = {"INVALID_PARAMETER_VALUE", "INVALID_STATE", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS"}
-"""MLflow's answers to a request that is not better the second time (a run that somebody deleted, say)."""
 PARENT_TAG = "mlflow.parentRunId"
 
 log = logging.getLogger(__name__)
-
-
-class StoreError(RuntimeError):
-    """The store answers, but cannot be used as it is."""
 
 
 class RunGoneError(RuntimeError):
@@ -43,14 +41,14 @@ class RunGoneError(RuntimeError):
 
 
 class Mirror:
-    """One journal and its MLflow store. Every method may raise whatever a store that is away raises; call it again."""
+    """One journal in one MLflow. Every method may raise whatever an MLflow that is away raises; call it again."""
 
     def __init__(self, journal: Path, tracking_uri: str, experiment: str) -> None:
         self.journal = journal
         self.state = State.load(journal, tracking_uri, experiment)
         self.state.remark = ""
         self.acknowledged = 0
-        """Requests that the store has answered: however many others were lost, it goes on."""
+        """Requests that MLflow has answered: however many others were lost, it goes on."""
         self._uri = tracking_uri
         self._addresses = Addresses(journal.absolute().parent)
         """Where the study is now: it may have moved."""
@@ -87,16 +85,15 @@ class Mirror:
             make_database(file)
         client = MlflowClient(self._uri)
         parent = self.state.parent_run_id
-        if parent and not self._knows(client, parent):
-            self.state = State(self.state.tracking_uri, self.state.experiment, address=self._addresses.study)
-            self.state.remark = f"{self.state.tracking_uri} no longer has run {parent}: the study was sent there anew"
-            self._searched = False
-            self._deleted.clear()
-            log.warning("%s", self.state.remark)
+        if self._is_new_copy():
+            original, self.state.copy = self.state.address, uuid.uuid4().hex
+            self._begin_anew(f"{original} is still there: this copy of it has runs of its own in MLflow")
+        elif parent and not knows(client, parent):
+            self._begin_anew(f"{self.state.tracking_uri} no longer has run {parent}: the study was sent there anew")
         if not self.state.experiment_id:
-            self.state.experiment_id = _experiment(client, self.state, file)
+            self.state.experiment_id = experiment_id(client, self.state.experiment, self._uri)
         # The study as it was told so far, without telling it again.
-        self._study, self._position = StudyRuns(), 0
+        self._study, self._position = StudyRuns(self.state.copy, self.journal.absolute().parent.name), 0
         if self.state.position:
             sent = self.journal.read_bytes()[: self.state.position]
             self._take(sent.splitlines(keepends=True))
@@ -107,13 +104,25 @@ class Mirror:
         self.state.address = self._addresses.study
         return client
 
-    def _knows(self, client: MlflowClient, run_id: str) -> bool:
-        try:
-            return bool(client.get_run(run_id).info.lifecycle_stage == "active")
-        except MlflowException as error:
-            if error.error_code in REFUSALS:
-                return False
-            raise
+    def _is_new_copy(self) -> bool:
+        """Whether the study was copied, and not moved: it is still where MLflow was told that it is."""
+        address = self.state.address
+        if address in ("", self._addresses.study):
+            return False
+        original = id_of_study(address)
+        return original is not None and original == id_of_study(self._addresses.study)
+
+    def _begin_anew(self, remark: str) -> None:
+        """MLflow knows nothing of it yet."""
+        self.state = State(
+            self.state.tracking_uri, self.state.experiment, address=self._addresses.study, copy=self.state.copy
+        )
+        self.state.remark = remark
+        # Before there are runs that only this file can tell from others.
+        self.state.save(self.journal)
+        self._searched = False
+        self._deleted.clear()
+        log.warning("%s", remark)
 
     def _read(self) -> bool:
         """Take in what is new, at most one batch of it; False if nothing is."""
@@ -163,7 +172,7 @@ class Mirror:
         try:
             self._tell(client, run_id, key, change, created)
         except RunGoneError:
-            if key is PARENT or not self._knows(client, self.state.parent_run_id):
+            if key is PARENT or not knows(client, self.state.parent_run_id):
                 raise
             log.warning("run %s of %s was deleted in MLflow and is left so", run_id, self._study.run_name(key))
             self._deleted.add(key)
@@ -213,7 +222,7 @@ class Mirror:
         except MlflowException as error:
             if error.error_code not in REFUSALS:
                 raise
-            if not self._knows(client, run_id):
+            if not knows(client, run_id):
                 raise RunGoneError(f"run {run_id} is no longer in {self.state.tracking_uri}") from error
             log.warning("MLflow refused: %s", error)
             return False
@@ -236,28 +245,14 @@ class Mirror:
 
     def _find_runs(self, client: MlflowClient) -> dict[Key, Run]:
         """The study's runs, also those that were made without being noted, which they are now."""
-        runs: dict[Key, list[Run]] = {}
-        token: str | None = None
-        while True:
-            page = client.search_runs(
-                [self.state.experiment_id],
-                filter_string=f"tags.`{STUDY_TAG}` = '{self._study.id}'",
-                run_view_type=ViewType.ACTIVE_ONLY,
-                page_token=token,
-            )
-            for run in page:
-                trial = run.data.tags.get(TRIAL_TAG)
-                runs.setdefault(PARENT if trial is None else int(trial), []).append(run)
-            token = page.token
-            if not token:
-                break
+        runs = runs_of(client, self.state.experiment_id, self._study.id, self.state.copy)
         for key, twins in runs.items():
             noted = self._run_id(key)
-            twins.sort(key=lambda run: (run.info.run_id != noted, _is_empty(run), run.info.run_id))
+            twins.sort(key=lambda run: (run.info.run_id != noted, is_empty(run), run.info.run_id))
             self._note(key, twins[0].info.run_id)
             for twin in twins[1:]:
                 # By a request that seemed lost: nobody has told it anything. One that was told something stays.
-                if _is_empty(twin):
+                if is_empty(twin):
                     log.warning("run %s, which was made twice, is deleted in MLflow", twin.info.run_id)
                     client.delete_run(twin.info.run_id)
         self._searched = True
@@ -279,19 +274,6 @@ class Mirror:
             self.state.runs[str(key)] = run_id
 
 
-def _experiment(client: MlflowClient, state: State, file: Path | None) -> str:
-    """Id of the experiment, made if it is missing; beside a local database its artifacts lie beside it too."""
-    experiment = client.get_experiment_by_name(state.experiment)
-    if experiment is not None and experiment.lifecycle_stage != "active":
-        raise StoreError(f"experiment {state.experiment!r} is deleted in {state.tracking_uri}: restore it there")
-    if experiment is not None:
-        return str(experiment.experiment_id)
-    artifacts = file.absolute().with_name("mlartifacts").as_uri() if file is not None else None
-    # The kind spares people the question what they want to see.
-    kind = {"mlflow.experimentKind": "custom_model_development"}
-    return str(client.create_experiment(state.experiment, artifact_location=artifacts, tags=kind))
-
-
 def _set(tags: dict[str, str | None]) -> dict[str, str]:
     """Without those that are to be removed."""
     return {name: value for name, value in tags.items() if value is not None}
@@ -301,7 +283,3 @@ def _delete_tag(client: MlflowClient, run_id: str, name: str) -> None:
     """One that is already gone is no error."""
     if name in client.get_run(run_id).data.tags:
         client.delete_tag(run_id, name)
-
-
-def _is_empty(run: Run) -> bool:
-    return not run.data.params and not run.data.metrics

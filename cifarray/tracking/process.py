@@ -16,6 +16,8 @@ from cifarray.redaction import redact
 from cifarray.tracking.state import State
 
 LOG_NAME = "tracking.log"
+NICENESS = 10
+"""Of the child process, beside 0 of all others."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Tracking:
     def finish(self, timeout: float) -> TrackingResult:
         """Let it send what the journal has, at most `timeout` seconds of which are waited for here.
 
-        Ctrl-C ends the waiting. A store that answers gets the rest from the child after that; with one that does not,
+        Ctrl-C ends the waiting. An MLflow that answers gets the rest from the child after that; with one that does not,
         the child gives up.
         """
         if self._process.poll() is not None:
@@ -76,6 +78,9 @@ class Tracking:
                 # Ctrl-C goes to the terminal's process group; the child has to survive it to tell MLflow.
                 start_new_session=True,
             )
+        # A start and a training step are waited for; what MLflow hears is not.
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
         assert process.stdin is not None
         os.set_blocking(process.stdin.fileno(), False)
         return process

@@ -6,7 +6,7 @@ in it. Not here: who moves the position on (`cifarray.tracking.mirror`).
 
 import json
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from cifarray.redaction import redact
@@ -29,9 +29,11 @@ class State:
     position: int = 0
     """Bytes of the journal that were sent and acknowledged."""
     error: str = ""
-    """Why the store does not answer; empty if it did."""
+    """Why MLflow does not answer; empty if it did."""
     address: str = ""
     """Of the study's folder, as MLflow was told; empty in older files."""
+    copy: str = ""
+    """Tells the runs of this copy of a study from those of the original and of other copies; empty if it is none."""
     doubtful: bool = False
     """Requests went without an answer: what they did, MLflow is to be asked."""
     remark: str = ""
@@ -39,7 +41,7 @@ class State:
 
     @classmethod
     def load(cls, journal: Path, tracking_uri: str, experiment: str) -> "State":
-        """The state beside `journal`; a fresh one if there is none, if it is torn, or if it is about another store."""
+        """The state beside `journal`; a fresh one if there is none, if it is torn, or if it is about another MLflow."""
         fresh = cls(redact(tracking_uri), experiment)
         try:
             state = cls(**json.loads(journal.with_name(FILE_NAME).read_bytes()))
@@ -47,8 +49,8 @@ class State:
             state.tracking_uri = redact(state.tracking_uri)
         except (FileNotFoundError, ValueError, TypeError):
             return fresh
-        same_store = (state.tracking_uri, state.experiment) == (fresh.tracking_uri, experiment)
-        return state if same_store else fresh
+        same_mlflow = (state.tracking_uri, state.experiment) == (fresh.tracking_uri, experiment)
+        return state if same_mlflow else replace(fresh, address=state.address, copy=state.copy)
 
     def save(self, journal: Path) -> None:
         path = journal.with_name(FILE_NAME)

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 
 from cifarray import storage
-from cifarray.config import TrainConfig, difference
+from cifarray.config import TrainConfig
+from cifarray.fields import difference
 
 PARTS = ("model", "optimizer", "scheduler", "scaler", "epoch", "config", "metrics", "data")
 

@@ -21,7 +21,7 @@ class Classifier(nn.Module):
 
     `data` is what a checkpoint says of its data: classes, mean, std, image_size. `metrics` are those of the last epoch.
     `precision` is the format that it was trained in, so that it answers as it did in its validation; None: as the
-    config says, on the device at hand.
+    config says, on the device at hand. `study` is the id of the study that trained it, if one did.
     """
 
     def __init__(
@@ -31,11 +31,13 @@ class Classifier(nn.Module):
         data: dict[str, Any],
         metrics: dict[str, float] | None = None,
         precision: Resolved | None = None,
+        study: str | None = None,
     ) -> None:
         super().__init__()
         self.network = network
         self.config = config
         self.precision = precision
+        self.study = study
         self.classes = tuple(data["classes"])
         self.mean = tuple(data["mean"])
         self.std = tuple(data["std"])
@@ -84,4 +86,4 @@ def load_classifier(address: str) -> Classifier:
     network.load_state_dict(state["model"] if average is None else average["weights"])
     if config.channels_last:
         network.to(memory_format=torch.channels_last)
-    return Classifier(network, config, state["data"], state["metrics"], state["precision"]).eval()
+    return Classifier(network, config, state["data"], state["metrics"], state["precision"], state["study"]).eval()

@@ -36,10 +36,12 @@ class Distilled:
     def __init__(
         self, task: Task, config: TrainConfig, store: ImageStore, device: torch.device, precision: Resolved
     ) -> None:
-        """Raises ValueError for a teacher of other classes or sizes, or one that has seen the validation images."""
+        """Raises ValueError for a teacher of other classes or sizes, or one that has seen the validation images, and
+        StorageError for the checkpoint of another study than the teacher's."""
         assert config.distillation.teacher is not None
         self.task, self.config, self.device, self.precision = task, config, device, precision
         self.teacher = load_teacher(config.distillation.teacher, device)
+        check_study(self.teacher, config.distillation)
         check_teacher(self.teacher, config, store)
         self.to_teacher = _renormalisation(store, self.teacher, device)
         self._began: list[torch.cuda.Event] = []
@@ -104,6 +106,15 @@ def load_teacher(address: str, device: torch.device) -> Classifier:
     except storage.StorageError as error:
         raise ValueError(f"distillation.teacher: {error}") from None
     return teacher.requires_grad_(False).to(device)
+
+
+def check_study(teacher: Classifier, chosen: DistillationConfig) -> None:
+    """Raises StorageError if another study has written to the teacher's address since the teacher was chosen."""
+    if chosen.studies and teacher.study not in chosen.studies:
+        raise storage.StorageError(
+            f"{chosen.teacher} is no longer the teacher that was chosen: a study with the id {teacher.study} wrote it, "
+            f"not {' or '.join(chosen.studies)}; bring that study's folder back to its place"
+        )
 
 
 def check_teacher(teacher: Classifier, config: TrainConfig, store: ImageStore) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from cifarray.data import open_store
 from cifarray.training.classifier import Classifier
 from cifarray.training.tasks.registry import answers_of
+from cifarray.training.tasks.task import Exam
 
 _CHUNK = 500
 """Images at a time on each rank."""
@@ -34,11 +35,10 @@ def evaluate(
     Collective: every rank takes its part of the rows, which may be none, and all get the same result.
     """
     classifier.eval()
-    size = min(chunk or _CHUNK, _CHUNK)
-    answers = answers_of(classifier.config)
+    exam = Exam(images, labels, rows, len(classifier.classes), rank, world_size, chunk=min(chunk or _CHUNK, _CHUNK))
     hook = classifier.register_forward_hook(lambda *_: on_chunk())
     try:
-        return answers.evaluate(classifier, len(classifier.classes), images, labels, rows, rank, world_size, size)
+        return answers_of(classifier.config).evaluate(classifier, exam)
     finally:
         hook.remove()
 

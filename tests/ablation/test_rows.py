@@ -4,7 +4,8 @@ import pytest
 
 from cifarray import recipes
 from cifarray.ablation.rows import rows_of, unavailable
-from cifarray.config import flatten, override
+from cifarray.config import override
+from cifarray.fields import flatten
 
 NAMES = [
     "baseline",

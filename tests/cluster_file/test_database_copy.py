@@ -52,7 +52,7 @@ def test_the_first_head_of_all_begins_without(tmp_path, copy):
 
 
 @pytest.mark.parametrize("place", ["s3://YOUR-BUCKET/results", "s3://nobody-made-this/results"])
-def test_a_bucket_that_is_none_is_one_sentence_and_nothing_is_started(object_store, place, monkeypatch, capsys):
+def test_a_bucket_that_is_none_is_one_sentence_and_nothing_is_started(s3_server, place, monkeypatch, capsys):
     monkeypatch.setenv("CIFARRAY_STORAGE", place)
     monkeypatch.setattr("sys.argv", ["cluster_file", "restore"])
     assert main() == 2

@@ -91,7 +91,7 @@ def test_a_server_that_is_killed_is_there_again_and_a_new_head_begins_with_its_d
         assert found.execute("SELECT creation_time FROM experiments").fetchall() == [(created,)]
 
 
-def test_a_storage_that_cannot_be_used_ends_the_start_and_leaves_nothing_that_tries_for_ever(head, object_store):
+def test_a_storage_that_cannot_be_used_ends_the_start_and_leaves_nothing_that_tries_for_ever(head, s3_server):
     aws = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
     head.environment |= aws | {"CIFARRAY_STORAGE": "s3://YOUR-BUCKET/results"}
     with pytest.raises(subprocess.CalledProcessError):

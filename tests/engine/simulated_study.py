@@ -67,7 +67,7 @@ class SimulatedStudy:
         self.trials: dict[str, Process] = {}
         """Tune's actors, by Tune's name of the trial."""
         self.events: list = []
-        self.store: dict[str, dict] = {}
+        self.checkpoints: dict[str, dict] = {}
         self.destroyed: set[str] = set()
         """Addresses of checkpoints that a test has made away with."""
         self.injected: set[tuple[int, Outcome]] = set()
@@ -115,12 +115,12 @@ class SimulatedStudy:
         self.patch.setattr(worker_group, "LOOK_SECONDS", 50.0)
         self.patch.setattr(torch.distributed, "broadcast", broadcast)
         self.patch.setattr(torch, "set_num_threads", lambda count: None)
-        self.patch.setattr(worker, "missing", lambda requirements, patience: None)
+        self.patch.setattr(worker, "missing", lambda requirements, patience: Process.current().stand("node", "look"))
         self.patch.setattr(worker, "Training", SimulatedTraining)
         self.patch.setattr(worker, "save_checkpoint", self._save)
         self.patch.setattr(worker, "load_checkpoint", self._load)
         self.patch.setattr(storage, "patiently", lambda address, action: action())
-        self.patch.setattr(storage, "exists", lambda address: address == "/marker" or address in self.store)
+        self.patch.setattr(storage, "exists", lambda address: address == "/marker" or address in self.checkpoints)
         self.patch.setattr(cluster, "living_nodes", lambda: frozenset({NODE}))
         self.patch.setattr(cluster, "remove_orphaned_placement_groups", lambda: None)
         self.patch.setattr(cluster, "cancel_request", lambda requester_id: None)
@@ -173,20 +173,20 @@ class SimulatedStudy:
     def _save(self, address, state) -> None:
         rank = Process.current()
         rank.stand("work", "save")
-        self.store[address] = state
+        self.checkpoints[address] = state
         self.destroyed.discard(address)
         self.deaths_at[state["lr"], state["epoch"]] = self.deaths[rank.order.trial]
 
     def _load(self, address) -> dict:
         rank = Process.current()
-        if address not in self.store:
+        if address not in self.checkpoints:
             if address not in self.destroyed and rank.order.lease == self.lease_of(rank.run.name):
                 raise WrongError(f"{rank} is to go on from {address}, which was deleted")
             raise storage.StorageError(address)
-        return {**self.store[address], "study": "id"}
+        return {**self.checkpoints[address], "study": "id"}
 
     def _delete(self, address) -> None:
-        self.store.pop(address, None)
+        self.checkpoints.pop(address, None)
 
     # The journal.
 
@@ -259,7 +259,9 @@ class SimulatedStudy:
         except NothingReadyError:
             return len(self.events) > events
         if isinstance(config, dict):
-            self.trials[name] = Process(f"trial {config['trial']} ({name})", lambda: _steps_of_a_trial(config))
+            self.trials[name] = Process(
+                f"trial {config.get('trial', 'of nothing')} ({name})", lambda: _steps_of_a_trial(config)
+            )
         return isinstance(config, dict) or len(self.events) > events
 
     def _take_result(self, name: str) -> None:

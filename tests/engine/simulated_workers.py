@@ -132,7 +132,7 @@ class TrainRun:
             "patience": PATIENCE,
             "study": "id",
         }
-        self.ranks = [Rank(self, rank, lambda: worker.serve(settings)) for rank in range(self.study.workers)]
+        self.ranks = [Rank(self, rank, lambda: _serve(settings)) for rank in range(self.study.workers)]
 
     def step(self) -> Callable[[], None] | None:
         if self.over or not any(rank.ended for rank in self.ranks):
@@ -162,6 +162,14 @@ class TrainRun:
         self.over = True
         for rank in self.ranks:
             rank.kill()
+
+
+def _serve(settings: dict) -> None:
+    """As `train_run._serve`, whose imports the other ranks and simulations have behind them."""
+    ray = worker.ray
+    if ray.train.get_context().get_world_rank() == 0:
+        ray.get(settings["host"].arrive.remote(ray.get_runtime_context().get_actor_id()))
+    worker.serve(settings)
 
 
 class SimulatedTraining:

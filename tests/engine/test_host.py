@@ -371,6 +371,34 @@ def test_a_rank_that_never_comes_up_ends_the_group_and_is_named():
         asyncio.run(scene())
 
 
+@pytest.mark.parametrize("generation", [1, 2])
+@pytest.mark.parametrize("dead", [False, True])
+def test_a_rank_0_that_never_begins_is_missed_unless_it_is_dead(monkeypatch, generation, dead):
+    """Of the first workers, and of those that are started again in mid-trial; of the dead, Train starts new ones."""
+    monkeypatch.setattr(cluster, "any_dead", lambda actors: dead and list(actors) == ["newcomer"])
+    monkeypatch.setattr(cluster, "any_node_gone", lambda nodes: False)
+
+    async def scene():
+        host = WorkerGroup(SETTINGS)
+        if generation == 2:
+            first = await begin(host, 0)
+            await host.move_in(move_in(lease=1))
+            await host.next_order(first, 0, 0)
+        await host.arrive("newcomer")
+        now = time.monotonic()
+        await host._end_if_it_never_starts(now + START_SECONDS - 10)
+        assert host.error is None
+        await host._end_if_it_never_starts(now + START_SECONDS + 10)
+        late = host.error
+        await begin(host, 0)
+        await host._end_if_it_never_starts(time.monotonic() + START_SECONDS - 10)
+        return late, host.error
+
+    late, after = asyncio.run(scene())
+    assert late == after
+    assert late is None if dead else "worker 0 of 1 was not ready 300 s after its process came up" in late
+
+
 def test_a_worker_that_makes_no_progress_costs_the_trial_its_stay_and_the_group_its_life():
     """It said that it would be heard of within 90 s; the other rank waits for orders and is not to blame."""
 

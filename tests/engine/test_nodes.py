@@ -43,15 +43,15 @@ def test_storage_that_is_not_shared_is_told_with_what_to_use_instead(needs, tmp_
     )
 
 
-def test_a_bucket_in_which_the_drivers_files_are_not_is_told(needs, object_store):
+def test_a_bucket_in_which_the_drivers_files_are_not_is_told(needs, s3_server):
     told = missing(replace(needs, marker="s3://nobody-made-this/wrn/probe"))
     assert told == (
-        "does not find the driver's files in s3://nobody-made-this/wrn: it reaches another store of that name; "
+        "does not find the driver's files in s3://nobody-made-this/wrn: it reaches another storage of that name; "
         "give all nodes the same AWS_ENDPOINT_URL and account"
     )
 
 
-def test_a_store_that_is_away_for_a_moment_is_waited_for(needs, monkeypatch):
+def test_a_storage_that_is_away_for_a_moment_is_waited_for(needs, monkeypatch):
     asked = []
 
     def exists(address):

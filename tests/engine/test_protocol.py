@@ -152,10 +152,16 @@ class Protocol(RuleBasedStateMachine):
                 rank.run.restart()
 
     @precondition(is_on)
-    @rule(data=st.data())
-    def worker_hangs(self, data) -> None:
-        """In its work: who hangs before it has any is not watched."""
-        busy = [rank for rank in self.study.living if rank.order and rank.halt.kind != "call"]
+    @rule(data=st.data(), beginning=st.booleans())
+    def worker_hangs(self, data, beginning) -> None:
+        """In its work or, `beginning`, while it looks whether its node will do; not before it has said a word."""
+        busy: list[Rank] = []
+        for _ in range(10):
+            kinds = ("node",) if beginning else ("work", "peers")
+            busy = [rank for rank in self.study.living if rank.halt.kind in kinds and not rank.hung]
+            if busy or not self.is_on():
+                break
+            self.everybody_gets_on(1)
         if rank := self.draw(data, busy, "worker"):
             rank.hung = True
 
@@ -199,8 +205,8 @@ class Protocol(RuleBasedStateMachine):
     @precondition(is_on)
     @rule(data=st.data())
     def checkpoint_is_lost(self, data) -> None:
-        if address := self.draw(data, list(self.study.store), "checkpoint"):
-            del self.study.store[address]
+        if address := self.draw(data, list(self.study.checkpoints), "checkpoint"):
+            del self.study.checkpoints[address]
             self.study.destroyed.add(address)
 
 

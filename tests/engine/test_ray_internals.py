@@ -16,7 +16,8 @@ import ray
 from cifarray.engine import ray_internals
 
 PRIVATE = re.compile(
-    r"ray\.(_private|_common|_raylet|core|experimental|autoscaler)|_internal_kv|train_run_context|Coordinator\b"
+    r"ray\.(_private|_common|_raylet|core|experimental|autoscaler|train\.(_internal|v2|torch\.config))"
+    r"|_internal_kv|train_run_context|Coordinator\b"
 )
 CONTRACT = [
     ("ray._private.utils", "read_ray_address", ()),
@@ -29,6 +30,9 @@ CONTRACT = [
     ("ray._common.utils", "get_default_ray_temp_dir", ()),
     ("ray._private.services", "ConsolePopen", None),
     ("ray._private.services", "start_ray_process", ("command", "process_type", "fate_share")),
+    ("ray._private.node", "Node.start_api_server", ("include_dashboard", "raise_on_failure")),
+    ("ray._private.node", "Node.start_monitor", ()),
+    ("ray._private.node", "Node.start_log_monitor", ()),
     ("ray._private.utils", "set_sigterm_handler", ("sigterm_handler",)),
     ("ray._private.utils", "detect_fate_sharing_support", ()),
     ("ray._private.worker", "_worker_logs_enabled", None),
@@ -44,6 +48,41 @@ CONTRACT = [
         "TrainRunContext.__dataclass_fields__",
         None,
     ),
+    ("ray.train.v2.api.data_parallel_trainer", "DataParallelTrainer._create_default_callbacks", ()),
+    (
+        "ray.train.v2.api.data_parallel_trainer",
+        "DataParallelTrainer._initialize_and_run_controller",
+        ("controller_init_kwargs",),
+    ),
+    (
+        "ray.train.v2._internal.execution.controller",
+        "TrainController",
+        ("train_fn_ref", "train_run_context", "scaling_policy", "failure_policy", "callbacks"),
+    ),
+    ("ray.train.v2._internal.execution.controller", "TrainController.run", ()),
+    ("ray.train.v2._internal.execution.controller", "TrainController.get_result", ()),
+    (
+        "ray.train.v2._internal.execution.scaling_policy",
+        "FixedScalingPolicy.after_controller_start",
+        ("train_run_context",),
+    ),
+    ("ray.train.v2._internal.execution.scaling_policy", "FixedScalingPolicy._maybe_send_resource_request", ()),
+    ("ray.train.v2._internal.callbacks.datasets", "DatasetsCallback", None),
+    ("ray.train.v2._internal.callbacks.metrics", "ControllerMetricsCallback", None),
+    ("ray.train.v2._internal.callbacks.metrics", "WorkerMetricsCallback", None),
+    ("ray.train.v2._internal.callbacks.placement_group_callback", "PlacementGroupCleanerCallback", None),
+    ("ray.train.v2._internal.callbacks.preemption_callback", "PreemptionCallback", None),
+    ("ray.train.v2._internal.execution.worker_group.worker_group", "SynchronizationActor.options", None),
+    ("ray.train.v2._internal.execution.worker_group.state", "_shutdown_sync_actor", ("sync_actor",)),
+    ("ray.train._internal.utils", "get_address_and_port", ()),
+    ("ray.train.torch.config", "TorchConfigContextManager", None),
+    ("ray.train.torch.config", "_set_torch_distributed_env_vars", ()),
+    (
+        "ray.train.torch.config",
+        "_setup_torch_process_group",
+        ("backend", "world_rank", "world_size", "init_method", "timeout_s"),
+    ),
+    ("ray.train.torch.config", "_shutdown_torch", ("destroy_process_group",)),
 ]
 """Module, name in it, and the parameters that are given by place or name; None where it is no function."""
 
@@ -136,7 +175,7 @@ def test_rays_processes_are_not_in_the_drivers_group_and_end_with_it():
         import os, time
         from ray._private import services
         from cifarray.engine import ray_internals
-        with ray_internals.starting_apart("/short"):
+        with ray_internals.starting_for_one_driver("/short"):
             command = ["sleep", "60"]
             process = services.start_ray_process(command, "monitor", fate_share=True).process
         print(process.pid, os.getpgid(process.pid) != os.getpgid(0), os.getsid(process.pid) != os.getsid(0), flush=True)
@@ -155,8 +194,13 @@ def test_rays_processes_are_not_in_the_drivers_group_and_end_with_it():
 
 def test_ray_leaves_sigterm_to_the_driver_and_is_afterwards_as_it_was():
     from ray._private import services, utils
+    from ray._private.node import Node
 
-    before = services.ConsolePopen, utils.set_sigterm_handler, signal.getsignal(signal.SIGTERM)
-    with ray_internals.starting_apart():
+    def now():
+        started = Node.start_api_server, Node.start_monitor, Node.start_log_monitor
+        return services.ConsolePopen, utils.set_sigterm_handler, signal.getsignal(signal.SIGTERM), started
+
+    before = now()
+    with ray_internals.starting_for_one_driver():
         utils.set_sigterm_handler(lambda number, frame: None)
-    assert (services.ConsolePopen, utils.set_sigterm_handler, signal.getsignal(signal.SIGTERM)) == before
+    assert now() == before

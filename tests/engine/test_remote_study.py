@@ -5,18 +5,19 @@ from dataclasses import replace
 
 import boto3
 import pytest
-from histories import driver_ended, driver_started, sampled, split_opened, study_started
+from histories import driver_ended, driver_started, epoch_ended, sampled, split_opened, study_started
 
 from cifarray import places, storage
 from cifarray.cli.train import train
+from cifarray.engine import run
 from cifarray.engine.run import run_study
 from cifarray.errors import StudyError
 from cifarray.examine.final_test import run_final_test
 from cifarray.journal import targets
-from cifarray.journal.copy import chain
+from cifarray.journal.copy import Segment, chain
 from cifarray.journal.folder import set_aside
 from cifarray.journal.journal import Journal, StudyRunningError, read_events
-from cifarray.study.events import EpochEnded, LesionStudied, TrialStarted
+from cifarray.study.events import CheckpointDropped, EpochEnded, LesionStudied, TrialStarted
 from cifarray.study.trial_record import Outcome
 from cifarray.tracking.ended import append_to_ended, open_ended
 
@@ -27,7 +28,7 @@ def objects(suffix):
 
 
 @pytest.fixture
-def bucket(object_store):
+def bucket(s3_server):
     boto3.client("s3").create_bucket(Bucket="results")
     return "s3://results/mine"
 
@@ -84,7 +85,7 @@ def refused(capsys, *arguments):
     return line
 
 
-def test_a_bucket_that_does_not_exist_is_told_before_anything_starts(object_store, capsys, monkeypatch):
+def test_a_bucket_that_does_not_exist_is_told_before_anything_starts(s3_server, capsys, monkeypatch):
     def start(*arguments, **options):
         raise AssertionError("Ray was started")
 
@@ -95,7 +96,7 @@ def test_a_bucket_that_does_not_exist_is_told_before_anything_starts(object_stor
     )
 
 
-def test_studies_of_one_name_in_two_buckets_are_two(make_study, object_store):
+def test_studies_of_one_name_in_two_buckets_are_two(make_study, s3_server):
     one, other = (replace(make_study("wrn"), storage=f"s3://{name}") for name in ("mine", "theirs"))
     assert one.folder != other.folder
 
@@ -144,6 +145,29 @@ def test_nothing_is_added_from_elsewhere_to_a_study_that_runs(bucket, make_study
     afterwards.close()
     # What is found out does not make it a study that runs.
     open_ended(study.folder).close()
+
+
+@pytest.mark.parametrize("is_forked", [False, True])
+def test_of_what_a_head_left_in_a_bucket_only_what_its_journal_gave_up_is_swept(
+    bucket, make_study, tmp_path, monkeypatch, is_forked
+):
+    """What no line of it names another head may have written, and where one drives the study all is its own."""
+    study = replace(make_study("wrn"), storage=bucket)
+    move_to(monkeypatch, tmp_path, "head")
+    first, second, third = (storage.join(study.address, "trial-0000", f"epoch-000{epoch}.pt") for epoch in (1, 2, 3))
+    for address in (first, second, third):
+        storage.write_bytes(address, b"x")
+    journal = Journal(study.folder)
+    if is_forked:
+        storage.write_bytes(storage.join(study.address, "journal", Segment(0, 1, "0" * 8).name), b"{}\n")
+    epochs = [epoch_ended(0, 1, first), epoch_ended(0, 2, second)]
+    dropped = CheckpointDropped(trial=0, epoch=1, checkpoint=first)
+    journal.append([study_started("wrn", study.space), sampled(0), *epochs, dropped])
+    run._sweep(study, journal)
+    journal.close()
+    assert storage.exists(first) == is_forked
+    assert storage.exists(second)
+    assert storage.exists(third)
 
 
 def test_on_one_disk_a_study_that_was_killed_is_added_to(tmp_path):

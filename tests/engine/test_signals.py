@@ -141,3 +141,21 @@ def test_a_driver_that_hangs_is_ended_after_its_last_word():
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=20) == INTERRUPTED
         assert process.stdout.read() == "stuck\nlast\n"
+
+
+@pytest.mark.parametrize("job", ["tune_wrn", "final_test"])
+@pytest.mark.parametrize("module", ["cifarray.cli.flags", "pydantic", "cifarray.storage"])
+def test_ctrl_c_while_a_jobs_modules_are_imported_is_a_word_and_its_exit_code(job, module):
+    code = f"""
+        import os, runpy, signal, sys
+
+        class Interrupting:
+            def find_spec(self, name, path=None, target=None):
+                if name == "{module}":
+                    os.kill(os.getpid(), signal.SIGINT)
+
+        sys.meta_path.insert(0, Interrupting())
+        runpy.run_path("jobs/{job}.py", run_name="__main__")
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=100)
+    assert (done.returncode, done.stdout, done.stderr) == (INTERRUPTED, "", "interrupted\n")

@@ -69,7 +69,7 @@ def test_a_head_that_comes_back_takes_what_the_other_did_meanwhile(opened):
 
 
 def lose_the_head(journal, monkeypatch):
-    """From now on the store hears nothing of this head, as if it were gone with its disk's news."""
+    """From now on the bucket hears nothing of this head, as if it were gone with its disk's news."""
     monkeypatch.setattr(journal._copy, "_update", lambda: None)
 
 
@@ -144,12 +144,12 @@ def test_a_head_whose_study_another_sets_aside_is_told_so(opened, tmp_path, begu
     assert [event["kind"] for event in copied(tmp_path)] == ["study"] * begun
 
 
-def test_a_segment_that_the_store_took_without_saying_so_is_this_heads_own(opened, tmp_path, monkeypatch):
+def test_a_segment_that_the_bucket_took_without_saying_so_is_this_heads_own(opened, tmp_path, monkeypatch):
     write = storage.write_bytes
 
     def lose_the_answer(address, data):
         write(address, data)
-        raise StorageError("the store is away")
+        raise StorageError("the bucket is away")
 
     here = opened("here")
     with monkeypatch.context() as patch:
@@ -181,7 +181,7 @@ def test_the_copy_never_names_a_checkpoint_that_is_deleted(opened, tmp_path, mon
     assert seen == [["a"]]
 
     def away(*arguments):
-        raise StorageError("the store is away")
+        raise StorageError("the bucket is away")
 
     with monkeypatch.context() as patch:
         patch.setattr(storage, "write_bytes", away)
@@ -220,7 +220,7 @@ def test_without_a_copy_what_is_superfluous_goes_at_once(tmp_path):
     journal.close()
 
 
-def test_a_store_that_is_away_or_slow_stalls_no_decision(opened, tmp_path, monkeypatch):
+def test_a_bucket_that_is_away_or_slow_stalls_no_decision(opened, tmp_path, monkeypatch):
     write, asked, let_go = storage.write_bytes, threading.Event(), threading.Event()
 
     def slow(address, data):
@@ -281,7 +281,7 @@ def test_a_torn_line_is_never_copied(opened, tmp_path):
     assert len(copied(tmp_path)) == 1
 
 
-def test_a_store_that_cannot_be_read_is_told_before_anything_is_done(tmp_path, object_store):
+def test_a_bucket_that_cannot_be_read_is_told_before_anything_is_done(tmp_path, s3_server):
     with pytest.raises(StorageError, match="the bucket 'none' of s3://none/wrn/journal does not exist"):
         Journal(tmp_path / "wrn", "s3://none/wrn/journal")
     Journal(tmp_path / "wrn").close()

@@ -46,13 +46,13 @@ ONE_OF_EACH = [
     GroupChanged(group="wrn/group-0", event="ready", reason="3.2 s"),
     sampled(0, {"optimizer.lr": 0.1, "schedule.milestones": [0.3, 0.6]}),
     started(0, epoch=3, attempt=2),
-    epoch_ended(0, 4, "/store/0/4", "stop", "5th of 9 after epoch 4, 3 go on", val_accuracy=0.5),
+    epoch_ended(0, 4, "/storage/0/4", "stop", "5th of 9 after epoch 4, 3 go on", val_accuracy=0.5),
     WorkersRestarted(trial=0, restarts=2, epoch=3, reason="a worker process died"),
     CheckpointLost(trial=0, epoch=3, checkpoint="/store/0/3", message="torn"),
     TrialReopened(trial=0),
     MicroBatchHalved(trial=0, epoch=3, accumulate=4, message="CUDA out of memory"),
     TrialEnded(trial=0, outcome=Outcome.OUT_OF_MEMORY, message="CUDA out of memory"),
-    CheckpointDropped(trial=0, epoch=3, checkpoint="/store/0/3"),
+    CheckpointDropped(trial=0, epoch=3, checkpoint="/storage/0/3"),
     DriverEnded(reason="error", message="ValueError: no", artifacts=("leaderboard.csv", "leaderboard.md")),
     split_opened(0, opening=2, test_accuracy=0.5),
     LesionStudied(trial=0, metrics={"lesion_rise": 0.1}, artifacts=("lesion.png",)),
@@ -147,7 +147,7 @@ def test_a_journal_from_before_there_were_formats_gives_the_same_state(tmp_path)
     assert decisions.repairs(state) == []
     best, other = state.ranking()
     assert (best.number, best.outcome, best.epoch, best.value) == (0, Outcome.COMPLETED, 2, 0.6)
-    assert (best.checkpoint, best.restarts, best.test) == ((2, "/store/0/2"), 1, {"test_accuracy": 0.55})
+    assert (best.checkpoint, best.restarts, best.test) == ((2, "/storage/0/2"), 1, {"test_accuracy": 0.55})
     assert (other.outcome, other.decisions) == (Outcome.STOPPED, [Decision.STOP])
     assert (other.message, other.precision) == ("", "")
 

@@ -5,10 +5,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from histories import sampled, study_started
 
-from cifarray.config import TrainConfig
+from cifarray.config import TrainConfig, override
 from cifarray.journal.events import JournalError
-from cifarray.journal.folder import set_aside
+from cifarray.journal.folder import StudyChangedError, open_journal, set_aside
 from cifarray.journal.journal import Journal, StudyRunningError, read_events
 from cifarray.space.space import SearchSpace
 from cifarray.study.events import DriverStarted
@@ -74,3 +75,24 @@ def test_a_damaged_study_can_be_set_aside(tmp_path):
     aside = set_aside(study)
     assert (tmp_path / aside / "journal.jsonl").read_text() == "garbage\n"
     Journal(study.folder).close()
+
+
+@pytest.mark.parametrize(("then", "is_the_same"), [(["own"], True), (None, True), (["other"], False)])
+def test_a_teacher_of_another_study_makes_another_study_and_older_journals_say_nothing_of_it(
+    tmp_path, then, is_the_same
+):
+    taught = {"distillation.teacher": "/results/teacher/trial-0000/epoch-0009.pt", "distillation.studies": ("own",)}
+    space = SearchSpace("wrn", override(TrainConfig(), taught))
+    study = Study("wrn", space, num_trials=1, storage=str(tmp_path), tracking_uri="sqlite:///unused.db")
+    config = space.to_dict()["config"]
+    distillation = {name: value for name, value in config["distillation"].items() if name != "studies"}
+    config["distillation"] = distillation if then is None else {**distillation, "studies": then}
+    plan = {name: value for name, value in study.identity().items() if name not in ("config", "domains")}
+    before = Journal(study.folder)
+    before.append([study_started("wrn", space, config=config, **plan), sampled(0)])
+    before.close()
+    if is_the_same:
+        open_journal(study).close()
+    else:
+        with pytest.raises(StudyChangedError, match=r"config.distillation.studies: \['other'\] → \['own'\]"):
+            open_journal(study)

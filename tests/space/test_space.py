@@ -5,7 +5,8 @@ import random
 
 import pytest
 
-from cifarray.config import TrainConfig, difference
+from cifarray.config import TrainConfig
+from cifarray.fields import difference
 from cifarray.space.domains import (
     Range,
     cases,

@@ -23,8 +23,8 @@ def test_who_waits_comes_before_a_new_trial_and_what_runs_is_left_alone(name):
     assert state.next(running=[]) == Assignment(0)
     for number in (0, 1):
         state.replay([sampled(number), started(number, attempt=2)])
-    state.apply(epoch_ended(1, 1, "/store/1"))
-    assert state.next(running=[0]) == Assignment(1, epoch=1, checkpoint="/store/1", attempt=3)
+    state.apply(epoch_ended(1, 1, "/storage/1"))
+    assert state.next(running=[0]) == Assignment(1, epoch=1, checkpoint="/storage/1", attempt=3)
     assert state.next(running=[1]) == Assignment(0, attempt=3)
     assert state.next(running=[0, 1]) == Assignment(2)
     state.apply(sampled(2))

@@ -33,7 +33,7 @@ def begin(state, number):
 
 
 def run_epoch(state, number, epoch, accuracy):
-    address = f"/store/{number}/{epoch}"
+    address = f"/storage/{number}/{epoch}"
     metrics = {"epoch": epoch, "val_accuracy": accuracy, "epoch_seconds": 2.0}
     decision, events = decisions.after_epoch(state, number, epoch, metrics, address)
     state.replay(events)
@@ -107,7 +107,7 @@ def test_unfinished_trials_come_before_new_ones_and_go_on_from_their_checkpoint(
     begin(state, 1)
     run_epoch(state, 1, 1, 0.5)
     run_epoch(state, 1, 2, 0.5)
-    assert state.next(running=[]) == Assignment(1, epoch=2, checkpoint="/store/1/2", attempt=2)
+    assert state.next(running=[]) == Assignment(1, epoch=2, checkpoint="/storage/1/2", attempt=2)
     assert state.next(running=[1]) == Assignment(2)
 
 
@@ -155,7 +155,7 @@ def test_best_trials_keep_their_newest_checkpoint_and_unfinished_ones_two():
     kept = {number: sorted(trial.checkpoints) for number, trial in state.trials.items()}
     # Of the one that runs the newest two: the newest may turn out to be torn.
     assert kept == {0: [], 1: [EPOCHS], 2: [EPOCHS], 3: [2, 3]}
-    assert {event.checkpoint for event in dropped} >= {"/store/0/4", "/store/1/1", "/store/3/1"}
+    assert {event.checkpoint for event in dropped} >= {"/storage/0/4", "/storage/1/1", "/storage/3/1"}
 
 
 def test_completed_trials_rank_before_stopped_and_diverged_ones():
@@ -300,10 +300,10 @@ def test_a_torn_checkpoint_costs_the_epochs_since_the_one_before_it():
     while (assignment := state.next([])).checkpoint:
         seen.append((assignment.epoch, assignment.checkpoint))
         lose_workers(state, 0, Fault.CHECKPOINT)
-    assert seen == [(3, "/store/0/3"), (2, "/store/0/2")]
+    assert seen == [(3, "/storage/0/3"), (2, "/storage/0/2")]
     assert (assignment.epoch, assignment.restarts) == (0, 0)
     # What is done again keeps what it had, whatever comes of it now.
-    assert decisions.after_epoch(state, 0, 2, {"epoch": 2, "val_accuracy": 0.9}, "/store/0/2") == (
+    assert decisions.after_epoch(state, 0, 2, {"epoch": 2, "val_accuracy": 0.9}, "/storage/0/2") == (
         Decision.CONTINUE,
         [],
     )

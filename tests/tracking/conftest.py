@@ -89,8 +89,8 @@ class JournalWriter:
 
 @pytest.fixture(scope="session")
 def tracking_uri(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """One SQLite store for all tests, because making its tables takes a second; each test has its own experiment."""
-    return default_tracking_uri(str(tmp_path_factory.mktemp("store")))
+    """One SQLite database for all tests, because making its tables takes a second; each test has its own experiment."""
+    return default_tracking_uri(str(tmp_path_factory.mktemp("mlflow")))
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def journal(tmp_path: Path) -> JournalWriter:
 
 @pytest.fixture(scope="session")
 def server(tracking_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, str]]:
-    """MLflow's server of that store behind a gateway (`lossy_server`), and its host and port."""
+    """MLflow's server of that database behind a gateway (`lossy_server`), and its host and port."""
     from lossy_server import serving
 
     with serving(tracking_uri, tmp_path_factory.mktemp("artifacts").as_uri()) as both:

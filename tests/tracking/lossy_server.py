@@ -66,7 +66,7 @@ class _Quiet(WSGIRequestHandler):
 
 @contextmanager
 def serving(backend_store_uri: str, artifacts: str) -> Iterator[tuple[Gateway, str]]:
-    """The gateway and host:port of a server of that store."""
+    """The gateway and host:port of a server of that database."""
     # One for the life of the process.
     handlers._get_tracking_store(backend_store_uri, artifacts)
     gateway = Gateway()

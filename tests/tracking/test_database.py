@@ -1,4 +1,4 @@
-"""The SQLite store is there as a whole or not at all."""
+"""The SQLite database is there as a whole or not at all."""
 
 import sqlite3
 from contextlib import closing
@@ -28,7 +28,7 @@ def test_database_that_is_there_stays_as_it_is(tmp_path):
 
 
 @pytest.mark.slow
-def test_studies_that_begin_at_once_share_a_new_store(new_journal, tmp_path):
+def test_studies_that_begin_at_once_share_a_new_database(new_journal, tmp_path):
     tracking_uri = default_tracking_uri(str(tmp_path))
     journals = [new_journal(name, name) for name in ("wrn", "resnet", "densenet")]
     for journal in journals:

@@ -1,4 +1,4 @@
-"""What MLflow has after the mirror: a real SQLite store, read back through MLflow's own client."""
+"""What MLflow has after the mirror: a real SQLite database, read back through MLflow's own client."""
 
 import json
 import os
@@ -138,7 +138,7 @@ def test_a_journal_from_before_there_were_formats_is_mirrored(journal, new_mirro
     new_mirror().update()
     assert statuses(runs()) == {"wrn": "FINISHED", "wrn-0": "FINISHED", "wrn-1": "FINISHED"}
     assert history(client, runs()["wrn-0"]) == [(1, 0.5), (2, 0.6)]
-    tags = {"outcome": "completed", "restarts": "1", "cifarray.checkpoint": "/store/0/2", "test_openings": "1"}
+    tags = {"outcome": "completed", "restarts": "1", "cifarray.checkpoint": "/storage/0/2", "test_openings": "1"}
     assert tags.items() <= runs()["wrn-0"].data.tags.items()
     assert runs()["wrn-1"].data.tags["outcome"] == "stopped"
     assert not {"decision", "precision"} & runs()["wrn-1"].data.tags.keys()
@@ -220,7 +220,7 @@ def test_kill_at_any_request_leaves_each_trial_and_each_epoch_once(
         assert run.data.tags["mlflow.parentRunId"] == found[f"wrn{number}"].info.run_id
 
 
-def test_store_that_lost_the_study_gets_all_of_it_again(journal, new_mirror, runs, client):
+def test_mlflow_that_lost_the_study_gets_all_of_it_again(journal, new_mirror, runs, client):
     journal.whole_study()
     new_mirror().update()
     for run in runs().values():
@@ -231,7 +231,7 @@ def test_store_that_lost_the_study_gets_all_of_it_again(journal, new_mirror, run
     assert set(runs()) == {"wrn", "wrn-0", "wrn-1"}
 
 
-def test_another_store_gets_the_study_from_its_beginning(journal, new_mirror, tracking_uri, experiment, client):
+def test_another_mlflow_gets_the_study_from_its_beginning(journal, new_mirror, tracking_uri, experiment, client):
     journal.whole_study()
     new_mirror().update()
     other = f"{experiment}-other"
@@ -263,7 +263,7 @@ def test_params_that_cannot_change_do_not_hold_up_metrics(journal, new_mirror, r
     assert history(client, runs()["wrn-0"]) == [(1, 0.3)]
 
 
-def test_store_that_is_away_loses_nothing(journal, new_mirror, runs, client, monkeypatch):
+def test_mlflow_that_is_away_loses_nothing(journal, new_mirror, runs, client, monkeypatch):
     class Away(MortalClient):
         def __getattr__(self, name: str) -> Any:
             if name == "log_batch":
@@ -351,6 +351,37 @@ def test_moved_study_has_its_checkpoints_where_they_are_now(
     assert [item.path for item in client.list_artifacts(runs()["wrn"].info.run_id)] == ["leaderboard.csv"]
 
 
+def test_a_copied_study_has_runs_of_its_own(journal, new_mirror, runs, tracking_uri, experiment, client, tmp_path):
+    """From its beginning, and the original's stay as they are."""
+    journal.study(num_trials=3)
+    journal.path.with_name("study.json").write_text(json.dumps({"id": journal.id}))
+    journal.trial(0)
+    journal.epoch(0, 1, accuracy=0.4, checkpoint=f"{journal.path.parent}/trial-0000/epoch-0001.pt")
+    new_mirror().update()
+    before = {name: run.to_dictionary() for name, run in runs().items()}
+    copied = tmp_path / "copied"
+    shutil.copytree(journal.path.parent, copied)
+    original, journal.path = journal.path, copied / "journal.jsonl"
+    journal.driver()
+    journal.epoch(0, 2, accuracy=0.6, checkpoint=f"{copied}/trial-0000/epoch-0002.pt")
+    Mirror(journal.path, tracking_uri, experiment).update()
+    journal.trial(1)
+    journal.outcome(1)
+    Mirror(journal.path, tracking_uri, experiment).update()
+    found = runs()
+    assert set(found) == {"wrn", "wrn-0", "copied", "copied-0", "copied-1"}
+    assert {name: found[name].to_dictionary() for name in before} == before
+    for name in ("copied-0", "copied-1"):
+        assert found[name].data.tags["mlflow.parentRunId"] == found["copied"].info.run_id
+    assert history(client, found["copied-0"]) == [(1, 0.4), (2, 0.6)]
+    assert checkpoint_of_run(found["copied-0"].info.run_id, tracking_uri) == f"{copied}/trial-0000/epoch-0002.pt"
+    # The original goes on with its own, also where its file of them is lost.
+    original.with_name("tracking.json").unlink()
+    Mirror(original, tracking_uri, experiment).update(driver_gone=True)
+    assert set(runs()) == set(found)
+    assert statuses(runs())["wrn-0"] == "KILLED"
+
+
 def test_finished_study_has_no_message_of_a_driver_that_failed(journal, new_mirror, runs):
     journal.study()
     journal.write(driver_ended("error", message="GroupStartError: no node has 8 GPUs"))
@@ -363,7 +394,7 @@ def test_finished_study_has_no_message_of_a_driver_that_failed(journal, new_mirr
     assert "message" not in runs()["wrn"].data.tags
 
 
-def test_password_of_an_older_state_file_is_taken_out_and_the_store_is_still_the_same(journal):
+def test_password_of_an_older_state_file_is_taken_out_and_mlflow_is_still_the_same(journal):
     path = journal.path.with_name("tracking.json")
     uri = "http://me:hunter22@mlflow:5000"
     path.parent.mkdir(parents=True, exist_ok=True)

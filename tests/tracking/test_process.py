@@ -1,4 +1,4 @@
-"""The child process: killed, left alone, without a store, in a dirty environment."""
+"""The child process: killed, left alone, without a database, in a dirty environment."""
 
 import os
 import signal
@@ -52,7 +52,7 @@ def test_importing_tracking_does_not_import_mlflow():
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
-def test_default_store_lies_beside_local_results(tmp_path, monkeypatch):
+def test_the_default_database_lies_beside_local_results(tmp_path, monkeypatch):
     monkeypatch.setenv("CIFARRAY_HOME", str(tmp_path / "home"))
     assert default_tracking_uri(str(tmp_path / "results")) == f"sqlite:///{tmp_path}/results/mlflow.db"
     assert default_tracking_uri("s3://bucket/results") == f"sqlite:///{tmp_path}/home/mlflow.db"
@@ -137,7 +137,7 @@ def test_server_that_comes_back_gets_everything(journal, tracking_uri, experimen
     assert set(runs()) == {"wrn", "wrn-0", "wrn-1"}
 
 
-def test_a_store_that_loses_answers_after_the_driver_has_ended_is_not_given_up_while_it_gives_some(
+def test_a_server_that_loses_answers_after_the_driver_has_ended_is_not_given_up_while_it_gives_some(
     journal, gateway, server, tracking_uri, experiment, runs, pipe, monkeypatch
 ):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")

@@ -15,9 +15,9 @@ class Ranks:
     """`ranks(function, *args)` calls `function(rank, world_size, *args)` in every process and lists the results."""
 
     def __init__(self, world_size: int, folder: Path) -> None:
-        store = f"file://{folder / 'store'}"
+        rendezvous = f"file://{folder / 'rendezvous'}"
         self._world_size = world_size
-        self._pools = [fresh_processes(1, _join_group, store, rank, world_size) for rank in range(world_size)]
+        self._pools = [fresh_processes(1, _join_group, rendezvous, rank, world_size) for rank in range(world_size)]
 
     def __call__(self, function: Callable[..., Any], *args: Any) -> list[Any]:
         futures = [
@@ -36,6 +36,6 @@ class Ranks:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _join_group(store: str, rank: int, world_size: int) -> None:
+def _join_group(rendezvous: str, rank: int, world_size: int) -> None:
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=store, rank=rank, world_size=world_size)
+    dist.init_process_group("gloo", init_method=rendezvous, rank=rank, world_size=world_size)

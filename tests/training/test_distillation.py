@@ -8,6 +8,7 @@ import torch
 from tiny import CPU, tiny, train
 
 from cifarray.config import TrainConfig, override
+from cifarray.storage import StorageError
 from cifarray.training.checkpoint import load_checkpoint, save_checkpoint
 from cifarray.training.distillation import distillation_loss, load_teacher
 from cifarray.training.loop import Training
@@ -103,6 +104,20 @@ def test_a_worker_reads_its_teacher_once(teacher: str, monkeypatch: pytest.Monke
     for seed in range(3):
         train(taught(teacher, seed=seed, epochs=1))
     assert read == [teacher]
+
+
+def test_another_studys_network_at_the_teachers_address_is_refused(teacher: str, tmp_path: Path) -> None:
+    """As where the teacher's study was set aside and a new one of its name has trained."""
+    address = str(tmp_path / "trial-0000" / "epoch-0002.pt")
+    config = override(taught(address), {"distillation.studies": ("own",)})
+    state = load_checkpoint(teacher)
+    save_checkpoint(address, {**state, "study": "own"})
+    assert Training(config, CPU).task.teacher.study == "own"  # type: ignore[attr-defined]
+    for other in ("new", None):
+        load_teacher.cache_clear()
+        save_checkpoint(address, {**state, "study": other})
+        with pytest.raises(StorageError, match=f"with the id {other} wrote it, not own; bring"):
+            Training(config, CPU)
 
 
 def test_a_teacher_pulls_the_student_towards_its_answers(teacher: str) -> None:

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cifarray.config import TrainConfig
 from cifarray.data import Augmentation, ImageStore, grid_members, multi_hot, quarter_numbers, tile
 from cifarray.data.grids import EVALUATION_EPOCH
+from cifarray.training.tasks.task import Exam
 
 
 class GridLabels:
@@ -54,17 +54,7 @@ class GridLabels:
 class GridLabelsAnswers:
     """The metrics of many labels, from all ranks' logits, with `label_accuracy_of_no`."""
 
-    def evaluate(
-        self,
-        classifier: nn.Module,
-        num_classes: int,
-        images: Tensor,
-        labels: Tensor,
-        rows: Tensor,
-        rank: int,
-        world_size: int,
-        chunk: int,
-    ) -> dict[str, float]:
+    def evaluate(self, classifier: nn.Module, exam: Exam) -> dict[str, float]:
         """One picture for each row, the same in every evaluation: its other images are drawn from `rows` too.
 
         precision, recall, f1 and label_accuracy are over all labels of all pictures (micro), a label being there where
@@ -72,14 +62,13 @@ class GridLabelsAnswers:
         of the average precision, label_accuracy_of_no what one gets who always says no.
         """
         device = next(classifier.parameters()).device
-        members = grid_members(rows, rows, seed=0, epoch=EVALUATION_EPOCH).to(images.device)
+        members = grid_members(exam.rows, exam.rows, seed=0, epoch=EVALUATION_EPOCH).to(exam.images.device)
         parts = []
-        for part in torch.split(members[rank::world_size], max(1, chunk // 4)):
-            quarters = images.index_select(0, part.flatten()).permute(0, 3, 1, 2)
+        for part in torch.split(exam.part(members), max(1, exam.chunk // 4)):
+            quarters = exam.images.index_select(0, part.flatten()).permute(0, 3, 1, 2)
             parts.append(classifier(tile(quarters).permute(0, 2, 3, 1)))
-        logits = torch.cat(parts) if parts else torch.empty(0, num_classes, device=device)
-        logits = _gathered(logits, len(rows), rank, world_size)
-        targets = multi_hot(labels[members].to(device), num_classes)
+        logits = exam.whole(torch.cat(parts) if parts else torch.empty(0, exam.num_classes, device=device))
+        targets = multi_hot(exam.labels[members].to(device), exam.num_classes)
         return {**multi_label_metrics(logits, targets), "label_accuracy_of_no": 1 - targets.mean().item()}
 
     def names(self, logits: Tensor, classes: Sequence[str]) -> list[str]:
@@ -106,13 +95,3 @@ def multi_label_metrics(logits: Tensor, targets: Tensor) -> dict[str, float]:
         "map": metrics.multilabel_average_precision(said, true, labels, average="macro"),
     }
     return {name: float(value) for name, value in values.items()}
-
-
-def _gathered(part: Tensor, count: int, rank: int, world_size: int) -> Tensor:
-    """Rows rank, rank + world_size, … of each rank put together: all `count` rows on every rank."""
-    if world_size == 1:
-        return part
-    whole = torch.zeros(count, part.shape[1], device=part.device)
-    whole[rank::world_size] = part
-    dist.all_reduce(whole)
-    return whole

@@ -55,8 +55,9 @@ GRID_LABELS = Kind(
     },
     "2 × 2 grids",
 )
+_KINDS = {kind.name: kind for kind in (SINGLE_LABEL, GRID_LABELS)}
 
 
 def kind_of(config: TrainConfig) -> Kind:
     """The task of a train config."""
-    return GRID_LABELS if config.data.grid == 2 else SINGLE_LABEL
+    return _KINDS[config.task]

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from cifarray.config import TrainConfig
 from cifarray.data import Augmentation, ImageStore
 from cifarray.training.mixing import Mixing, mixed_targets
+from cifarray.training.tasks.task import Exam
 
 
 class SingleLabel:
@@ -61,28 +62,18 @@ class SingleLabel:
 class SingleLabelAnswers:
     """loss (plain, without label smoothing, so that trials can be compared by it) and accuracy in 0..1."""
 
-    def evaluate(
-        self,
-        classifier: nn.Module,
-        num_classes: int,
-        images: Tensor,
-        labels: Tensor,
-        rows: Tensor,
-        rank: int,
-        world_size: int,
-        chunk: int,
-    ) -> dict[str, float]:
+    def evaluate(self, classifier: nn.Module, exam: Exam) -> dict[str, float]:
         """From sums that are reduced over the ranks."""
         device = next(classifier.parameters()).device
         # Loss, correct, count: float64 holds every count exactly. (torchmetrics would cost seconds of each start.)
         sums = torch.zeros(3, dtype=torch.float64, device=device)
-        for part in torch.split(rows[rank::world_size].to(images.device), chunk):
-            logits = classifier(images.index_select(0, part))
-            expected = labels.index_select(0, part).to(device)
+        for part in torch.split(exam.part(exam.rows).to(exam.images.device), exam.chunk):
+            logits = classifier(exam.images.index_select(0, part))
+            expected = exam.labels.index_select(0, part).to(device)
             loss = F.cross_entropy(logits.double(), expected, reduction="sum")
             correct = (logits.argmax(1) == expected).sum()
             sums += torch.stack([loss, correct, torch.tensor(len(part), device=device)])
-        if world_size > 1:
+        if exam.world_size > 1:
             dist.all_reduce(sums)
         loss_sum, correct_sum, count = sums.tolist()
         return {"loss": loss_sum / count, "accuracy": correct_sum / count}

@@ -1,8 +1,11 @@
 """What a task is. Its targets are its own: only the task that made a batch's targets looks into them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
+import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 Targets = Any
@@ -25,25 +28,42 @@ class Task(Protocol):
         """What else there is to tell of the epoch that ends."""
 
 
+@dataclass(frozen=True)
+class Exam:
+    """What a trained network is evaluated on: `rows` (M,) of images (N, side, side, 3) uint8 and labels (N,), M > 0.
+
+    chunk: at most so many images at a time on each rank. Every rank has the same rows and takes its part of them.
+    """
+
+    images: Tensor
+    labels: Tensor
+    rows: Tensor
+    num_classes: int
+    rank: int
+    world_size: int
+    chunk: int
+
+    def part(self, rows: Tensor) -> Tensor:
+        """This rank's part of as many lines as there are rows; it may have none."""
+        return rows[self.rank :: self.world_size]
+
+    def whole(self, part: Tensor) -> Tensor:
+        """What each rank gives for its part of the rows, (its rows, C), put together on every rank: (M, C)."""
+        if self.world_size == 1:
+            return part
+        whole = torch.zeros(len(self.rows), part.shape[1], dtype=part.dtype, device=part.device)
+        self.part(whole)[:] = part
+        dist.all_reduce(whole)
+        return whole
+
+
 class Answers(Protocol):
     """How the outputs of a trained network are judged and named; needs nothing of its training."""
 
-    def evaluate(
-        self,
-        classifier: nn.Module,
-        num_classes: int,
-        images: Tensor,
-        labels: Tensor,
-        rows: Tensor,
-        rank: int,
-        world_size: int,
-        chunk: int,
-    ) -> dict[str, float]:
-        """Metrics on `rows` (M,) of images (N, side, side, 3) uint8 and labels (N,), M > 0.
+    def evaluate(self, classifier: nn.Module, exam: Exam) -> dict[str, float]:
+        """Metrics of the classifier, which makes float32 logits of the exam's images on whatever device it is.
 
-        classifier: from such images to float32 logits, on whatever device it is. chunk: at most so many images at a
-        time on each rank. Collective: every rank takes its part of the rows, which may be none, and all get the same
-        result, in which each row is counted once.
+        Collective: all ranks get the same result, in which each row is counted once.
         """
 
     def names(self, logits: Tensor, classes: Sequence[str]) -> list[str]:

@@ -1,7 +1,7 @@
 """The lesion study of a trained network: silences one residual branch at a time, measures, draws, tells the journal.
 
-Runs in this process, without Ray, on validation images. Not here: silencing (`cifarray.examine.silence`), the picture
-(`cifarray.examine.lesion_picture`).
+Runs in this process, without Ray, on validation images. Not here: the lesions themselves (`lesions`), the picture
+(`lesion_picture`).
 """
 
 import statistics
@@ -15,7 +15,7 @@ from cifarray.data import open_store, split_indices, stratified_rows
 from cifarray.errors import StudyError
 from cifarray.examine import networks
 from cifarray.examine.lesion_picture import draw, median_rises, write_table
-from cifarray.examine.silence import Lesion, lesions
+from cifarray.examine.lesions import Lesion, lesions
 from cifarray.models import residual_blocks
 from cifarray.study.events import LesionStudied
 from cifarray.tracking.ended import append_to_ended
@@ -24,7 +24,9 @@ from cifarray.training.evaluate import evaluate
 from cifarray.training.tasks.kinds import kind_of
 
 
-def run_lesion(target: str, where: str, tracking_uri: str, source: str | None, limit: int | None) -> Iterator[str]:
+def run_lesion_study(
+    target: str, where: str, tracking_uri: str, source: str | None, limit: int | None
+) -> Iterator[str]:
     """Yields lines for the user.
 
     target: a checkpoint's path, a study (its best trial), `<study>-<number>` or an MLflow run id; source: data in place

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from cifarray.examine.silence import lesions, silent
+from cifarray.examine.lesions import lesions, silent
 from cifarray.models import build, residual_blocks
 
 FAMILIES = [

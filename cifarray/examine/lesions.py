@@ -1,6 +1,6 @@
 """The lesion study of Veit et al. 2016 (arXiv:1605.06431, §4.1): one residual branch at a time is silent.
 
-The shortcut stays. Not here: which network, and what is drawn (`lesion`, `lesion_picture`).
+The shortcut stays. Not here: which network, and what is drawn (`lesion_study`, `lesion_picture`).
 """
 
 from collections.abc import Callable, Iterator
