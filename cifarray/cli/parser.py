@@ -33,6 +33,7 @@ Examples = Sequence[tuple[str, str]]
 """What is typed after a job's name, and what it is for."""
 
 _TOO_FEW = re.compile(r"expected (?:at least )?one argument")
+_UNKNOWN = re.compile(r"unrecognized arguments: (\S*)")
 _MISSING = re.compile(r"the following arguments are required: (.*)")
 
 
@@ -59,12 +60,6 @@ class Parser(argparse.ArgumentParser):
         given = " ".join(_shown(action) for action in self._get_positional_actions())
         return f"usage: {_command()} {f'{given} ' if given else ''}[FLAGS]\n\n{super().format_help()}"
 
-    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        flags, unknown = self.parse_known_args(args, namespace)
-        if unknown:
-            self.error(self._about_unknown(unknown[0]))
-        return flags
-
     def error(self, message: str) -> NoReturn:
         """Ends with exit code 2. argparse's own words are put as the others are: the value, the rule, the remedy."""
         name, about, rule = message.partition(": ")
@@ -74,6 +69,9 @@ class Parser(argparse.ArgumentParser):
             message = f"{flag} {rule}"
             if _TOO_FEW.match(rule):
                 message = f"{flag} needs a value: give {flag} {example or flag.strip('-').upper()}"
+        unknown = _UNKNOWN.match(message)
+        if unknown is not None:
+            message = self._about_unknown(unknown[1])
         missing = _MISSING.fullmatch(message)
         if missing is not None:
             message = f"{missing[1]} is missing: name it, see --help"
