@@ -11,7 +11,7 @@ import pytest
 from cifarray import recipes
 from cifarray.cli.compare import compare as compare_job
 from cifarray.cli.tune import tune, tune_recipe
-from cifarray.engine.run import StudyResult
+from cifarray.engine.result import StudyResult
 from search_spaces import wrn
 
 ROOT = Path(__file__).parents[1]
@@ -133,8 +133,14 @@ def test_train_is_a_study_of_one_trial_or_of_one_for_each_seed(capsys):
         ("tune", ["--data", "imagenet"], "imagenet"),
         ("tune", ["--data", "synthetic", "--set", "model.depth=27"], "22 or 28"),
         ("tune", ["--dry-run", "--set", "model.depth=27"], "22 or 28"),
-        ("tune", ["--dry-run", "--space", "model.depth=10..16"], "model.depth 11 is not 6n + 4"),
-        ("tune", ["--workers", "2", "--space", "batch_size=64..128"], "batch_size 65 is not divisible by 2 workers"),
+        (
+            "tune",
+            ["--space", "model.depth=11..15"],
+            "model.depth 11..15 has no values that make a wide_resnet (6n + 4)",
+        ),
+        ("tune", ["--space", "model.depth=10,11"], "model.depth 11 is not 6n + 4"),
+        ("tune", ["--dry-run", "--space", "model.dropout=0..1.5"], "model.dropout 1.5 is not in [0, 1)"),
+        ("tune", ["--workers", "2", "--space", "batch_size=64,65"], "batch_size 65 is not divisible by 2 workers"),
         ("tune", ["--space", "batch_size=64,128,64"], "{64, 128, 64} has 64 twice: give each value once"),
         ("final_test", ["nothing"], "'nothing' is no study, trial or MLflow run in"),
         ("lesion", ["nothing"], "'nothing' is no study, trial or MLflow run in"),
@@ -296,10 +302,15 @@ def test_a_study_that_was_refused_before_it_began_is_none(capsys):
 @pytest.mark.parametrize("flag", ["--data", "--set", "--space"])
 def test_a_folder_of_data_is_told_by_its_full_path(capsys, tmp_path, monkeypatch, flag):
     """Workers change directory."""
-    (tmp_path / "images").mkdir()
+    from PIL import Image
+
+    for name in ("ant", "bee"):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        for number in range(10):
+            Image.new("RGB", (32, 32), (number, 0, 0)).save(tmp_path / "images" / name / f"{number}.png")
     monkeypatch.chdir(tmp_path)
     value = {"--data": "./images", "--set": "data.source=images", "--space": "data.source=./images,cifar100"}[flag]
-    assert run("tune", "--dry-run", flag, value) == 0
+    assert run("tune", "--dry-run", "--set", "batch_size=10", flag, value) == 0
     said = {"--space": f"data.source in {{{tmp_path}/images, cifar100}}"}
     assert said.get(flag, f"data.source = {tmp_path}/images\n") in capsys.readouterr().out
 

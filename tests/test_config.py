@@ -40,9 +40,24 @@ def test_override_takes_an_option_of_the_model_that_the_config_does_not_have_yet
     assert override(TrainConfig(), {"model.variant": "post"}).model.options["variant"] == "post"
 
 
-@pytest.mark.parametrize("path", ["optimizer.rate", "optimiser.lr", "epochs.first", "model.width.more", "lr", ""])
-def test_override_refuses_a_path_that_is_no_field(path: str) -> None:
-    with pytest.raises(ValueError, match=f"^{path} is not a field of the train config: choose one of .*optimizer.lr"):
+@pytest.mark.parametrize(
+    ("path", "remedy"),
+    [
+        # By the last part, its initials, its letters; by the whole path; else what the part has.
+        ("lr", r"did you mean optimizer\.lr\?$"),
+        ("optimizer.learning_rate", r"did you mean optimizer\.lr\?$"),
+        ("optimizer.weigth_decay", r"did you mean optimizer\.weight_decay\?$"),
+        ("optimiser.lr", r"did you mean optimizer\.lr\?$"),
+        ("schedul.name", r"did you mean model\.name or optimizer\.name or schedule\.name\?$"),
+        ("epoch", r"did you mean epochs\?$"),
+        ("optimizer.rate", r"choose one of optimizer\.name, optimizer\.lr, .*optimizer\.betas$"),
+        ("epochs.first", "--dry-run shows all fields, such as optimizer.lr or epochs$"),
+        ("model.width.more", r"choose one of model\.name, model\.depth, model\.widen_factor, model\.dropout$"),
+        ("", "--dry-run shows all fields"),
+    ],
+)
+def test_override_refuses_a_path_that_is_no_field_with_those_that_may_be_meant(path: str, remedy: str) -> None:
+    with pytest.raises(ValueError, match=f"^{path} is not a field of the train config: {remedy}"):
         override(TrainConfig(), {path: 1})
 
 
@@ -100,3 +115,8 @@ def test_model_options_are_open_and_handed_to_the_builder() -> None:
 
 def test_flatten_joins_the_names_by_dots() -> None:
     assert flatten({"a": {"b": 1, "c": {"d": 2}}, "e": (3,)}) == {"a.b": 1, "a.c.d": 2, "e": (3,)}
+
+
+def test_a_part_of_the_config_is_no_field_to_be_set() -> None:
+    with pytest.raises(ValueError, match=r"^optimizer is not one field but several: name one, such as optimizer\.name"):
+        override(TrainConfig(), {"optimizer": 1})

@@ -179,3 +179,12 @@ def test_training_needs_neither_ray_nor_mlflow():
 
 def test_the_driver_needs_no_ray():
     modules_after("import cifarray.engine.driver", blocked=("ray", "mlflow", "torch"))
+
+
+def test_a_network_that_is_not_compiled_does_not_import_the_compiler():
+    """It takes longer than PyTorch itself."""
+    modules = [module for module in MODULES if room_of(module) == "models"]
+    counted = "from cifarray.models import count_params; count_params('stochastic_depth_resnet', 10, {'depth': 8})"
+    loaded = modules_after("\n".join([*(f"import {module}" for module in modules), counted]))
+    assert "torch" in loaded
+    assert "torch._dynamo" not in loaded

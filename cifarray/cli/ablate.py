@@ -13,6 +13,7 @@ from cifarray import recipes
 from cifarray.ablation.conclusion import show_ablation, show_rows
 from cifarray.ablation.rows import BASELINE, LARGE_BATCH, WARMUP, Row, rows_of, unavailable
 from cifarray.cli.flags import BEST_KEPT, apply, checked_seeds, make_study, study_parser
+from cifarray.cli.parser import number, whole
 from cifarray.cli.running import errors_in_a_sentence, make_console, run_job
 from cifarray.config import override
 from cifarray.errors import StudyError
@@ -21,7 +22,7 @@ from cifarray.space.space import RECIPE, SearchSpace
 from cifarray.study.study import Study
 
 if TYPE_CHECKING:
-    from cifarray.engine.run import StudyResult
+    from cifarray.engine.result import StudyResult
 
 ON_OR_OFF = {
     "schedule.name": "cosine",
@@ -41,16 +42,25 @@ VALUES = {
 """Fields whose value in the recipe is that of a row."""
 SMOKE_BATCH, SMOKE_LIMIT = 32, 400
 
+EXAMPLES = (
+    ("--smoke", "all rows, tiny, on synthetic images"),
+    ("--data FOLDER --teacher STUDY", "each row has all tricks above it"),
+    ("wide_resnet_16_8 --one-at-a-time", "the baseline with each trick alone"),
+)
+
 
 def ablate(default: str, arguments: Sequence[str] | None = None) -> NoReturn:
     """A recipe without its tricks and then with them, row by row × seeds, as one study. Exits."""
-    parser = study_parser("Ablate: a recipe without the tricks of He et al. 2019, then with one after the other.")
-    parser.add_argument("recipe", nargs="?", default=default, help=f"see jobs/train.py --list (default: {default})")
-    parser.add_argument("--one-at-a-time", action="store_true", help="each trick alone, not on top of those before it")
-    parser.add_argument("--only", metavar="ROW,ROW", help='no other rows, such as "cosine,label smoothing"')
-    parser.add_argument("--seeds", type=int, metavar="N", help="every row with seeds SEED … SEED+N-1 (default: 5)")
-    parser.add_argument("--large-batch", type=int, default=LARGE_BATCH, metavar="FACTOR", help="default: %(default)s")
-    parser.add_argument("--warmup", type=float, default=WARMUP, metavar="SHARE", help="of all steps: %(default)s")
+    parser = study_parser("Ablate: a recipe without the tricks of He et al. 2019, then with them.", EXAMPLES)
+    add = parser.own.add_argument
+    add("recipe", nargs="?", default=default, metavar="RECIPE", help=f"see jobs/train.py --list (default: {default})")
+    add("--one-at-a-time", action="store_true", help="each trick alone, not on top of those before it")
+    add("--only", metavar="ROW,ROW", help='no other rows, such as "cosine,label smoothing"')
+    parser.own.add_argument(
+        "--seeds", type=whole, metavar="N", help="every row with seeds SEED … SEED+N-1 (default: 5)"
+    )
+    add("--large-batch", type=whole, default=LARGE_BATCH, metavar="FACTOR", help="default: %(default)s")
+    add("--warmup", type=number, default=WARMUP, metavar="SHARE", help="of all steps: %(default)s")
     flags = parser.parse_args(arguments)
     with errors_in_a_sentence(ValueError):
         limits = flags.max_params is not None or flags.max_macs is not None

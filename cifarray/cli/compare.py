@@ -9,6 +9,7 @@ from rich.console import Console
 
 from cifarray import recipes
 from cifarray.cli.flags import apply, checked_seeds, make_study, study_parser
+from cifarray.cli.parser import whole
 from cifarray.cli.running import errors_in_a_sentence, run_job
 from cifarray.config import override
 from cifarray.errors import StudyError
@@ -22,7 +23,7 @@ from cifarray.study.trial_record import Metric, Outcome
 from cifarray.training.tasks.kinds import kind_of
 
 if TYPE_CHECKING:
-    from cifarray.engine.run import StudyResult
+    from cifarray.engine.result import StudyResult
 
 BASELINE = "linear"
 """The recipe that stands in every comparison."""
@@ -30,15 +31,21 @@ LONGEST_NAME = 60
 SHARED = ("data.source", "data.limit", "data.validation", "data.image_size", "data.grid")
 """Fields that the baseline takes from the others; the rest of its recipe stays."""
 
+EXAMPLES = (
+    ("--data FOLDER --limit 10000", "a fast network of each family, beside a linear classifier"),
+    ("resnet_110 pyramidnet_110_48 --seeds 5", "two papers' networks, five seeds each"),
+    ("wide_resnet_28_10 --final", "on all training images, then the test split once a trial"),
+)
+
 
 def compare(default: Sequence[str], smoke: Sequence[str], arguments: Sequence[str] | None = None) -> NoReturn:
     """Recipes × seeds as one study, with a linear classifier beside them. Exits."""
-    parser = study_parser("Compare recipes: each is trained with several seeds, in one study.")
-    parser.add_argument(
+    parser = study_parser("Compare recipes: each is trained with several seeds, in one study.", EXAMPLES)
+    parser.own.add_argument(
         "recipes", nargs="*", metavar="RECIPE", help="see jobs/train.py --list (default: a fast one of each family)"
     )
-    parser.add_argument("--seeds", type=int, metavar="N", help="seeds SEED … SEED+N-1 (default: 3)")
-    parser.add_argument(
+    parser.own.add_argument("--seeds", type=whole, metavar="N", help="seeds SEED … SEED+N-1 (default: 3)")
+    parser.own.add_argument(
         "--final",
         action="store_true",
         help="train on as many images as the published figure (on all where that is not stated), then open the test "

@@ -6,7 +6,6 @@ from typing import NoReturn
 
 from cifarray.cli.flags import add_places, make_parser, storage_and_tracking
 from cifarray.cli.running import errors_in_a_sentence, make_console
-from cifarray.examine.final_test import run_final_test
 
 
 def final_test(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -15,6 +14,9 @@ def final_test(arguments: Sequence[str] | None = None) -> NoReturn:
     parser.add_argument("target", metavar="RUN_OR_STUDY", help="study, trial (STUDY-NUMBER) or MLflow run id")
     add_places(parser)
     flags = parser.parse_args(arguments)
+    # Late: it brings torch along, which help and mistyped flags do without.
+    from cifarray.examine.final_test import run_final_test
+
     console = make_console()
     with errors_in_a_sentence():
         for line in run_final_test(flags.target, *storage_and_tracking(flags)):

@@ -6,7 +6,6 @@ from typing import NoReturn
 
 from cifarray.cli.flags import add_data, add_places, data_source, make_parser, storage_and_tracking
 from cifarray.cli.running import errors_in_a_sentence, make_console
-from cifarray.examine.lesion_study import run_lesion_study
 
 
 def lesion(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -19,6 +18,9 @@ def lesion(arguments: Sequence[str] | None = None) -> NoReturn:
     add_places(parser)
     parser.add_argument("--limit", type=int, metavar="N", help="at most N validation images")
     flags = parser.parse_args(arguments)
+    # Late: it brings torch along, which help and mistyped flags do without.
+    from cifarray.examine.lesion_study import run_lesion_study
+
     console = make_console()
     with errors_in_a_sentence():
         where, uri = storage_and_tracking(flags)

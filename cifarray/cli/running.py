@@ -15,23 +15,34 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from cifarray import output, storage
-from cifarray.config import TrainConfig
+from cifarray.cli.before import (
+    about_data,
+    already_done,
+    look_at_data,
+    notes_on,
+    nothing_to_do,
+    refuse_numbers_without_images,
+    refuse_unknown_data,
+    refuse_unwritable_storage,
+    unused_settings,
+)
+from cifarray.cli.plan import show_layers, show_plan
+from cifarray.cli.sentences import print_error
 from cifarray.engine.signals import INTERRUPTED
 from cifarray.errors import UserError
-from cifarray.fields import flatten
 from cifarray.journal.folder import is_finished, set_aside
 from cifarray.redaction import redact
 from cifarray.report.last_screen import COMMANDS, about_the_best, labelled, time_spent
-from cifarray.report.leaderboard import short_value, table
+from cifarray.report.leaderboard import table
 from cifarray.report.live import view_for
 from cifarray.space.domains import parse_assignment
 from cifarray.space.sizes import Sizes
-from cifarray.study.samplers import Sampler, shortage
 from cifarray.study.study import Study
 from cifarray.study.trial_record import Outcome
+from cifarray.tracking.addresses import unreachable
 
 if TYPE_CHECKING:
-    from cifarray.engine.run import StudyResult
+    from cifarray.engine.result import StudyResult
 
 PAUSED = 3
 """Exit code of a study that can go on when something that is no trial's fault has been mended."""
@@ -44,30 +55,39 @@ def run_job(study: Study, flags: argparse.Namespace, epilogue: Epilogue | None =
     """Run, show, and the exit code."""
     console = make_console()
     with errors_in_a_sentence():
+        refuse_unknown_data(study.space)
+        refuse_unwritable_storage(study)
+        if not flags.summary:
+            refuse_numbers_without_images(study.space)
         if flags.dry_run:
             if any(path.startswith("model.") for path, _ in map(parse_assignment, [*flags.set, *flags.space])):
                 # The networks of the recipes and of the spaces that come with the project are known to be some.
                 Sizes(study.space, num_classes=10).check_networks()
-            _show_plan(study, console)
+            if flags.max_params is not None or flags.max_macs is not None:
+                Sizes(study.space, num_classes=10).check_corners()
+            show_plan(study, console, [*look_at_data(study.space), *notes_on(study, flags.notes)])
             return 0
         if flags.summary:
             with errors_in_a_sentence(ValueError):
-                _show_layers(study.space.base, console)
+                show_layers(study.space.base, console)
             return 0
         return _run_and_conclude(study, flags, console, epilogue)
 
 
 def _run_and_conclude(study: Study, flags: argparse.Namespace, console: Console, epilogue: Epilogue | None) -> int:
-    source = study.space.base.data.source
-    if source.startswith("synthetic"):
-        console.print(f"data: {source}, generated images; --data names real ones", highlight=False)
-    else:
-        console.print(f"data: {source}", highlight=False, soft_wrap=True)
+    for line in [about_data(study.space), *notes_on(study, flags.notes), *unused_settings()]:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     # A smoke run that only showed the last one's results would prove nothing.
     if flags.fresh or (flags.smoke and is_finished(study)):
         aside = set_aside(study)
         if aside:
             console.print(f"the study that was there is now {aside}", highlight=False, soft_wrap=True)
+    done = None if flags.repair else already_done(study, flags.retry_failed)
+    if done is not None:
+        console.print(nothing_to_do(study, done.state, flags), highlight=False, markup=False, soft_wrap=True)
+        return _conclude(study, done, console, epilogue, None)
+    if away := unreachable(study.tracking_uri):
+        console.print(away, highlight=False, markup=False, soft_wrap=True)
     # Late: it brings Ray along.
     from cifarray.engine.run import run_study
 
@@ -76,8 +96,10 @@ def _run_and_conclude(study: Study, flags: argparse.Namespace, console: Console,
     return _conclude(study, result, console, epilogue, time.monotonic() - began)
 
 
-def _conclude(study: Study, result: "StudyResult", console: Console, epilogue: Epilogue | None, seconds: float) -> int:
-    """The last screen, and the exit code. seconds: that the study took this time."""
+def _conclude(
+    study: Study, result: "StudyResult", console: Console, epilogue: Epilogue | None, seconds: float | None
+) -> int:
+    """The last screen, and the exit code. seconds: that the study took this time; None if there was nothing to do."""
     completed = sum(trial.outcome is Outcome.COMPLETED for trial in result.state.trials.values())
 
     def say(text: str) -> None:
@@ -122,49 +144,6 @@ def _conclude(study: Study, result: "StudyResult", console: Console, epilogue: E
     return 0 if completed else 1
 
 
-def _show_plan(study: Study, console: Console) -> None:
-    def say(text: str) -> None:
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
-
-    space = study.space
-    say(f"study {study.name} in {study.address}, tracked at {redact(study.tracking_uri)}")
-    say("\nbase config")
-    for path, value in flatten(space.base.to_dict()).items():
-        say(f"  {path} = {short_value(value)}")
-    say("\nwhat varies" if space.domains else "\nnothing varies")
-    for path, domain in space.domains.items():
-        say(f"  {path} in {domain}")
-    for limit, what in ((space.max_params, "parameters"), (space.max_macs, "MACs")):
-        if limit is not None:
-            say(f"  at most {limit:,} {what}")
-    scheduler = study.scheduler.describe(space.base.epochs)
-    # Whatever the limits: which networks are within them is known when the data are open.
-    budget = Sampler(space, study.searcher, study.seed).budget(study.num_trials)
-    trials = f"{budget} trial{'s' if budget != 1 else ''}"
-    say(f"\n{trials}, compared by {study.metric.name}, searcher {study.searcher}, scheduler {scheduler}")
-    short = shortage(budget, study.num_trials)
-    if short:
-        say(short)
-    cpus = "auto" if study.cpus_per_worker is None else f"{study.cpus_per_worker:g}"
-    gpus = "auto" if study.gpus_per_worker is None else f"{study.gpus_per_worker:g}"
-    at_once = "as many trials at once as fit" if study.concurrent is None else f"at most {study.concurrent} at once"
-    say(f"{study.workers} workers a trial, CPUs per worker {cpus}, GPUs per worker {gpus}; {at_once}")
-
-
-def _show_layers(config: TrainConfig, console: Console) -> None:
-    """torchinfo's table of the network, for one image."""
-    from torchinfo import summary
-
-    from cifarray.data import open_store
-    from cifarray.models import build
-
-    num_classes = len(open_store(config.data.source, "train", config.data.image_size).classes)
-    network = build(config.model.name, num_classes, **config.model.options)
-    shape = (1, 3, config.data.input_size, config.data.input_size)
-    columns = ("output_size", "num_params", "mult_adds")
-    console.print(str(summary(network, shape, col_names=columns, verbose=0)), highlight=False, markup=False)
-
-
 def make_console() -> Console:
     """Wide enough for a whole line where the output is no terminal."""
     console = Console()
@@ -181,7 +160,7 @@ def errors_in_a_sentence(*more: type[Exception]) -> Iterator[None]:
     try:
         yield
     except (*mendable, *more) as error:
-        print(f"error: {redact(str(error))}", file=sys.stderr)
+        print_error(f"error: {redact(str(error))}")
         sys.exit(2)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -11,21 +11,30 @@ from cifarray.cli.running import errors_in_a_sentence, make_console, run_job
 from cifarray.config import TrainConfig
 from cifarray.space.space import SearchSpace
 
+EXAMPLES = (
+    ("--smoke", "a minute's proof on synthetic images"),
+    ("--data FOLDER --trials 64 --epochs 20", "64 trials on images of your own"),
+    ("--space optimizer.lr=0.01..0.4:log --set model.depth=16", "what varies and what does not"),
+)
+AROUND = ("resnet_110 --searcher tpe", "around a recipe of jobs/train.py --list, with Optuna's TPE")
+
 SpaceOf = Callable[[str, TrainConfig], SearchSpace]
 """Makes the space around a recipe, from its name and its train config."""
 
 
 def tune(space: SearchSpace, smoke: SearchSpace, arguments: Sequence[str] | None = None) -> NoReturn:
     """A search over `space`; over `smoke` with `--smoke`. Exits."""
-    parser = study_parser(f"Search the space '{space.name}' with Ray Tune on warm DDP worker groups.")
+    parser = study_parser(f"Search the space '{space.name}' with Ray Tune on warm DDP worker groups.", EXAMPLES)
     flags = parser.parse_args(arguments)
     _search(smoke if flags.smoke else space, flags)
 
 
 def tune_recipe(space_of: SpaceOf, default: str, smoke: str, arguments: Sequence[str] | None = None) -> NoReturn:
     """A search around a recipe that the user may name; around the recipe `smoke` with `--smoke`. Exits."""
-    parser = study_parser("Search around a recipe with Ray Tune on warm DDP worker groups.")
-    parser.add_argument("recipe", nargs="?", help=f"a recipe of jobs/train.py --list (default: {default})")
+    parser = study_parser("Search around a recipe with Ray Tune on warm DDP worker groups.", (*EXAMPLES[:2], AROUND))
+    parser.own.add_argument(
+        "recipe", metavar="RECIPE", nargs="?", help=f"a recipe of jobs/train.py --list (default: {default})"
+    )
     flags = parser.parse_args(arguments)
     with errors_in_a_sentence(ValueError):
         name = flags.recipe or (smoke if flags.smoke else default)

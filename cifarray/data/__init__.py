@@ -1,17 +1,24 @@
 """What is trained on: sources, the memory-mapped store, splits, batched augmentation.
 
-Not here: the training loop (`cifarray.training`). No worker processes and no DataLoader: a batch is a gather from the
-map and a few tensor operations on the device.
+What needs torch is imported when it is first asked for: a name is looked at without. Not here: the training loop
+(`cifarray.training`). No worker processes and no DataLoader: a batch is a gather from the map and a few tensor
+operations on the device.
 """
 
-from cifarray.data.augment import Augmentation, cutout, normalise
-from cifarray.data.crops import center_view
-from cifarray.data.draws import below, draw
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from cifarray.data.errors import DataError
-from cifarray.data.grids import grid_members, multi_hot, quarter_numbers, tile
-from cifarray.data.sources import resolve
-from cifarray.data.splits import epoch_order, split_indices, stratified_rows
-from cifarray.data.store import ImageStore, open_store, prepare
+from cifarray.data.names import known_size, resolve
+from cifarray.data.split_sizes import split_sizes
+
+if TYPE_CHECKING:
+    from cifarray.data.augment import Augmentation, cutout, normalise
+    from cifarray.data.crops import center_view
+    from cifarray.data.draws import below, draw
+    from cifarray.data.grids import grid_members, multi_hot, quarter_numbers, tile
+    from cifarray.data.splits import epoch_order, split_indices, stratified_rows
+    from cifarray.data.store import ImageStore, open_store, prepare
 
 __all__ = [
     "Augmentation",
@@ -23,6 +30,7 @@ __all__ = [
     "draw",
     "epoch_order",
     "grid_members",
+    "known_size",
     "multi_hot",
     "normalise",
     "open_store",
@@ -30,6 +38,24 @@ __all__ = [
     "quarter_numbers",
     "resolve",
     "split_indices",
+    "split_sizes",
     "stratified_rows",
     "tile",
 ]
+
+_FILES = {
+    "augment": ("Augmentation", "cutout", "normalise"),
+    "crops": ("center_view",),
+    "draws": ("below", "draw"),
+    "grids": ("grid_members", "multi_hot", "quarter_numbers", "tile"),
+    "splits": ("epoch_order", "split_indices", "stratified_rows"),
+    "store": ("ImageStore", "open_store", "prepare"),
+}
+"""What needs torch, by its file."""
+
+
+def __getattr__(name: str) -> Any:
+    for file, names in _FILES.items():
+        if name in names:
+            return getattr(import_module(f"cifarray.data.{file}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -16,12 +16,11 @@ from cifarray.data.errors import DataError
 from cifarray.data.images import Dataset, Split, stack
 from cifarray.places import home
 
-NAMES = ("cifar10", "cifar100")
 _PATIENCE_SECONDS = 30.0
 
 
 def read(name: str, side: int) -> Dataset:
-    """`name` is one of NAMES. Raises DataError if it is neither on disk nor to be had."""
+    """`name` is one of `names.PUBLISHED`. Raises DataError if it is neither on disk nor to be had."""
     # Takes as long to import as torch itself, and every worker would pay for what only a download needs.
     from torchvision.datasets import CIFAR10, CIFAR100
 

@@ -108,7 +108,12 @@ class ParquetTable:
         for batch in self._batches(f"{self.image_column}.bytes", self._image_rows(limit)):
             for data in batch.field("bytes"):
                 where = f"{self.path} row {row}"
-                buffer = data.as_buffer() if data.is_valid else b""
+                if not data.is_valid:
+                    raise DataError(
+                        f"{where} has no image in it, as where a table keeps only the paths of files: write it again "
+                        "with the images' bytes, or give the folder that holds the files"
+                    )
+                buffer = data.as_buffer()
                 refuse_size(len(buffer), limit, where)
                 row += 1
                 yield where, bytes(buffer)

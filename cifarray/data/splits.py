@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from cifarray.data.draws import draw
-from cifarray.data.errors import SplitError
+from cifarray.data.split_sizes import split_sizes
 
 # One split for every trial, study and seed: figures stay comparable.
 _SPLIT_SEED = 0
@@ -24,16 +24,12 @@ def split_indices(labels: Tensor, validation: float, limit: int | None) -> tuple
     Raises SplitError if nothing is left to train on.
     """
     total = len(labels)
-    held_out = max(1, round(validation * total)) if 0 < validation < 1 else int(validation)
-    if held_out >= total:
-        raise SplitError(
-            f"data.validation {validation:g} leaves none of {total} images to train on: choose at most {total - 1}"
-        )
+    num_train, held_out = split_sizes(total, validation, limit)
     kept = torch.ones(total, dtype=torch.bool)
     kept[stratified_rows(labels, held_out, "validation")] = False
     train, held = kept.nonzero()[:, 0], (~kept).nonzero()[:, 0]
-    if limit is not None and limit < len(train):
-        train = train[stratified_rows(labels[train], limit, "limit")].sort().values
+    if num_train < len(train):
+        train = train[stratified_rows(labels[train], num_train, "limit")].sort().values
     return train, held
 
 

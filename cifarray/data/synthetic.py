@@ -18,7 +18,6 @@ SHAPES = ("disc", "square", "triangle", "cross", "ring")
 TEXTURES = ("striped", "checked")
 CLASSES = tuple(f"{texture} {shape}" for shape in SHAPES for texture in TEXTURES)
 
-DEFAULT_TRAIN = 10_000
 _CHUNK = 500
 
 

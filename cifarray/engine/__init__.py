@@ -40,9 +40,16 @@ _REQUIRED = {
     "RAY_AIR_NEW_OUTPUT": "0",
 }
 """A study does not run, or not as it says, with others."""
+_OLDER = ("TUNE_RESULT_DIR", "RAY_AIR_LOCAL_CACHE_DIR", "RAY_STORAGE")
+"""Of an older Ray, which had results there; this one ends where they are set."""
+UNUSED = {
+    name: (os.environ[name], _REQUIRED.get(name, ""))
+    for name in (*_REQUIRED, *_OLDER)
+    if name in os.environ and os.environ[name] != _REQUIRED.get(name)
+}
+"""Settings of the shell with which a study does not run: what they are, and what they must be; empty for unset."""
 for _name, _value in _DEFAULTS.items():
     os.environ.setdefault(_name, _value)
 os.environ.update(_REQUIRED)
-for _name in ("TUNE_RESULT_DIR", "RAY_AIR_LOCAL_CACHE_DIR", "RAY_STORAGE"):
-    # Of an older Ray, which had results there; this one ends where they are set.
+for _name in _OLDER:
     os.environ.pop(_name, None)

@@ -161,7 +161,7 @@ def _answer(ref: Any) -> str | None:
 def _local_paths(study: "Study") -> tuple[str, ...]:
     """Data and teachers that are files of a node and no addresses."""
     # Hosts and nodes that are looked at read this module too, and need nothing of what reads images.
-    from cifarray.data.sources import local_folder
+    from cifarray.data.names import local_folder
 
     space = study.space
     paths = set()

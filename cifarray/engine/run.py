@@ -13,7 +13,6 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field
 from functools import partial
 from importlib import metadata
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -32,6 +31,7 @@ from cifarray.engine.driver import StudyDriver
 from cifarray.engine.nodes import node_requirements, refuse_what_nodes_lack
 from cifarray.engine.orders import GroupSettings
 from cifarray.engine.pool import Pool
+from cifarray.engine.result import StudyResult
 from cifarray.engine.signals import interruptible
 from cifarray.engine.versions import versions
 from cifarray.engine.worker_group import WorkerGroup
@@ -39,14 +39,17 @@ from cifarray.errors import PausedError
 from cifarray.journal.events import FORMAT
 from cifarray.journal.folder import open_journal
 from cifarray.journal.journal import Journal, StudyRunningError
+from cifarray.report.failures import write_failures
 from cifarray.report.leaderboard import write_reports
 from cifarray.space.sizes import Sizes
 from cifarray.study import decisions
 from cifarray.study.events import CheckpointDropped, DriverEnded, DriverStarted, Event, StudyStarted
 from cifarray.study.forecast import Pace
+from cifarray.study.images import refuse_batches_without_images
+from cifarray.study.rough_time import warning_of_days
 from cifarray.study.state import StudyState
 from cifarray.study.study import Study
-from cifarray.tracking import Tracking, TrackingResult
+from cifarray.tracking import Tracking
 from cifarray.tracking.state import State
 
 if TYPE_CHECKING:
@@ -73,19 +76,6 @@ class View(Protocol):
     def event(self, event: Event) -> None: ...
     def stopping(self, text: str) -> None: ...
     def stop(self) -> None: ...
-
-
-@dataclass(frozen=True)
-class StudyResult:
-    """What a driver leaves behind."""
-
-    state: StudyState
-    reason: Literal["finished", "interrupted", "paused"]
-    """An error is raised instead."""
-    message: str = ""
-    """Why it is paused, and what helps."""
-    tracking: TrackingResult | None = None
-    reports: list[str] = field(default_factory=list)
 
 
 def run_study(
@@ -116,9 +106,9 @@ def run_study(
         with view.stage("opening the data"):
             store = opening.result()
         # Late: by now torch, which it brings, is there.
-        from cifarray.engine.checks import refuse_batches_without_images, refuse_other_images
+        from cifarray.engine.checks import refuse_other_images
 
-        refuse_batches_without_images(study.space, store.labels)
+        refuse_batches_without_images(study.space, len(store.labels))
         sizes = Sizes(study.space, len(store.classes))
         sizes.check_corners()
         if study.space.is_limited:
@@ -131,13 +121,21 @@ def run_study(
             _refuse_second_driver(study)
             settings = _group_settings(study, state, started.id)
             refuse_what_nodes_lack(study)
+            if settings.gpus_per_worker == 0:
+                cores = settings.cpus_per_worker * settings.workers
+                days = warning_of_days(state, lambda config: sizes.of(config).macs, len(store.labels), cores)
+                if days:
+                    log.warning("%s", days)
 
         # No event has been written yet, so the user can fix whatever was refused and take the same name.
         if not journal.events:
             storage.write_bytes(study.marker, json.dumps({"id": started.id, **study.identity()}, indent=2).encode())
             journal.append([started])
         running = {**versions(), "mlflow": metadata.version("mlflow")}
-        journal.append([DriverStarted(pid=os.getpid(), versions=running), *repairs])
+        begins = DriverStarted(pid=os.getpid(), versions=running)
+        journal.append([begins, *repairs])
+        # What happens in a row is counted by each driver for itself.
+        state.apply(begins)
         stack.callback(_sweep, study, journal)
         tracking = Tracking(journal.path, study.tracking_uri)
         journal.listen(lambda event: tracking.wake())
@@ -279,6 +277,7 @@ class _LastWord:
             return reports
         try:
             reports = write_reports(self._state, self._study.folder)
+            reports += write_failures(self._state, self._study.folder)
         except OSError as error:
             log.warning("the leaderboard cannot be written (%s)", error)
         try:

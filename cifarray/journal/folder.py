@@ -13,14 +13,12 @@ from typing import Any
 
 from cifarray import storage
 from cifarray.errors import StudyError
-from cifarray.fields import difference
+from cifarray.journal.differences import free_name, rows_of, table
 from cifarray.journal.events import JournalError
 from cifarray.journal.journal import FILE_NAME, Journal, StudyRunningError, read_events
 from cifarray.space.space import SearchSpace
 from cifarray.study.events import DriverEnded, DriverStarted, Event, StudyStarted, TrialSampled
 from cifarray.study.study import Study
-
-SHOWN_CHANGES = 6
 
 
 class StudyChangedError(StudyError):
@@ -43,15 +41,15 @@ def open_journal(study: Study, repair: bool = False) -> Journal:
     with contextlib.suppress(ValueError):
         before |= json.loads(json.dumps(SearchSpace.from_dict(study.name, before).to_dict()))
     trials = [event for event in journal.events if isinstance(event, TrialSampled)]
-    changes = difference(_with_more_seeds(before, identity, trials), identity)
+    changes = rows_of(_with_more_seeds(before, identity, trials), identity)
     if not changes:
         return journal
     journal.close()
     if trials:
-        more = f"; and {len(changes) - SHOWN_CHANGES} more" if len(changes) > SHOWN_CHANGES else ""
         raise StudyChangedError(
-            f"study {study.name!r} exists and differs ({'; '.join(changes[:SHOWN_CHANGES])}{more}): "
-            "run it as it was, choose another --name, or start anew with --fresh"
+            f"study {study.name!r} is there already, and differs from what is asked for now:\n{table(changes)}\n"
+            f"run it as it was, give this one a --name ({free_name(study.folder, changes)} is free), or start anew "
+            "with --fresh"
         )
     set_aside(study)
     return Journal(study.folder)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from cifarray.models.blocks import conv1x1, conv3x3, pooled
+from cifarray.models.depths import DENSE, DENSE_BOTTLENECK
 from cifarray.models.initial_weights import he_fan_out
 from cifarray.models.options import check_depth, check_flag, check_number, check_share, check_whole
 
@@ -153,8 +154,7 @@ def densenet(
     after every convolution but the first (0.2 in the paper, where the data is not augmented).
     memory_efficient: computes again in backward instead of keeping. Raises ValueError for other values.
     """
-    step, least = (6, 10) if check_flag("bottleneck", bottleneck) else (3, 7)
-    layers = check_depth(depth, step, 4, least)
+    layers = check_depth(depth, *(DENSE_BOTTLENECK if check_flag("bottleneck", bottleneck) else DENSE))
     growth_rate = check_whole("growth_rate", growth_rate, 1, "12, 24 or 40, as the paper")
     compression = check_number("compression", compression, 0.0, "1 or the paper's 0.5", above=True)
     if compression > 1:

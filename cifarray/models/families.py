@@ -12,6 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from cifarray.models.depths import check_depth_of
+
 Builder = Callable[..., Any]
 
 FAMILIES: dict[str, str | Builder] = {
@@ -38,9 +40,9 @@ NORM_ENDED_PYRAMIDS = ("c", "d")
 
 
 def check_options(name: str, options: Mapping[str, Any]) -> None:
-    """Whether there is such a family with such options; their values are the builder's to check.
+    """Whether there is such a family with such options, and such a depth; other values are the builder's to check.
 
-    Raises ValueError for an unknown family or option, or a missing option.
+    Raises ValueError for an unknown family or option, a missing option, or a depth that is none of the family's.
     """
     if name not in FAMILIES:
         raise ValueError(f"model.name {name!r} is not known: choose {_choices(name, FAMILIES)}")
@@ -51,6 +53,7 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
     for option in has_default:
         if not has_default[option] and option not in options:
             raise ValueError(f"{name} needs model.{option}: give it a value")
+    check_depth_of(name, options)
 
 
 def options_of(name: str) -> dict[str, bool]:

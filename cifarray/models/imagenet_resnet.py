@@ -9,11 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cifarray.models.blocks import ResidualBlock, conv1x1, conv3x3, pooled
+from cifarray.models.depths import IMAGENET_BLOCKS
 from cifarray.models.initial_weights import xavier
 from cifarray.models.options import check_choice, check_whole
-
-BLOCKS = {26: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
-"""Per stage; 26 is not in the papers, but small enough for CIFAR on few cores."""
 
 
 class Bottleneck(ResidualBlock):
@@ -89,13 +87,13 @@ def imagenet_resnet(
     """
     # "none" from the command line arrives as None.
     tweak = "none" if tweak is None else tweak
-    check_choice("depth", depth, tuple(BLOCKS))
+    check_choice("depth", depth, tuple(IMAGENET_BLOCKS))
     check_choice("tweak", tweak, ("none", "b", "c", "d"))
     check_choice("stem", stem, ("cifar", "imagenet"))
     base_width = check_whole("base_width", base_width, 2, "64, or 16 for a small network")
     if base_width % 2:
         raise ValueError(f"model.base_width {base_width} is odd: choose {base_width - 1} or {base_width + 1}")
-    network = ImageNetResNet(num_classes, BLOCKS[depth], tweak, stem, base_width)
+    network = ImageNetResNet(num_classes, IMAGENET_BLOCKS[depth], tweak, stem, base_width)
     network.apply(xavier)
     return network
 

@@ -9,7 +9,8 @@ from importlib import import_module
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from cifarray.models.families import FAMILIES, Builder, check_options
@@ -73,11 +74,20 @@ def sketch(name: str, num_classes: int, options: Mapping[str, Any]) -> nn.Module
     Raises ValueError as `build` does.
     """
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), _NothingDrawn():
             return build(name, num_classes, **options)
     except NotImplementedError:
         with torch.random.fork_rng(devices=[]):
             return build(name, num_classes, **options).to("meta")
+
+
+class _NothingDrawn(TorchFunctionMode):
+    """Numbers that nobody reads are not drawn: PyTorch would import its compiler for them, for seconds."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in (Tensor.normal_, Tensor.uniform_):
+            return args[0]
+        return func(*args, **(kwargs or {}))
 
 
 def _trainable(network: nn.Module) -> int:

@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cifarray.models.blocks import NORMS, Norm, PaddedShortcut, ResidualBlock, conv1x1, conv3x3, pooled
+from cifarray.models.depths import check_residual_depth
 from cifarray.models.initial_weights import he_fan_out, xavier
-from cifarray.models.resnet import STAGES, Variant, check_residual_depth, check_shared
+from cifarray.models.resnet import STAGES, Variant, check_shared
 
 
 class PreActBlock(ResidualBlock):

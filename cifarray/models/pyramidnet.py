@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cifarray.models.blocks import PaddedShortcut, ResidualBlock, conv1x1, conv3x3, pooled
+from cifarray.models.depths import check_residual_depth
 from cifarray.models.initial_weights import he_fan_out
 from cifarray.models.options import check_choice, check_number
-from cifarray.models.resnet import check_residual_depth
 
 FIRST_RELU = {"a": True, "b": False, "c": True, "d": False}
 """Whether a ReLU comes before the first convolution, by the paper's figure 6."""

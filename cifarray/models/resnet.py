@@ -12,8 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cifarray.models.blocks import NORMS, Norm, PaddedShortcut, ResidualBlock, conv1x1, conv3x3, pooled
+from cifarray.models.depths import BASIC, check_residual_depth
 from cifarray.models.initial_weights import he_fan_out, xavier
-from cifarray.models.options import check_choice, check_depth, check_flag
+from cifarray.models.options import check_choice, check_depth
 
 STAGES = ((16, 1), (32, 2), (64, 2))
 """Channels and the stride of the first block, for each of the three stages."""
@@ -162,7 +163,7 @@ def plain_cnn(
     norm, variant: as for `resnet`. The post does not show how its CNN goes down in size; a stride of 2 at the start of
     a stage, as in the paper, is our reading. Raises ValueError as `resnet` does.
     """
-    blocks = check_depth(depth, 6, 2, 8)
+    blocks = check_depth(depth, *BASIC)
     check_shared("A", norm, variant)
     network = PlainCNN(num_classes, blocks, NORMS[norm], bias=variant == "post")
     network.apply(xavier if variant == "post" else he_fan_out)
@@ -176,14 +177,6 @@ def make_shortcut(in_channels: int, out_channels: int, stride: int, shortcut: st
     if shortcut == "A":
         return PaddedShortcut(out_channels - in_channels, stride, centred=True)
     return nn.Sequential(conv1x1(in_channels, out_channels, stride), norm(out_channels))
-
-
-def check_residual_depth(depth: object, bottleneck: bool) -> int:
-    """Blocks per stage. Raises ValueError."""
-    if check_flag("bottleneck", bottleneck):
-        return check_depth(depth, 9, 2, 11)
-    fits = isinstance(depth, int) and depth > 11 and (depth - 2) % 9 == 0
-    return check_depth(depth, 6, 2, 8, f", or model.bottleneck=true for {depth}" if fits else "")
 
 
 def check_shared(shortcut: str, norm: str, variant: str) -> None:

@@ -11,8 +11,10 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch._compile import _disable_dynamo
 
 from cifarray.models.blocks import PaddedShortcut, ResidualBlock, conv3x3, pooled
+from cifarray.models.depths import BASIC
 from cifarray.models.initial_weights import he_fan_out
 from cifarray.models.options import check_choice, check_depth, check_share
 from cifarray.models.resnet import STAGES
@@ -67,14 +69,18 @@ class StochasticDepthResNet(nn.Module):
         self.shared_draws = torch.Generator(device="cpu")
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.classifier(pooled(self._through_blocks(F.relu(self.bn(self.stem(images))))))
+        x = F.relu(self.bn(self.stem(images)))
+        x = self._through_blocks_uncompiled(x) if torch.compiler.is_compiling() else self._through_blocks(x)
+        return self.classifier(pooled(x))
 
-    # Compiled, it would be compiled anew for every pattern of gates.
-    @torch.compiler.disable
     def _through_blocks(self, x: Tensor) -> Tensor:
         for block, alive in zip(self.blocks, self._gates(), strict=True):
             x = block(x, alive)
         return x
+
+    # Compiled, it would be compiled anew for every pattern of gates. `torch.compiler.disable` would do the same, but it
+    # imports the compiler with this file, for seconds; PyTorch's own modules are decorated so for that reason.
+    _through_blocks_uncompiled = _disable_dynamo(_through_blocks)
 
     def _gates(self) -> list[bool]:
         """Which blocks live in this minibatch."""
@@ -93,7 +99,7 @@ def stochastic_depth_resnet(
     any (§3, equation 4); `uniform` gives every block the same. Convolutions have no biases, where the authors' code has
     them before BN, to no effect. Raises ValueError for another depth, rate or mode.
     """
-    blocks = check_depth(depth, 6, 2, 8)
+    blocks = check_depth(depth, *BASIC)
     rate = check_share("death_rate", death_rate, "0 or the paper's 0.5")
     check_choice("mode", mode, ("linear", "uniform"))
     total = 3 * blocks

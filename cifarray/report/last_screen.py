@@ -85,11 +85,12 @@ def worth(state: StudyState, best: TrialRecord) -> str:
     return text
 
 
-def time_spent(study: Study, state: StudyState, seconds: float) -> str:
-    """seconds: that this command took."""
+def time_spent(study: Study, state: StudyState, seconds: float | None) -> str:
+    """seconds: that this command took; None where it had nothing to do."""
     hours = state.seconds_trained * study.workers / 3600
     amount = f"{hours:,.0f}" if hours >= 100 else f"{hours:.2g}"
-    return f"{clock(seconds)} this time; all trials together took {amount} worker-hours"
+    this_time = "" if seconds is None else f"{clock(seconds)} this time; "
+    return f"{this_time}all trials together took {amount} worker-hours"
 
 
 def _config(trial: TrialRecord) -> str:

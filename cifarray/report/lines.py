@@ -54,7 +54,8 @@ class LineView(Progress):
             case TrialEnded():
                 left = self.left(just_ended=event.trial)
                 tail = f" ({say_left(left)})" if left and left.high >= 1 else ""
-                message = f": {event.message.strip()}" if event.message else ""
+                # All of a traceback is in a file of its own, once for all trials that had it.
+                message = f": {last_line(event.message)}" if event.message else ""
                 return f"trial {event.trial} {event.outcome}{message}{tail}"
         return describe_mishap(event)
 

@@ -20,7 +20,7 @@ from rich.text import Text
 from cifarray.report import columns
 from cifarray.report.columns import Column
 from cifarray.report.leaderboard import describe_params, param_columns
-from cifarray.report.lines import LineView, describe_mishap
+from cifarray.report.lines import LineView, describe_mishap, last_line
 from cifarray.report.progress import AskPaces, Progress, clock, no_paces, say_left
 from cifarray.study.events import EpochEnded, Event, TrialEnded
 from cifarray.study.forecast import Pace, share_done
@@ -79,7 +79,7 @@ class TableView(Progress):
             super().event(event)
         match event:
             case TrialEnded(outcome=Outcome.FAILED | Outcome.OUT_OF_MEMORY):
-                self.say(f"trial {event.trial} {event.outcome}:\n{event.message}")
+                self.say(f"trial {event.trial} {event.outcome}: {last_line(event.message)}")
             case EpochEnded(remark=remark) if remark:
                 self.say(f"trial {event.trial}: {remark}")
             case _ if mishap := describe_mishap(event):

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+_NUMBER = r"\d+(?:\.\d*)?(?:e[+-]?\d+)?"
+
 Value = bool | int | float | str | tuple[float, ...] | None
 
 PROBED_INTEGERS, PROBED_NUMBERS = 64, 5
@@ -218,6 +220,10 @@ def parse_domain(text: str, replaced: AnyDomain | None = None) -> Domain:
     condition = replaced.condition if replaced else None
     if isinstance(replaced, Cases):
         replaced = None
+    dashed = re.fullmatch(rf"({_NUMBER})-({_NUMBER})", text)
+    if "..." in text or dashed:
+        low, high = dashed.groups() if dashed else re.split(r"\.{3,}", text, maxsplit=1)
+        raise ValueError(f"{text!r} is not a range: write it with two dots, {low}..{high}")
     if ".." not in text:
         return Choice(tuple(parse_value(part) for part in _parts(text)), condition)
     span, _, scale = text.partition(":")

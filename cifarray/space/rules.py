@@ -24,7 +24,10 @@ NETWORK: tuple[Rule, ...] = (("model.",),)
 START: tuple[Rule, ...] = (*NETWORK, ("model.", "init.zero_gamma"), ("model.", "stochastic_depth"))
 """What a network can be given hangs on the network."""
 
-STUDY: tuple[Rule, ...] = (*START, ("batch_size", "accumulate"), ("data.grid",), ("sync_batch_norm",))
+IMAGES: tuple[Rule, ...] = (("data.validation", "data.limit", "batch_size"),)
+"""Whether there is a whole batch to train on."""
+
+STUDY: tuple[Rule, ...] = (*START, ("batch_size", "accumulate"), *IMAGES, ("data.grid",), ("sync_batch_norm",))
 """What a study looks at where it is made; the number of workers and the metric do not vary in it."""
 
 

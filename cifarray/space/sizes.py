@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from cifarray.config import DataConfig
 from cifarray.errors import StudyError
+from cifarray.space.domains import Range
 from cifarray.space.rules import NETWORK, parts
 from cifarray.space.space import RECIPE, SearchSpace
 
 if TYPE_CHECKING:
     from cifarray.models import ModelSize
 
+MAX_NAMED = 8
+"""Values that a sentence names."""
 DECIDING = (RECIPE, "model.", "data.image_size", "data.crop_size", "data.grid")
 """Fields of a point on which its network's size hangs."""
 
@@ -69,9 +72,37 @@ class Sizes:
 
         Raises StudyError if one cannot be.
         """
-        corners = [self.space.config(corner).to_dict() for corner in self.space.corners_of(NETWORK)]
-        networks = {json.dumps(config["model"], sort_keys=True): config for config in corners}
+        corners = list(self.space.corners_of(NETWORK))
+        for corner in corners:
+            try:
+                self.params_of(self.space.config(corner).to_dict())
+            except StudyError as error:
+                raise self._with_what_works(corner, error) from None
+        configs = [self.space.config(corner).to_dict() for corner in corners]
+        networks = {json.dumps(config["model"], sort_keys=True): config for config in configs}
         return sorted(networks.values(), key=self.params_of)
+
+    def _with_what_works(self, corner: dict[str, Any], error: StudyError) -> StudyError:
+        """An error of a point inside of a range, with the range and the values that it might have instead."""
+        for path in parts(NETWORK[0], corner):
+            _, domain = self.space.tree.domain_at(path, corner) or ("", None)
+            if not isinstance(domain, Range) or corner[path] in domain.corners():
+                continue
+            works = [value for value in domain.probes() if self._is_network({**corner, path: value})]
+            if len(works) > 1 and domain.integer:
+                values = ",".join(map(str, works[:MAX_NAMED]))
+                return StudyError(
+                    f"not all of {path} {domain} makes a network ({error}): name values that do, "
+                    f"--space {path}={values}"
+                )
+        return error
+
+    def _is_network(self, params: dict[str, Any]) -> bool:
+        try:
+            self.params_of(self.space.config(params).to_dict())
+        except ValueError:
+            return False
+        return True
 
     def check_corners(self) -> None:
         """As `check_networks`; raises StudyError also if none is within the limits, or takes the images.

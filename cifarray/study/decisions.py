@@ -96,7 +96,8 @@ def after_fault(
     accumulate = None
     if fault is Fault.OUT_OF_MEMORY:
         accumulate = smaller_micro_batches(TrainConfig.from_dict(trial.config), workers)
-    verdict = decide(TrialFault(fault, message, restarts, deaths, in_a_row, accumulate))
+    alike = state.failures_alike(message) if fault is Fault.RAISED and trial.epoch == 0 else 0
+    verdict = decide(TrialFault(fault, message, restarts, deaths, in_a_row, alike, accumulate))
     events: list[Event] = []
     if verdict.restarts > trial.restarts:
         events.append(
@@ -118,7 +119,10 @@ def after_fault(
         case Retry(accumulate=int(fewer)):
             # Where batch normalisation sees other batches from now on, the figures are to say so.
             events.append(MicroBatchHalved(trial=number, epoch=newest, accumulate=fewer, message=message))
-    return events, verdict.reason if isinstance(verdict, Pause) else ""
+    match verdict:
+        case Pause(reason) | End(pause=reason):
+            return events, reason
+    return events, ""
 
 
 def reopenings(state: StudyState) -> list[Event]:

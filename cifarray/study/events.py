@@ -258,6 +258,8 @@ KINDS: dict[str, type[Event]] = {
         TrialStarted,
         EpochEnded,
         WorkersRestarted,
+        CheckpointLost,
+        TrialReopened,
         MicroBatchHalved,
         TrialEnded,
         CheckpointDropped,

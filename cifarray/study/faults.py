@@ -17,6 +17,11 @@ MAX_LOSSES = 3
 """Losses of any trials in a row, without a new epoch of any, at which the study pauses: no trial is to blame."""
 MAX_DEAD_NODES = 10
 """The same for nodes that die or are taken back, of which a day on spot machines may bring many."""
+MAX_ALIKE = 3
+"""Trials that fail with the same error in their first epoch, one after the other, at which the study pauses if none
+has completed: what they have in common is to blame."""
+FAILURES_FILE = "failures.txt"
+"""Beside the journal: each error once, with its traceback and the trials that it ended."""
 MAX_FAILED_STARTS = 3
 """After so many failed starts on living nodes the study itself is to blame."""
 REFUSED_SECONDS = 300.0
@@ -95,7 +100,8 @@ class TrialFault:
 
     restarts: how often it lost its workers before, in all its stays. deaths: how often processes of them died since its
     last new checkpoint. in_a_row: losses of any trials, of nodes or of all else as this one, since the last new epoch
-    of any. accumulate: the number of micro-batches to try next where it may be made to need less memory.
+    of any. alike: trials before this one that failed with the same error, in a row and in their first epoch, while none
+    has completed. accumulate: the number of micro-batches to try next where it may be made to need less memory.
     """
 
     fault: Fault
@@ -103,6 +109,7 @@ class TrialFault:
     restarts: int = 0
     deaths: int = 0
     in_a_row: int = 0
+    alike: int = 0
     accumulate: int | None = None
 
 
@@ -133,11 +140,12 @@ class Retry:
 
 @dataclass(frozen=True)
 class End:
-    """The trial is over."""
+    """The trial is over; `pause`: and why the study ends with it, empty if it goes on."""
 
     outcome: Outcome
     message: str
     restarts: int = 0
+    pause: str = ""
 
 
 @dataclass(frozen=True)
@@ -153,6 +161,13 @@ def decide(status: TrialFault | StartFault) -> Retry | End | Pause:
     match status:
         case TrialFault(Fault.OUT_OF_MEMORY, accumulate=int(accumulate)):
             return Retry(status.restarts, accumulate)
+        case TrialFault(Fault.RAISED, message, alike=alike) if alike + 1 >= MAX_ALIKE:
+            why = (
+                f"{alike + 1} trials in a row failed alike in their first epoch, and none has completed "
+                f"({last_line(message)}): mend that, its traceback is in {FAILURES_FILE}, and give --retry-failed to "
+                "run them again"
+            )
+            return End(Outcome.FAILED, message, status.restarts, why)
         case TrialFault(fault, message) if fault.is_of_the_trial:
             return End(_OUTCOMES[fault], message, status.restarts)
         case TrialFault(Fault.CHECKPOINT):
@@ -163,7 +178,7 @@ def decide(status: TrialFault | StartFault) -> Retry | End | Pause:
                 why = f"its worker processes died {deaths} times without a checkpoint in between: {message}"
                 return End(Outcome.FAILED, why, restarts)
             if in_a_row >= (MAX_DEAD_NODES if fault is Fault.NODE_DIED else MAX_LOSSES):
-                return Pause(f"{_last_line(message)} ({in_a_row} losses in a row without a new epoch)", restarts)
+                return Pause(f"{last_line(message)} ({in_a_row} losses in a row without a new epoch)", restarts)
             return Retry(restarts)
         case StartFault(message, refused, failed_starts, usable):
             if not refused and failed_starts < MAX_FAILED_STARTS:
@@ -172,6 +187,14 @@ def decide(status: TrialFault | StartFault) -> Retry | End | Pause:
             return Retry(delay=REFUSED_SECONDS) if usable else Pause(message)
 
 
-def _last_line(text: str) -> str:
+def cause_of(message: str) -> str:
+    """What is the same in the errors of several trials: of a traceback the kind of the error and where it was raised,
+    since what it says may quote a trial's numbers; all of any other message."""
+    lines = [line.strip() for line in message.strip().splitlines()]
+    places = [line for line in lines if line.startswith('File "')]
+    return f"{last_line(message).partition(':')[0]} at {places[-1]}" if places else message.strip()
+
+
+def last_line(text: str) -> str:
     """Of a traceback, what it says."""
     return (text.strip().splitlines() or [""])[-1].strip()

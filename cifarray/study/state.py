@@ -25,7 +25,7 @@ from cifarray.study.events import (
     TrialStarted,
     WorkersRestarted,
 )
-from cifarray.study.faults import Fault
+from cifarray.study.faults import Fault, cause_of
 from cifarray.study.samplers import Allowed, Observation, Sampler, SearcherName, point_key
 from cifarray.study.schedulers import Assignment, RunAll, Scheduler, from_settings
 from cifarray.study.standings import Standings
@@ -60,6 +60,8 @@ class StudyState:
     """Of the workers of any trials, without a new epoch of any in between, by this driver."""
     dead_nodes_in_a_row: int = 0
     """Those of them that were losses of nodes, which count apart."""
+    first_failures: tuple[str, int] = ("", 0)
+    """What trials failed of in their first epoch last, and how many in a row, without an epoch of any in between."""
     standings: Standings = field(default_factory=Standings)
     _points: set[str] = field(default_factory=set)
     """Those that a trial has."""
@@ -102,6 +104,7 @@ class StudyState:
         match event:
             case DriverStarted():
                 self.losses_in_a_row = self.dead_nodes_in_a_row = 0
+                self.first_failures = ("", 0)
             case TrialSampled():
                 self._take_in(event)
             case TrialStarted():
@@ -119,6 +122,8 @@ class StudyState:
                 trial = self.trials[event.trial]
                 self._end(trial, event.outcome)
                 trial.message, trial.outcome_recorded = event.message, True
+                if event.outcome is Outcome.FAILED and trial.epoch == 0:
+                    self.first_failures = (cause_of(event.message), self.failures_in_a_row(event.message) + 1)
                 self.standings.update(trial)
             case TrialReopened():
                 trial = self.trials[event.trial]
@@ -158,6 +163,7 @@ class StudyState:
         self.seconds_trained += seconds
         self.epochs_done += 1
         self.losses_in_a_row = self.dead_nodes_in_a_row = 0
+        self.first_failures = ("", 0)
         self.standings.add_score(trial)
         if event.checkpoint:
             trial.checkpoints[event.epoch] = event.checkpoint
@@ -203,6 +209,16 @@ class StudyState:
     def remaining(self) -> int:
         """Trials that still need a worker group: unfinished ones and those not sampled yet."""
         return len(self.unfinished) + max(0, self.budget - len(self.trials))
+
+    def failures_in_a_row(self, message: str) -> int:
+        """Trials that failed last with the same error as `message` tells of, in their first epoch."""
+        cause, count = self.first_failures
+        return count if cause == cause_of(message) else 0
+
+    def failures_alike(self, message: str) -> int:
+        """As `failures_in_a_row`; none where a trial has completed, since then it is not what all have in common."""
+        completed = any(trial.outcome is Outcome.COMPLETED for trial in self.ended)
+        return 0 if completed else self.failures_in_a_row(message)
 
     def scores_after(self, epoch: int) -> Sequence[float]:
         """Of all trials that have done `epoch`, their scores after it, rising; higher is better."""

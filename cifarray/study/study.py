@@ -19,7 +19,7 @@ from cifarray.study.samplers import SearcherName
 from cifarray.study.schedulers import RunAll, Scheduler
 from cifarray.study.state import StudyState
 from cifarray.study.trial_record import DEFAULT_METRIC, Metric
-from cifarray.training.batches import check_batch
+from cifarray.training.batches import check_batch, count_steps
 from cifarray.training.tasks.kinds import kind_of
 
 NAME_RULE = "letters, digits, '-', '_' and '.'"
@@ -118,6 +118,10 @@ def _check(study: Study) -> None:
         study.space.grid_size()
     configs = [study.space.config(corner) for corner in study.space.corners_of(STUDY)]
     _check_networks(configs)
+    for config in configs:
+        # Whatever the data: there are no more images than this.
+        if config.data.limit is not None:
+            count_steps(config.data.limit, config.batch_size)
     for size, accumulate in sorted({(config.batch_size, config.accumulate) for config in configs}):
         check_batch(size, study.workers, accumulate)
     if study.gpus_per_worker == 0 and any(config.sync_batch_norm for config in configs):

@@ -5,7 +5,10 @@ take that in equal micro-batches, one after the other.
 Not here: the epoch's order (`cifarray.data.splits`).
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from cifarray.data.split_sizes import split_sizes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,6 +44,20 @@ def count_steps(num_images: int, batch_size: int) -> int:
             "or raise data.limit"
         )
     return num_images // batch_size
+
+
+def steps_of(config: "TrainConfig", num_images: int) -> int:
+    """Batches of an epoch where the data has `num_images` to train on and to hold out.
+
+    Raises SplitError or ValueError if there is none.
+    """
+    num_train, _ = split_of(config.data.model_dump(), num_images)
+    return count_steps(num_train, config.batch_size)
+
+
+def split_of(data: Mapping[str, Any], num_images: int) -> tuple[int, int]:
+    """Images (to train on, held out) of `num_images`, for a config's part `data` as a dict. Raises SplitError."""
+    return split_sizes(num_images, data["validation"], data["limit"])
 
 
 def batch_rows(order: "Tensor", step: int, batch_size: int) -> "Tensor":

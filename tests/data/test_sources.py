@@ -50,7 +50,7 @@ def test_names_are_kept_and_folders_become_absolute(tmp_path: Path, monkeypatch:
     assert resolve("synthetic") == resolve("synthetic:10000")
 
 
-@pytest.mark.parametrize("source", ["cifar11", "/no/such/folder", "ftp://host/cifar", ""])
+@pytest.mark.parametrize("source", ["imagenet", "/no/such/folder", "ftp://host/cifar", ""])
 def test_an_unknown_source_is_refused_with_the_choices(source: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"neither a known name nor a folder: choose cifar10, cifar100, synthetic"):
         open_store(source, "train")

@@ -180,9 +180,24 @@ def test_a_recipe_whose_batches_are_larger_than_the_data_is_refused_before_any_t
     assert not (study.folder / "study.json").exists()
 
 
+def test_a_study_whose_trials_fail_alike_pauses_after_three_with_the_error_in_a_file(
+    ray_session, make_study, make_recorder
+):
+    study = make_study("alike", 9, fixed={"seed": 13}, concurrent=1)
+    result = run_study(study, make_recorder(), host=ScriptedGroup)
+    assert (result.reason, len(result.state.trials)) == ("paused", 3)
+    assert "3 trials in a row failed alike in their first epoch" in result.message
+    assert (study.folder / "failures.txt").read_text().startswith("trials 0, 1, 2 failed:\n")
+    last = json.loads((study.folder / "journal.jsonl").read_text().splitlines()[-1])
+    assert (last["reason"], last["message"]) == ("paused", result.message)
+    # Nobody has mended it: the next three fail as well.
+    result = run_study(study, make_recorder(), host=ScriptedGroup)
+    assert (result.reason, len(result.state.trials)) == ("paused", 6)
+
+
 def test_a_changed_study_is_refused_with_the_difference(ray_session, make_study, make_recorder):
     run_study(make_study(num_trials=1), make_recorder(), host=ScriptedGroup)
-    with pytest.raises(StudyChangedError, match=r"config\.optimizer\.momentum: 0\.9 → 0\.8.*--fresh"):
+    with pytest.raises(StudyChangedError, match=r"(?s)optimizer\.momentum +0\.9 +0\.8\n.*--fresh"):
         run_study(make_study(num_trials=1, fixed={"optimizer.momentum": 0.8}), make_recorder(), host=ScriptedGroup)
 
 

@@ -17,12 +17,15 @@ from cifarray.study import decisions
 from cifarray.study.events import (
     KINDS,
     CheckpointDropped,
+    CheckpointLost,
     DriverEnded,
+    Event,
     GroupChanged,
     LesionStudied,
     MicroBatchHalved,
     StudyReported,
     TrialEnded,
+    TrialReopened,
     WorkersRestarted,
 )
 from cifarray.study.schedulers import Asha, Assignment
@@ -45,6 +48,8 @@ ONE_OF_EACH = [
     started(0, epoch=3, attempt=2),
     epoch_ended(0, 4, "/storage/0/4", "stop", "5th of 9 after epoch 4, 3 go on", val_accuracy=0.5),
     WorkersRestarted(trial=0, restarts=2, epoch=3, reason="a worker process died"),
+    CheckpointLost(trial=0, epoch=3, checkpoint="/store/0/3", message="torn"),
+    TrialReopened(trial=0),
     MicroBatchHalved(trial=0, epoch=3, accumulate=4, message="CUDA out of memory"),
     TrialEnded(trial=0, outcome=Outcome.OUT_OF_MEMORY, message="CUDA out of memory"),
     CheckpointDropped(trial=0, epoch=3, checkpoint="/storage/0/3"),
@@ -161,3 +166,9 @@ def test_a_study_whose_journal_has_no_format_goes_on(tmp_path):
     journal.append([sampled(2)])
     journal.close()
     assert read_events(journal.path)[-1].trial == 2
+
+
+def test_every_kind_of_event_is_known_when_it_is_read():
+    """One that is passed over would be forgotten by the driver that goes on."""
+    assert set(KINDS.values()) == set(Event.__subclasses__())
+    assert {type(event) for event in ONE_OF_EACH} == set(KINDS.values())

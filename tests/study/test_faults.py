@@ -13,6 +13,7 @@ from cifarray.study.faults import (
     Retry,
     StartFault,
     TrialFault,
+    cause_of,
     decide,
     gravest,
 )
@@ -36,6 +37,18 @@ OF_MACHINES = [
         (TrialFault(Fault.DIVERGED, "nan", restarts=2), End(Outcome.DIVERGED, "nan", restarts=2)),
         (TrialFault(Fault.RAISED, "Traceback"), End(Outcome.FAILED, "Traceback")),
         (TrialFault(Fault.OUT_OF_MEMORY, "full"), End(Outcome.OUT_OF_MEMORY, "full")),
+        # The third that fails alike ends the study with it, since the others would.
+        (TrialFault(Fault.RAISED, "Traceback", alike=1), End(Outcome.FAILED, "Traceback")),
+        (TrialFault(Fault.DIVERGED, "nan", alike=2), End(Outcome.DIVERGED, "nan")),
+        (
+            TrialFault(Fault.RAISED, "Traceback\nKeyError: 3", alike=2),
+            End(
+                Outcome.FAILED,
+                "Traceback\nKeyError: 3",
+                pause="3 trials in a row failed alike in their first epoch, and none has completed (KeyError: 3): mend "
+                "that, its traceback is in failures.txt, and give --retry-failed to run them again",
+            ),
+        ),
         # Unless it may need less memory; that is no loss of its workers.
         (TrialFault(Fault.OUT_OF_MEMORY, "full", restarts=1, accumulate=4), Retry(restarts=1, accumulate=4)),
         # Machines cost a restart, however often; the third loss in a row of any trials pauses the study.
@@ -95,3 +108,14 @@ def test_every_fault_is_either_the_trials_own_or_costs_a_restart(fault):
 )
 def test_of_the_ranks_faults_the_one_counts_that_explains_the_others(told, explains):
     assert gravest(told) is explains
+
+
+def trace(line, says):
+    return f'Traceback (most recent call last):\n  File "a.py", line {line}, in forward\nValueError: {says}\n'
+
+
+def test_the_cause_of_an_error_is_its_kind_and_its_place_whatever_numbers_it_quotes():
+    assert cause_of(trace(7, "31 is not 32")) == cause_of(trace(7, "33 is not 32"))
+    assert cause_of(trace(7, "31 is not 32")) != cause_of(trace(8, "31 is not 32"))
+    assert cause_of(trace(7, "no")) != cause_of(trace(7, "no").replace("ValueError", "KeyError"))
+    assert cause_of("out of luck\n") == "out of luck"

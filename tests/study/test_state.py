@@ -395,3 +395,56 @@ def act(state, chance):
 def rank(trial):
     score = trial.score if trial.outcome is not Outcome.DIVERGED and trial.epochs else float("-inf")
     return trial.outcome is not Outcome.COMPLETED, -trial.epoch, -score, trial.number
+
+
+def fail(state, number, line=7, message=None):
+    """Of a trial in its first epoch; why the study pauses after it, if it does."""
+    begin(state, number)
+    trace = f'Traceback:\n  File "a.py", line {line}, in forward\nValueError: {number} does not fit'
+    events, pause = decisions.after_fault(state, number, Fault.RAISED, message or trace)
+    state.replay(events)
+    return pause
+
+
+def test_a_study_whose_first_three_trials_fail_alike_pauses_with_the_cause():
+    state = make_state()
+    assert [bool(fail(state, number)) for number in range(2)] == [False, False]
+    pause = fail(state, 2)
+    assert "3 trials in a row failed alike in their first epoch" in pause
+    assert "(ValueError: 2 does not fit)" in pause
+    assert [trial.outcome for trial in state.ended] == [Outcome.FAILED] * 3
+
+
+def test_failures_of_different_causes_or_with_an_epoch_between_them_pause_nothing():
+    state = make_state(num_trials=20)
+    assert not any(fail(state, number, line=number) for number in range(4))
+    assert not any(fail(state, number) for number in (4, 5))
+    begin(state, 6)
+    run_epoch(state, 6, 1, 0.5)
+    assert not any(fail(state, number) for number in (7, 8))
+    # By another driver: somebody may have mended it.
+    state.replay([DriverStarted(pid=1, versions={})])
+    assert not any(fail(state, number) for number in (9, 10))
+
+
+def test_equal_failures_pause_nothing_once_a_trial_has_completed_or_after_the_first_epoch():
+    state = make_state(num_trials=20)
+    run_to_the_end(state, 0, 0.5)
+    assert not any(fail(state, number) for number in range(1, 6))
+    state = make_state(num_trials=20)
+    for number in range(4):
+        begin(state, number)
+        run_epoch(state, number, 1, 0.5)
+    for number in range(4):
+        events, pause = decisions.after_fault(state, number, Fault.RAISED, "ValueError: late")
+        state.replay(events)
+        assert not pause
+
+
+def test_the_next_driver_counts_equal_failures_anew_and_reads_the_same_in_the_journal():
+    state = make_state()
+    for number in range(3):
+        fail(state, number)
+    assert state.failures_alike(state.trials[2].message) == 3
+    state.replay([DriverStarted(pid=1, versions={})])
+    assert state.failures_alike(state.trials[2].message) == 0

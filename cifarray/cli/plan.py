@@ -1,0 +1,63 @@
+"""What `--dry-run` and `--summary` show: a study's plan, a network's layers.
+
+Not here: what is checked before (`before`).
+"""
+
+from collections.abc import Iterable
+
+from rich.console import Console
+
+from cifarray.config import TrainConfig
+from cifarray.fields import flatten
+from cifarray.redaction import redact
+from cifarray.report.leaderboard import short_value
+from cifarray.study.samplers import Sampler, shortage
+from cifarray.study.study import Study
+
+
+def show_plan(study: Study, console: Console, notes: Iterable[str]) -> None:
+    """What would run; `notes` are sentences about it."""
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    space = study.space
+    say(f"study {study.name} in {study.address}, tracked at {redact(study.tracking_uri)}")
+    say("\nbase config")
+    for path, value in flatten(space.base.to_dict()).items():
+        say(f"  {path} = {short_value(value)}")
+    say("\nwhat varies" if space.domains else "\nnothing varies")
+    for path, domain in space.domains.items():
+        say(f"  {path} in {domain}")
+    for limit, what in ((space.max_params, "parameters"), (space.max_macs, "MACs")):
+        if limit is not None:
+            say(f"  at most {limit:,} {what}")
+    scheduler = study.scheduler.describe(space.base.epochs)
+    # Whatever the limits: which networks are within them is known when the data are open.
+    budget = Sampler(space, study.searcher, study.seed).budget(study.num_trials)
+    trials = f"{budget} trial{'s' if budget != 1 else ''}"
+    say(f"\n{trials}, compared by {study.metric.name}, searcher {study.searcher}, scheduler {scheduler}")
+    short = shortage(budget, study.num_trials)
+    if short:
+        say(short)
+    cpus = "auto" if study.cpus_per_worker is None else f"{study.cpus_per_worker:g}"
+    gpus = "auto" if study.gpus_per_worker is None else f"{study.gpus_per_worker:g}"
+    at_once = "as many trials at once as fit" if study.concurrent is None else f"at most {study.concurrent} at once"
+    workers = f"{study.workers} worker{'s' if study.workers > 1 else ''}"
+    say(f"{workers} a trial, CPUs per worker {cpus}, GPUs per worker {gpus}; {at_once}")
+    for note in notes:
+        say(note)
+
+
+def show_layers(config: TrainConfig, console: Console) -> None:
+    """torchinfo's table of the network, for one image."""
+    from torchinfo import summary
+
+    from cifarray.data import open_store
+    from cifarray.models import build
+
+    num_classes = len(open_store(config.data.source, "train", config.data.image_size).classes)
+    network = build(config.model.name, num_classes, **config.model.options)
+    shape = (1, 3, config.data.input_size, config.data.input_size)
+    columns = ("output_size", "num_params", "mult_adds")
+    console.print(str(summary(network, shape, col_names=columns, verbose=0)), highlight=False, markup=False)

@@ -1,0 +1,84 @@
+"""How a study that is there differs from one that is asked for: a short table, and the name that would be free.
+
+Not here: whether it may go on all the same (`folder`).
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from cifarray.fields import flatten
+from cifarray.space import domains as domains_
+
+SHOWN = 8
+WIDEST = 24
+"""Characters of a value; with a field's name the table fits 80 columns."""
+ABSENT = "–"
+SHORT = {"epochs": "epochs", "data.limit": "limit", "batch_size": "batch", "seed": "seed"}
+"""Fields whose value makes a good end of a name."""
+
+Row = tuple[str, str, str]
+"""A field, its value there, and the value that is asked for."""
+
+
+def rows_of(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[Row]:
+    """Of two identities (`Study.identity`), what differs, by field."""
+    before, after = _described(there), _described(wanted)
+    fields = dict.fromkeys([*before, *after])
+    # A space's base has the values of its first recipe, which differ in the same way.
+    return [
+        (field, before.get(field, ABSENT), after.get(field, ABSENT))
+        for field in fields
+        if before.get(field) != after.get(field)
+    ]
+
+
+def table(rows: Iterable[Row]) -> str:
+    """Lines of at most 80 characters, two spaces in front."""
+    rows = list(rows)
+    shown = [("field", "there", "asked for"), *(tuple(map(_clipped, row)) for row in rows[:SHOWN])]
+    widths = [max(len(row[column]) for row in shown) for column in range(2)]
+    lines = [f"  {row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]}".rstrip() for row in shown]
+    more = len(rows) - SHOWN
+    return "\n".join([*lines, *([f"  and {more} more"] if more > 0 else [])])
+
+
+def free_name(folder: Path, rows: Iterable[Row]) -> str:
+    """A name for the study that is asked for, after what sets it apart; `folder` is the one that has its name."""
+    ends = [f"{SHORT[field]}-{value}" for field, _, value in rows if field in SHORT and value.isalnum()]
+    name = "-".join([folder.name, *ends[:2]]) if ends else f"{folder.name}-2"
+    free, number = name, 2
+    while folder.with_name(free).exists():
+        number += 1
+        free = f"{name}-{number}" if ends else f"{folder.name}-{number}"
+    return free
+
+
+def _described(identity: Mapping[str, Any]) -> dict[str, str]:
+    """Each field's value, or its domain where it varies."""
+    found = {path: _shown(value) for path, value in flatten(identity["config"]).items()}
+    for name, config in (identity.get("recipes") or {}).items():
+        found |= {f"{name}: {path}": _shown(value) for path, value in flatten(config).items()}
+    found |= {path: str(domains_.from_dict(dict(domain))) for path, domain in identity["domains"].items()}
+    rest = {name: value for name, value in identity.items() if name not in ("config", "recipes", "domains")}
+    # The seed of the search is that of the training runs, unless those vary.
+    rest.pop("seed" if found.get("seed") == _shown(identity.get("seed")) else "", None)
+    found |= {name.removesuffix(".name"): _shown(value) for name, value in flatten(rest).items()}
+    return found
+
+
+def _shown(value: Any) -> str:
+    match value:
+        case None:
+            return "none"
+        case bool():
+            return str(value).lower()
+        case float():
+            return f"{value:g}"
+        case list() | tuple():
+            return "[" + ",".join(map(_shown, value)) + "]"
+    return str(value)
+
+
+def _clipped(text: str) -> str:
+    return text if len(text) <= WIDEST else f"{text[: WIDEST - 1]}…"
