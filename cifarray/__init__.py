@@ -3,7 +3,8 @@
 Here: the version, and `load` for a trained network. Imports are late, so that `import cifarray` costs nothing.
 """
 
-import re
+from collections.abc import Sequence
+from os import PathLike
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,19 +15,27 @@ __all__ = ["__version__", "load"]
 __version__ = "0.1.0"
 
 
-def load(run_id_or_path: str, tracking_uri: str | None = None) -> "Classifier":
-    """The trained network of an MLflow run, or of a checkpoint at a local path, s3:// or gs:// address.
+def load(
+    target: str | PathLike[str],
+    tracking_uri: str | None = None,
+    *,
+    storage: str | None = None,
+    classes: Sequence[str] | None = None,
+) -> "Classifier":
+    """A trained network, on the CPU: it classifies images and knows its train config, metrics and classes.
 
-    It classifies (N, side, side, 3) uint8 images and knows its train config. `tracking_uri` is where the run is: else
-    MLFLOW_TRACKING_URI, else the SQLite file beside the results. Raises ValueError or StorageError if there is no such
-    run or checkpoint.
+    target: one of
+      - a study by name, of which the best trial is meant, or a trial, `STUDY-NUMBER`;
+      - an MLflow run, by its id or as `runs:/ID`;
+      - a checkpoint: a local path, or an s3:// or gs:// address;
+      - a study's folder or a trial's.
+    A trial that is named may have been stopped early: the newest checkpoint that is kept is loaded.
+    tracking_uri: MLflow's store, for runs of other storages; else $MLFLOW_TRACKING_URI, else the SQLite file beside the
+    results. storage: where the studies are; else $CIFARRAY_STORAGE, else ~/cifarray-results. classes: names of the
+    classes in the order of their labels, where the data had none or others are wanted.
+    Raises ValueError or StorageError if there is no such study, trial, run or checkpoint, ValueError if the names are
+    not one for each class.
     """
-    from cifarray.training.classifier import load_classifier
+    from cifarray.examine.networks import load_by_name
 
-    # MLflow's run ids are 32 hexadecimal digits, which no checkpoint's name is.
-    if not re.fullmatch(r"[0-9a-f]{32}", run_id_or_path):
-        return load_classifier(run_id_or_path)
-
-    from cifarray.tracking import checkpoint_of_run
-
-    return load_classifier(checkpoint_of_run(run_id_or_path, tracking_uri))
+    return load_by_name(target, storage, tracking_uri, classes)

@@ -42,7 +42,7 @@ ALLOWED = {
     "redaction": set(),
     "storage": {"places", "redaction"},
     # `cifarray.load` of a trained network.
-    "__init__": {"training", "tracking"},
+    "__init__": {"training", "examine"},
 }
 LIBRARIES = {
     "torch": {"models", "data", "training", "engine", "examine", "cli"},

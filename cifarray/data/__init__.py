@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cifarray.data.augment import Augmentation, cutout, normalise
     from cifarray.data.crops import center_view
     from cifarray.data.draws import below, draw
+    from cifarray.data.given import as_images
     from cifarray.data.grids import grid_members, multi_hot, quarter_numbers, tile
     from cifarray.data.splits import epoch_order, split_indices, stratified_rows
     from cifarray.data.store import ImageStore, open_store, prepare
@@ -24,6 +25,7 @@ __all__ = [
     "Augmentation",
     "DataError",
     "ImageStore",
+    "as_images",
     "below",
     "center_view",
     "cutout",
@@ -47,6 +49,7 @@ _FILES = {
     "augment": ("Augmentation", "cutout", "normalise"),
     "crops": ("center_view",),
     "draws": ("below", "draw"),
+    "given": ("as_images",),
     "grids": ("grid_members", "multi_hot", "quarter_numbers", "tile"),
     "splits": ("epoch_order", "split_indices", "stratified_rows"),
     "store": ("ImageStore", "open_store", "prepare"),

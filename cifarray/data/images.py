@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 import psutil  # type: ignore[import-untyped]
 import torch
-from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 from torch import Tensor
 
 from cifarray.data.errors import DataError
@@ -30,6 +30,16 @@ _BYTES_PER_PIXEL = 8
 """Of 16 bits and four channels without compression: no file that is needed is larger."""
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
 """Of TIFF 6.0."""
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What makes an image upright, by its orientation in EXIF 2.32."""
 _pillow = Lock()
 
 
@@ -73,9 +83,7 @@ def decode(data: bytes | BinaryIO, where: str) -> Image.Image:
         with _without_pillows_limit():
             image = Image.open(io.BytesIO(data) if isinstance(data, bytes) else data, formats=FORMATS)
             _refuse_by_header(image, where)
-            image.load()
-            _turn_upright(image)
-            return _flatten(_in_eight_bits(image, where))
+            return as_shown(image, where)
     except DataError:
         raise
     except MemoryError as error:
@@ -85,6 +93,17 @@ def decode(data: bytes | BinaryIO, where: str) -> Image.Image:
         if isinstance(error, UnidentifiedImageError):
             reason = f"its content is none of {', '.join(FORMATS)}"
         raise DataError(f"{where} is not a readable image ({reason}): remove it or copy it again") from error
+
+
+def as_shown(image: Image.Image, where: str) -> Image.Image:
+    """An image of Pillow's as a viewer shows it, in RGB; the image itself stays as it is.
+
+    Raises DataError with `where` for levels without a meaning, and what Pillow's readers raise.
+    """
+    image.load()
+    orientation = _orientation(image)
+    flat = _flatten(_in_eight_bits(image, where))
+    return flat.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else flat
 
 
 @contextlib.contextmanager
@@ -120,16 +139,12 @@ def _refuse_by_header(image: ImageFile.ImageFile, where: str) -> None:
         raise DataError(f"{where} holds {pages} pages: save each page that is meant as a file of its own")
 
 
-def _turn_upright(image: Image.Image) -> None:
-    """As the camera was held, by EXIF or XMP, if that can be read."""
+def _orientation(image: Image.Image) -> int:
+    """How the camera was held, by EXIF or XMP; 1 is upright, which is also what cannot be read."""
     try:
-        turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # like Pillow's readers; pictures from the web often have a broken description
-        return
-    if turned:
-        # All else in the description is not needed, and the library would write it anew, which may fail.
-        image.info = {name: value for name, value in image.info.items() if name == "transparency"}
-        ImageOps.exif_transpose(image, in_place=True)
+        return 1
 
 
 def _in_eight_bits(image: Image.Image, where: str) -> Image.Image:

@@ -1,4 +1,4 @@
-"""What a user names after training: a study, a trial (`<study>-<number>`), an MLflow run id, a checkpoint.
+"""What a user names after training: a study, a trial (`<study>-<number>`), an MLflow run, a checkpoint.
 
 Not here: what is done with it (`final_test`, `lesion`, a teacher in `cifarray.cli.teachers`).
 """
@@ -17,13 +17,18 @@ from cifarray.study.state import StudyState
 from cifarray.study.trial_record import Outcome, TrialRecord
 
 RUN_ID = re.compile(r"[0-9a-f]{32}")
+RUN_URI = "runs:/"
+TRIAL_FOLDER = re.compile(r"trial-(\d+)")
 
 
-def find_checkpoint(target: str, where: str, checkpoint_of_run: Callable[[str], str]) -> tuple[Path, int | None, str]:
+def find_checkpoint(
+    target: str, where: str, checkpoint_of_run: Callable[[str], str], any_epoch: bool = False
+) -> tuple[Path, int | None, str]:
     """The folder for what is found out about it, the trial's number if it is one of a study, the checkpoint's address.
 
-    target: a checkpoint's path or address, a study (its best trial), `<study>-<number>` or an MLflow run id, also one
-    of another storage, whose checkpoint `checkpoint_of_run` gives or raises ValueError. The address is absolute.
+    target: a checkpoint's path or address, or what `find` takes, or an MLflow run of another storage, whose checkpoint
+    `checkpoint_of_run` gives or raises ValueError. Of a study its best trial is meant. any_epoch: a trial that is named
+    may have been stopped early, or run still; its newest checkpoint is meant. The address is absolute.
     Raises StudyError if there is no such thing.
     """
     if storage.is_remote(target):
@@ -31,33 +36,40 @@ def find_checkpoint(target: str, where: str, checkpoint_of_run: Callable[[str], 
     path = Path(target).expanduser().resolve()
     if target.endswith(".pt") or path.is_file():
         # A checkpoint of a study is <study>/trial-0003/epoch-0012.pt.
-        study, trial = path.parent.parent, path.parent.name
-        if (study / FILE_NAME).exists() and trial.startswith("trial-"):
-            return study, int(trial.removeprefix("trial-")), str(path)
+        study, trial = path.parent.parent, TRIAL_FOLDER.fullmatch(path.parent.name)
+        if (study / FILE_NAME).exists() and trial:
+            return study, int(trial[1]), str(path)
         return path.parent, None, str(path)
     try:
         folder, number = find(target, where)
     except StudyError:
-        if not RUN_ID.fullmatch(target):
+        run_id = _run_id(target)
+        if not RUN_ID.fullmatch(run_id):
             raise
         try:
-            return Path.cwd(), None, checkpoint_of_run(target)
+            return Path.cwd(), None, checkpoint_of_run(run_id)
         except ValueError as error:
             raise StudyError(str(error)) from None
     # Only read: the study may be running.
     state = StudyState.from_events(read_events(folder / FILE_NAME))
-    trial_record = choose(state, number, folder.name)[0]
+    named = state.trials.get(number) if number is not None else None
+    trial_record = named if any_epoch and named and named.checkpoint else choose(state, number, folder.name)[0]
     assert trial_record.checkpoint is not None
     return folder, trial_record.number, trial_record.checkpoint[1]
 
 
 def find(target: str, where: str) -> tuple[Path, int | None]:
-    """The study's folder and the trial's number, None for the whole study. Raises StudyError if it names nothing."""
+    """The study's folder and the trial's number, None for the whole study.
+
+    target: a study of the storage `where`, `<study>-<number>`, an MLflow run of either by its id or as runs:/ID, or a
+    study's or a trial's folder, wherever it is. Raises StudyError if it names nothing.
+    """
+    target = _run_id(target)
     base = places.studies(where)
     for name in {target, target.rpartition("-")[0]}:
         if name:
             _bring_up_to_date(base / name)
-    if _has_journal(base / target):
+    if target and _has_journal(base / target):
         return base / target, None
     study, _, number = target.rpartition("-")
     if number.isdigit() and study and _has_journal(base / study):
@@ -71,11 +83,29 @@ def find(target: str, where: str) -> tuple[Path, int | None]:
         if tracked.get("parent_run_id") == target:
             _bring_up_to_date(state.parent)
             return state.parent, None
+    folder = Path(target).expanduser().resolve()
+    if target and _has_journal(folder):
+        return folder, None
+    if (trial_folder := TRIAL_FOLDER.fullmatch(folder.name)) and _has_journal(folder.parent):
+        return folder.parent, int(trial_folder[1])
     names = sorted(path.parent.name for path in base.glob(f"*/{FILE_NAME}") if _has_journal(path.parent))
     raise StudyError(
         f"{target!r} is no study, trial or MLflow run in {where}: "
-        + (f"choose one of {', '.join(names)}" if names else "train something first, or name its --storage")
+        + (f"choose one of {', '.join(names)}" if names else "train something first, or name the storage that has it")
     )
+
+
+def _run_id(target: str) -> str:
+    """Of MLflow's `runs:/ID`; any other target as it is. Raises StudyError for an artifact of a run."""
+    if not target.startswith(RUN_URI):
+        return target
+    run_id, _, artifact = target.removeprefix(RUN_URI).strip("/").partition("/")
+    if artifact:
+        raise StudyError(
+            f"{target} names the artifact {artifact!r} of a run, and a network is a run's checkpoint, whose address it "
+            f"knows: give {RUN_URI}{run_id}"
+        )
+    return run_id
 
 
 def where_it_is_now(address: str, study_id: str) -> str:

@@ -3,17 +3,22 @@
 Not here: finding the checkpoint of an MLflow run (`cifarray.load`).
 """
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from cifarray.config import TrainConfig
-from cifarray.data import center_view, normalise
+from cifarray.data import as_images, center_view, normalise
 from cifarray.models import build
 from cifarray.training.checkpoint import load_checkpoint
 from cifarray.training.precision import Resolved, autocast, resolve
 from cifarray.training.tasks.registry import answers_of
+
+CHUNK = 500
+"""Images at a time on a device."""
 
 
 class Classifier(nn.Module):
@@ -64,26 +69,65 @@ class Classifier(nn.Module):
             logits = self.network(batch if self.config.channels_last else batch.contiguous())
         return logits.float()
 
-    def classify(self, images: Tensor) -> list[str]:
-        """What each image shows, in the words of the network's task.
+    def classify(self, images: Any) -> list[str]:
+        """What each image shows, in the words of the network's task: one answer an image, also of a single one.
 
-        Raises ValueError as `forward` does.
+        images: one or many, as `cifarray.data.as_images` takes them: NumPy arrays or tensors of (H, W, 3) or
+        (N, H, W, 3) uint8, Pillow's images, paths of image files, lists of these. Those of another size than the
+        network was trained on are resized as its data were, with a UserWarning. Raises DataError for what is no image.
         """
+        return answers_of(self.config).names(self._logits(images), self.classes)
+
+    def probabilities(self, images: Any, top: int | None = None) -> list[dict[str, float]]:
+        """What the network takes for how likely, for each image: classes and their probabilities, the likeliest first.
+
+        images: as in `classify`. top: only so many classes; None: all. They sum to 1 over all classes, but for networks
+        of 2 × 2 grids, where each class is there or not by itself.
+        Raises DataError as `classify` does, and ValueError for a `top` below 1.
+        """
+        if top is not None and top < 1:
+            raise ValueError(f"top {top} is too few classes: give 1 or more, or None for all")
+        found = answers_of(self.config).probabilities(self._logits(images)).cpu()
+        values, indices = found.sort(dim=1, descending=True, stable=True)
+        return [
+            {self.classes[index]: value for index, value in zip(row_indices[:top], row_values[:top], strict=True)}
+            for row_indices, row_values in zip(indices.tolist(), values.tolist(), strict=True)
+        ]
+
+    def _logits(self, images: Any) -> Tensor:
+        """(N, num_classes) float32, of some images at a time."""
+        parts = torch.split(as_images(images, self.image_size), CHUNK)
         with torch.inference_mode():
-            logits = self(images)
-        return answers_of(self.config).names(logits, self.classes)
+            return torch.cat([self(part) for part in parts if len(part)] or [torch.empty(0, len(self.classes))])
 
 
-def load_classifier(address: str) -> Classifier:
+def load_classifier(address: str, classes: Sequence[str] | None = None) -> Classifier:
     """On the CPU and in evaluation mode, with the averaged weights where there are some.
 
-    Raises ValueError or StorageError if there is no whole checkpoint.
+    classes: names in place of those that the data had, in the order of the labels. Raises ValueError or StorageError if
+    there is no whole checkpoint, ValueError for other names than one for each class.
     """
     state = load_checkpoint(address)
     config = TrainConfig.from_dict(state["config"])
-    network = build(config.model.name, len(state["data"]["classes"]), **config.model.options)
+    data = (
+        state["data"] if classes is None else {**state["data"], "classes": _renamed(state["data"]["classes"], classes)}
+    )
+    network = build(config.model.name, len(data["classes"]), **config.model.options)
     average = state["average"]
     network.load_state_dict(state["model"] if average is None else average["weights"])
     if config.channels_last:
         network.to(memory_format=torch.channels_last)
-    return Classifier(network, config, state["data"], state["metrics"], state["precision"], state["study"]).eval()
+    return Classifier(network, config, data, state["metrics"], state["precision"], state["study"]).eval()
+
+
+def _renamed(classes: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
+    names = tuple(names)
+    if len(names) != len(classes):
+        raise ValueError(
+            f"{len(names)} names do not fit {len(classes)} classes ({', '.join(classes[:5])} …): give one for each, in "
+            "the order of their labels"
+        )
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise ValueError(f"two classes are called {twice[0]!r}: give each a name of its own")
+    return names

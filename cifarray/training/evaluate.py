@@ -10,12 +10,9 @@ import torch
 from torch import Tensor
 
 from cifarray.data import open_store
-from cifarray.training.classifier import Classifier
+from cifarray.training.classifier import CHUNK, Classifier
 from cifarray.training.tasks.registry import answers_of
 from cifarray.training.tasks.task import Exam
-
-_CHUNK = 500
-"""Images at a time on each rank."""
 
 
 @torch.inference_mode()
@@ -35,7 +32,7 @@ def evaluate(
     Collective: every rank takes its part of the rows, which may be none, and all get the same result.
     """
     classifier.eval()
-    exam = Exam(images, labels, rows, len(classifier.classes), rank, world_size, chunk=min(chunk or _CHUNK, _CHUNK))
+    exam = Exam(images, labels, rows, len(classifier.classes), rank, world_size, chunk=min(chunk or CHUNK, CHUNK))
     hook = classifier.register_forward_hook(lambda *_: on_chunk())
     try:
         return answers_of(classifier.config).evaluate(classifier, exam)

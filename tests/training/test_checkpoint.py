@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from tiny import CPU, TINY, assert_same_weights, tiny, train
 
 import cifarray
@@ -117,15 +118,43 @@ def test_a_path_that_leads_nowhere_is_refused(tmp_path: Path) -> None:
         cifarray.load(str(tmp_path / "nothing.pt"))
 
 
-def test_a_runs_id_leads_to_its_checkpoint(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    run_id = "0123456789abcdef" * 2
-    asked = []
+def test_probabilities_are_the_softmax_of_the_logits_with_the_likeliest_class_first(address: str) -> None:
+    classifier = cifarray.load(address)
+    images = open_store(TINY.data.source, "test", TINY.data.image_size).images[:5]
+    with torch.inference_mode():
+        expected = classifier(images).softmax(1)
+    found = classifier.probabilities(images.numpy())
+    assert [next(iter(row)) for row in found] == classifier.classify(images)
+    for row, values in zip(found, expected, strict=True):
+        assert sum(row.values()) == pytest.approx(1)
+        assert list(row.values()) == sorted(row.values(), reverse=True)
+        assert [row[name] for name in classifier.classes] == pytest.approx(values.tolist())
+    best = classifier.probabilities(images, top=3)
+    assert [list(row.items()) for row in best] == [list(row.items())[:3] for row in found]
+    assert len(classifier.probabilities(images[0], top=99)[0]) == 10
+    with pytest.raises(ValueError, match="top 0 is too few classes"):
+        classifier.probabilities(images, top=0)
 
-    def checkpoint_of_run(*arguments: str | None) -> str:
-        asked.append(arguments)
-        return address
 
-    monkeypatch.setattr("cifarray.tracking.checkpoint_of_run", checkpoint_of_run)
-    assert cifarray.load(run_id).classes == cifarray.load(address).classes
-    cifarray.load(run_id, "sqlite:///here.db")
-    assert asked == [(run_id, None), (run_id, "sqlite:///here.db")]
+def test_answers_do_not_depend_on_how_many_images_are_asked_at_once(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classifier = cifarray.load(address)
+    images = open_store(TINY.data.source, "test", TINY.data.image_size).images[:7]
+    expected = classifier.classify(images)
+    seen = []
+    classifier.register_forward_hook(lambda module, inputs, logits: seen.append(len(logits)))
+    monkeypatch.setattr("cifarray.training.classifier.CHUNK", 3)
+    assert classifier.classify(images) == expected
+    assert seen == [3, 3, 1]
+    assert classifier.classify([]) == classifier.probabilities([]) == []
+
+
+def test_an_image_of_another_size_is_classified_with_a_warning_at_the_line_that_asked(address: str) -> None:
+    classifier = cifarray.load(address)
+    image = Image.fromarray(open_store(TINY.data.source, "test", TINY.data.image_size).images[0].numpy())
+    larger = image.resize((48, 32))
+    for ask in (classifier.classify, classifier.probabilities):
+        with pytest.warns(UserWarning, match="of 48 × 32 pixels are cut .* resized to 16 × 16") as caught:
+            assert len(ask(larger)) == 1
+        assert caught[0].filename == __file__

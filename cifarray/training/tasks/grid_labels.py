@@ -77,6 +77,10 @@ class GridLabelsAnswers:
             ", ".join(name for name, there in zip(classes, row, strict=True) if there) for row in (logits > 0).tolist()
         ]
 
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Each class by itself is there or not."""
+        return logits.sigmoid()
+
 
 def multi_label_metrics(logits: Tensor, targets: Tensor) -> dict[str, float]:
     """loss (binary cross-entropy) and the metrics of `kinds.GRID_LABELS`, from (N, C) logits and targets of 0 and 1."""

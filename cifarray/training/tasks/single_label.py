@@ -81,3 +81,7 @@ class SingleLabelAnswers:
     def names(self, logits: Tensor, classes: Sequence[str]) -> list[str]:
         """The likeliest class of each image."""
         return [classes[index] for index in logits.argmax(1).tolist()]
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Of an image that shows one class: they sum to 1."""
+        return logits.softmax(dim=1)

@@ -68,3 +68,6 @@ class Answers(Protocol):
 
     def names(self, logits: Tensor, classes: Sequence[str]) -> list[str]:
         """What each picture shows, in words."""
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """(N, num_classes) float32 in 0..1: how likely each picture shows each class."""
