@@ -77,12 +77,14 @@ def _show_comparison(study: Study, result: "StudyResult", console: Console) -> N
 
 def _show_final(study: Study, result: "StudyResult", console: Console) -> None:
     """The test split is opened when all trials have ended, once for each; the same command again opens it for none."""
+    from cifarray.cli.progress import progress_on
     from cifarray.examine.final_test import run_final_test
 
     state = result.state
     if result.reason == "finished" and any(trial.outcome is Outcome.COMPLETED for trial in state.trials.values()):
-        for line in run_final_test(study.name, study.storage, study.tracking_uri, only_new=True):
-            console.print(line, highlight=False, soft_wrap=True)
+        with progress_on(console) as tell:
+            for line in run_final_test(study.name, study.storage, study.tracking_uri, only_new=True, tell=tell):
+                console.print(line, highlight=False, markup=False, soft_wrap=True)
         state = StudyState.from_events(read_events(study.folder / FILE_NAME))
         console.print()
     name = study.metric.name.removeprefix("val_")

@@ -4,8 +4,12 @@ import csv
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cifarray.examine.lesions import Lesion
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def median_rises(intact: float, lesions: Sequence[Lesion]) -> dict[str, float]:
@@ -26,7 +30,12 @@ def write_table(path: Path, intact: float, lesions: Sequence[Lesion]) -> None:
 
 
 def draw(path: Path, title: str, intact: float, lesions: Sequence[Lesion]) -> None:
-    """PNG: one point per block, the blocks that downsample marked, the intact network as a line."""
+    """PNG of `plot`."""
+    plot(title, intact, lesions).savefig(path, dpi=130)
+
+
+def plot(title: str, intact: float, lesions: Sequence[Lesion]) -> "Figure":
+    """One point per block, the blocks that downsample marked, the intact network as a line."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
@@ -51,7 +60,8 @@ def draw(path: Path, title: str, intact: float, lesions: Sequence[Lesion]) -> No
     axes.set_ylabel("validation error (%)")
     axes.set_title(title)
     axes.set_xlim(0.3, len(lesions) + 0.7)
-    axes.set_ylim(bottom=0)
+    # Room above the highest point, however little the others differ from it.
+    axes.set_ylim(0, 1.08 * max(100 * intact, *ys, 1))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(frameon=False)
-    figure.savefig(path, dpi=130)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
+    return figure

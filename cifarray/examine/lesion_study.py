@@ -16,6 +16,7 @@ from cifarray.errors import StudyError
 from cifarray.examine import networks
 from cifarray.examine.lesion_picture import draw, median_rises, write_table
 from cifarray.examine.lesions import Lesion, lesions
+from cifarray.examine.progress import Tell, counted, tell_nobody
 from cifarray.models import residual_blocks
 from cifarray.study.events import LesionStudied
 from cifarray.tracking.ended import append_to_ended
@@ -25,20 +26,25 @@ from cifarray.training.tasks.kinds import kind_of
 
 
 def run_lesion_study(
-    target: str, where: str, tracking_uri: str, source: str | None, limit: int | None
+    target: str,
+    where: str,
+    tracking_uri: str,
+    source: str | None = None,
+    limit: int | None = None,
+    tell: Tell = tell_nobody,
 ) -> Iterator[str]:
     """Yields lines for the user.
 
-    target: a checkpoint's path, a study (its best trial), `<study>-<number>` or an MLflow run id; source: data in place
-    of what it was trained on; limit: at most so many validation images. Picture and table go to the study's folder and
-    to the trial's MLflow run; those of a checkpoint outside of a study are put beside it.
+    target: a checkpoint's path, a study (its best trial), `<study>-<number>` or an MLflow run; source: data in place of
+    what it was trained on; limit: at most so many validation images; tell: hears how far it is. Picture and table go to
+    the study's folder and to the trial's MLflow run; those of a checkpoint outside of a study are put beside it.
     Raises StudyError if there is no such network, or none whose branches can be silenced.
     """
     folder, number, address = networks.find_checkpoint(target, where, tracking_uri)
     classifier = networks.load(address)
     name = f"{folder.name}-{number}" if number is not None else Path(address).stem
     yield f"{name}: {classifier.config.model.name}, {address}"
-    intact, measured = _measure(classifier, source or classifier.config.data.source, limit)
+    intact, measured = _measure(classifier, source or classifier.config.data.source, limit, tell)
     rises = median_rises(intact, measured)
     paths = {kind: folder / f"lesion-{name}.{kind}" for kind in ("png", "csv")}
     draw(paths["png"], f"{_describe(classifier.config)}: one residual branch silent at a time", intact, measured)
@@ -68,7 +74,7 @@ def _describe(config: TrainConfig) -> str:
     return f"{config.model.name} ({', '.join(options)})"
 
 
-def _measure(classifier: Classifier, source: str, limit: int | None) -> tuple[float, list[Lesion]]:
+def _measure(classifier: Classifier, source: str, limit: int | None, tell: Tell) -> tuple[float, list[Lesion]]:
     """The error of the intact network and of each lesion, on validation images."""
     data = classifier.config.data
     if limit is not None and limit < 1:
@@ -78,7 +84,8 @@ def _measure(classifier: Classifier, source: str, limit: int | None) -> tuple[fl
         raise StudyError(f"a network of {kind.sees} has no single error to draw: give one of single images")
     if data.validation == 0:
         raise StudyError("the network was trained on all images (data.validation 0): give one that held some out")
-    if not residual_blocks(classifier.network):
+    blocks = len(residual_blocks(classifier.network))
+    if not blocks:
         raise StudyError(
             f"{classifier.config.model.name} has no residual blocks to silence: give a resnet, preact_resnet, "
             "wide_resnet, pyramidnet, stochastic_depth_resnet, resnet13 or imagenet_resnet"
@@ -95,4 +102,5 @@ def _measure(classifier: Classifier, source: str, limit: int | None) -> tuple[fl
     def error() -> float:
         return 1 - evaluate(classifier, store.images, store.labels, rows)["accuracy"]
 
-    return error(), list(lesions(classifier.network, error))
+    with counted(classifier, f"silencing {blocks} branches in turn", (1 + blocks) * len(rows), tell):
+        return error(), list(lesions(classifier.network, error))

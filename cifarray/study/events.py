@@ -227,6 +227,8 @@ class TestOpened(Event):
     opening: int
     """From 1."""
     metrics: Mapping[str, float]
+    images: int = 0
+    """In the split; 0 in older journals."""
 
 
 @dataclass(frozen=True, kw_only=True)

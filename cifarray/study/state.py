@@ -137,7 +137,7 @@ class StudyState:
                 self.standings.update(trial)
             case TestOpened():
                 trial = self.trials[event.trial]
-                trial.test, trial.test_openings = event.metrics, event.opening
+                trial.test, trial.test_openings, trial.test_images = event.metrics, event.opening, event.images
 
     def _take_in(self, event: TrialSampled) -> None:
         trial = TrialRecord(

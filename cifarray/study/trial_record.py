@@ -88,6 +88,8 @@ class TrialRecord:
     """After which epoch its micro-batches were made smaller for want of memory, and how many they were then."""
     test: Mapping[str, Any] | None = None
     test_openings: int = 0
+    test_images: int = 0
+    """In the test split; 0 where the journal does not say."""
 
     @property
     def epoch(self) -> int:
