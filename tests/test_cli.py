@@ -259,11 +259,22 @@ def test_no_tweak_can_be_typed(capsys, value):
     assert run("train", *arguments) == 0
 
 
-def test_summary_shows_the_network_layer_by_layer(capsys):
+def test_summary_goes_to_the_layers_and_its_units_are_right(capsys):
+    """WRN-16-1, counted by hand: a 3 × 3 convolution from 16 to 16 channels has 9 · 16 · 16 weights, each used at all
+    32 × 32 places. There are 4 of those; each of the other two
+    groups has 1 of half and 3 of all of that cost, and one of 1 × 1."""
+    macs = (
+        9 * 3 * 16 * 32**2 + 4 * 9 * 16**2 * 32**2 + 2 * (9 * 16 * 32 * 16**2 + 3 * 9 * 32**2 * 16**2 + 16 * 32 * 16**2)
+    )
+    macs += 64 * 10
     assert run("train", "wide_resnet_fast", "--summary", "--data", "synthetic:200") == 0
-    text = capsys.readouterr().out
-    assert "Conv2d" in text
-    assert "Total params: 175,066" in text
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "WideResNet for 10 classes, one image of 3 × 32 × 32"
+    (conv, *_) = (line.split() for line in lines if "conv1 Conv2d" in line)
+    assert conv == ["conv1", "Conv2d", "16", "×", "32", "×", "32", "2,304", "2.359"]
+    assert sum("Conv2d" in line for line in lines) == 1 + 6 * 2 + 2  # the stem, two in each of 6 blocks, 2 projections
+    assert lines[-1].startswith(f"175,066 parameters (0.18 M), {macs / 1e6:.1f} M multiply-adds (MACs) an image")
+    assert max(map(len, lines[:-1])) <= 80
 
 
 def test_a_metric_that_is_not_measured_is_refused_with_those_that_are(capsys):

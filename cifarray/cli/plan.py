@@ -1,13 +1,12 @@
-"""What `--dry-run` and `--summary` show: a study's plan, a network's layers.
+"""What `--dry-run` shows: a study's plan.
 
-Not here: what is checked before (`before`).
+Not here: what is checked before (`before`), what `--summary` shows (`layers`).
 """
 
 from collections.abc import Iterable
 
 from rich.console import Console
 
-from cifarray.config import TrainConfig
 from cifarray.fields import flatten
 from cifarray.redaction import redact
 from cifarray.report.leaderboard import short_value
@@ -47,17 +46,3 @@ def show_plan(study: Study, console: Console, notes: Iterable[str]) -> None:
     say(f"{workers} a trial, CPUs per worker {cpus}, GPUs per worker {gpus}; {at_once}")
     for note in notes:
         say(note)
-
-
-def show_layers(config: TrainConfig, console: Console) -> None:
-    """torchinfo's table of the network, for one image."""
-    from torchinfo import summary
-
-    from cifarray.data import open_store
-    from cifarray.models import build
-
-    num_classes = len(open_store(config.data.source, "train", config.data.image_size).classes)
-    network = build(config.model.name, num_classes, **config.model.options)
-    shape = (1, 3, config.data.input_size, config.data.input_size)
-    columns = ("output_size", "num_params", "mult_adds")
-    console.print(str(summary(network, shape, col_names=columns, verbose=0)), highlight=False, markup=False)

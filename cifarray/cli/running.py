@@ -26,7 +26,8 @@ from cifarray.cli.before import (
     refuse_unwritable_storage,
     unused_settings,
 )
-from cifarray.cli.plan import show_layers, show_plan
+from cifarray.cli.layers import show_layers
+from cifarray.cli.plan import show_plan
 from cifarray.cli.sentences import print_error
 from cifarray.engine.signals import INTERRUPTED
 from cifarray.errors import UserError
