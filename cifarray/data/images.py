@@ -60,6 +60,8 @@ class Dataset:
     test: Split | None
     no_test: str | None = None
     """Why there are test images and yet no test split, in a sentence."""
+    no_names: str | None = None
+    """Why the classes have numbers for names, in a sentence."""
 
 
 def max_pixels() -> int:

@@ -31,10 +31,11 @@ def read(address: str, files: dict[str, list[ParquetPath]], side: int) -> Datase
     if no_test is not None:
         test = []
     _refuse_other_columns(train + test)
-    classes = _common_names(train + test) or _numbers(train)
+    names = _common_names(train + test)
+    classes = names or _numbers(train)
     train_split, size = _read_split(train, len(classes), side, None)
     test_split = _read_split(test, len(classes), side, size)[0] if any(table.rows for table in test) else None
-    return Dataset(classes, train_split, test_split, no_test)
+    return Dataset(classes, train_split, test_split, no_test, _why_unnamed(address, classes) if names is None else None)
 
 
 def _read_split(
@@ -100,6 +101,14 @@ def _common_names(tables: Tables) -> tuple[str, ...] | None:
                 "classes in the same order"
             )
     return named[0][1] if named else None
+
+
+def _why_unnamed(address: str, classes: tuple[str, ...]) -> str:
+    return (
+        f"{address} does not name its {len(classes)} classes, so they are called {classes[0]} to {classes[-1]}: write "
+        "the files with the ClassLabel of Hugging Face's datasets, or name the classes of a trained network in "
+        "cifarray.load(…, classes=[…])"
+    )
 
 
 def _numbers(tables: Tables) -> tuple[str, ...]:

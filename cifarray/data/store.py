@@ -14,6 +14,7 @@ Not here: reading sources (`sources`), choosing rows (`splits`).
 import contextlib
 import hashlib
 import json
+import logging
 import mmap
 import os
 import platform
@@ -42,6 +43,8 @@ _FORMAT = 3
 
 _NO_TEST = "no_test.txt"
 """Why the source's test images are no test split, for whoever asks for it."""
+
+log = logging.getLogger(__name__)
 
 _prepared: dict[tuple[str, str, int], Path] = {}
 """Where this process has found a source (home, source, side) prepared."""
@@ -74,7 +77,8 @@ class ImageStore:
 def prepare(source: str, image_size: int = 32) -> Path:
     """Reads the source and stores it, unless that was done already; many processes may call it at once.
 
-    Returns the store's folder. Raises DataError; then nothing half-written stays.
+    Returns the store's folder. Classes without names are told in a warning of the log. Raises DataError; then nothing
+    half-written stays.
     """
     if image_size < 1:
         raise DataError(f"image size {image_size} is no side of an image: give the pixels of one, such as 32")
@@ -96,6 +100,8 @@ def prepare(source: str, image_size: int = 32) -> Path:
                 warnings.filterwarnings("ignore", module=r"PIL\.")
                 dataset = origin.read(image_size)
             refuse_unlearnable(dataset, source)
+            if dataset.no_names is not None:
+                log.warning("%s", dataset.no_names)
             try:
                 partial.mkdir()
                 _write(partial, origin.name, dataset)

@@ -82,6 +82,8 @@ class Journal:
         self.damaged: Path | None = None
         self._addresses = Addresses(folder)
         self._lock = FileLock(folder / "driver.lock")
+        self._made = [each for each in (folder, *folder.parents) if not each.exists()]
+        """Folders that are here for this study, the innermost first."""
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(blocking=False)
@@ -152,8 +154,17 @@ class Journal:
             self._copy.update()
 
     def close(self) -> None:
+        """A study that was refused before its first event leaves nothing behind, nor the folders made for it."""
         self._close_files()
-        self._lock.release()
+        try:
+            if self._made and not self._size:
+                self.path.unlink(missing_ok=True)
+                Path(self._lock.lock_file).unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # Somebody has put something there.
+                    for folder in self._made:
+                        folder.rmdir()
+        finally:
+            self._lock.release()
 
     def set_aside(self, name: str) -> None:
         """Close it and move the study, on this disk and in a bucket, to `name` beside it.

@@ -12,7 +12,7 @@ from source_files import png, write_parquet
 from torch import Tensor
 
 from cifarray import storage
-from cifarray.data import DataError, open_store
+from cifarray.data import DataError, open_store, prepare
 from cifarray.data.parquet_table import LABEL_COLUMNS
 
 pytestmark = pytest.mark.usefixtures("own_home")
@@ -55,6 +55,20 @@ def test_several_files_of_a_split_follow_each_other_and_validation_files_are_ign
 def test_class_names_are_those_of_the_hubs_schema(tmp_path: Path, pictures: Tensor) -> None:
     write_parquet(tmp_path / "set/train.parquet", pictures, LABELS, names=["cat", "dog", "emu"])
     assert open_store(str(tmp_path / "set"), "train").classes == ("cat", "dog", "emu")
+
+
+def test_classes_without_names_are_told_once_when_they_are_prepared(
+    tmp_path: Path, pictures: Tensor, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Those that are named after digits have names."""
+    write_parquet(tmp_path / "digits/train.parquet", pictures, LABELS, names=["0", "1"])
+    write_parquet(tmp_path / "set/train.parquet", pictures, LABELS)
+    for _ in range(2):
+        for name in ("digits", "set"):
+            prepare(str(tmp_path / name))
+    (warning,) = caplog.messages
+    assert warning.startswith(f"{tmp_path}/set does not name its 2 classes, so they are called 0 to 1: ")
+    assert "cifarray.load(…, classes=[…])" in warning
 
 
 def test_a_remote_prefix_is_read_through_its_file_system(

@@ -177,7 +177,7 @@ def test_a_recipe_whose_batches_are_larger_than_the_data_is_refused_before_any_t
     study = replace(make_study("batches", 2), space=space, searcher="grid")
     with pytest.raises(StudyError, match="large: batch_size 512 is more than the 450 training images"):
         run_study(study, make_recorder())
-    assert not (study.folder / "study.json").exists()
+    assert not study.folder.exists()
 
 
 def test_a_study_whose_trials_fail_alike_pauses_after_three_with_the_error_in_a_file(
@@ -299,3 +299,4 @@ def test_a_network_that_cannot_be_is_refused_before_ray_starts(make_study, make_
     study = make_study(num_trials=1, domains={"model.depth": choice(16, 27)})
     with pytest.raises(StudyError, match="27"):
         run_study(study, make_recorder(), host=ScriptedGroup)
+    assert not study.folder.exists()

@@ -30,6 +30,29 @@ def test_what_was_appended_is_read_again(tmp_path):
     again.close()
 
 
+def test_a_journal_that_was_never_written_to_goes_with_the_folders_that_were_made_for_it(tmp_path):
+    for folder in (tmp_path / "results" / "wrn", tmp_path):
+        journal = Journal(folder)
+        assert journal.path.exists()
+        journal.close()
+    # A folder of somebody else's stays, and what is in it.
+    assert not (tmp_path / "results").exists()
+    assert tmp_path.exists()
+    with_notes = Journal(tmp_path / "results" / "wrn")
+    (tmp_path / "results" / "notes.txt").touch()
+    with_notes.close()
+    assert [path.name for path in (tmp_path / "results").iterdir()] == ["notes.txt"]
+
+
+def test_what_was_written_stays_with_its_folders(tmp_path):
+    journal = Journal(tmp_path / "results" / "wrn")
+    journal.append(make_events(1))
+    journal.close()
+    assert len(read_events(journal.path)) == 1
+    Journal(tmp_path / "results" / "wrn").close()
+    assert journal.path.exists()
+
+
 def test_a_torn_last_line_is_dropped_and_written_over(tmp_path):
     journal = Journal(tmp_path)
     journal.append(make_events(2))
