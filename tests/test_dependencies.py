@@ -24,6 +24,7 @@ EXTRAS = {
 """What may be imported in a folder beside what everybody has; of two folders the inner one's."""
 NEVER_IMPORTED = {
     *("supervisor", "ruff", "mypy", "pytest-timeout", "pytest-xdist"),  # commands and plugins
+    "setuptools",  # run in a process of its own
     *("google-api-python-client", "google-auth-httplib2", "google-cloud-storage"),  # imported by Ray and MLflow
 }
 

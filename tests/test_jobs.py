@@ -130,13 +130,17 @@ def test_a_trained_network_is_tested_loaded_and_lesioned(tmp_path):
     arguments = ("--data", "synthetic:1000", "--epochs", "1", "--set", "batch_size=64", "--name", "one")
     code, text = run(tmp_path, "train", "preact_resnet_fast", *arguments)
     assert code == 0, text
-    for opening in (1, 2):
-        code, text = run(tmp_path, "final_test", "one")
+    for arguments, end in (
+        ((), "the test split was opened 1 time for this trial"),
+        ((), "known since the test split was opened, 1 time so far: --again opens it once more"),
+        (("--again",), "the test split was opened 2 times for this trial"),
+    ):
+        code, text = run(tmp_path, "final_test", "one", *arguments)
         assert code == 0, text
-        times = "1 time " if opening == 1 else "2 times "
-        assert re.search(rf"trial one-0: test accuracy \d+\.\d\d %.*opened {times}", text), text
+        assert re.search(rf"trial one-0: test accuracy \d+\.\d\d %.*; {end}$", text, re.MULTILINE), text
     runs = json.loads((tmp_path / "results" / "one" / "tracking.json").read_text())["runs"]
-    network = cifarray.load(runs["0"], f"sqlite:///{tmp_path}/results/mlflow.db")
+    # As seen from another storage, so that MLflow is asked.
+    network = cifarray.load(f"runs:/{runs['0']}", f"sqlite:///{tmp_path}/results/mlflow.db", storage=str(tmp_path))
     assert network.config.model.name == "preact_resnet"
     assert len(network.classes) == 10
     code, text = run(tmp_path, "lesion", "one-0")

@@ -105,7 +105,7 @@ def _common_names(tables: Tables) -> tuple[str, ...] | None:
 
 def _why_unnamed(address: str, classes: tuple[str, ...]) -> str:
     return (
-        f"{address} does not name its {len(classes)} classes, so they are called {classes[0]} to {classes[-1]}: write "
+        f"{address} does not name its {len(classes)} classes, so they are called 0 to {len(classes) - 1}: write "
         "the files with the ClassLabel of Hugging Face's datasets, or name the classes of a trained network in "
         "cifarray.load(…, classes=[…])"
     )
