@@ -90,11 +90,8 @@ ui: install
 # the `python` that was on its PATH.
 cluster: install
 	@umask 077; $(BIN)/ray get-auth-token --generate > /dev/null 2> $(VENV)/cluster.log || { cat $(VENV)/cluster.log; exit 1; }
-	@$(HEALTH) RAY_AUTH_MODE=token PATH="$(CURDIR)/$(BIN):$$PATH" ray start --head --disable-usage-stats > $(VENV)/cluster.log 2>&1 \
-		|| { cat $(VENV)/cluster.log; exit 1; }
-	@echo "a Ray head runs on this machine (dashboard: http://127.0.0.1:8265); in any folder:"
-	@echo "  source $(CURDIR)/$(BIN)/activate; export RAY_AUTH_MODE=token"
-	@echo "  ray job submit -- python jobs/tune_wrn.py --smoke"
+	@$(HEALTH) RAY_AUTH_MODE=token PATH="$(CURDIR)/$(BIN):$$PATH" \
+		$(BIN)/python -m cifarray.cluster_file head $(VENV)/cluster.log
 
 stop-cluster:
 	@RAY_AUTH_MODE=token $(BIN)/ray stop

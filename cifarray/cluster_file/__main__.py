@@ -3,6 +3,7 @@
 python -m cifarray.cluster_file check cluster.yaml [head=0.20 gpu_spot=0.40 …]
 python -m cifarray.cluster_file restore | copy        # MLflow's database, from and to $CIFARRAY_STORAGE
 python -m cifarray.cluster_file spot HOST:PORT        # on a worker: tells Ray's head when AWS takes this node back
+python -m cifarray.cluster_file head LOG              # `make cluster`: a head on this machine, and how to submit to it
 python -m cifarray.cluster_file stop                  # on the head of own machines: Ray on all of them
 python -m cifarray.cluster_file pins REPORT           # pip's installation report as constraints
 """
@@ -19,7 +20,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from cifarray.cluster_file import checks, cost, database_copy, own_machines, spot
+from cifarray.cluster_file import checks, cost, database_copy, local_head, own_machines, spot
 from cifarray.cluster_file.launch import launch
 from cifarray.cluster_file.rehearsal import Launched
 from cifarray.output import take_streams
@@ -106,6 +107,7 @@ def main() -> int:
     commands.add_parser("restore", help="begin with the copy of MLflow's database if there is none here")
     commands.add_parser("copy", help="copy MLflow's database whenever it has changed")
     commands.add_parser("spot", help="tell Ray when AWS takes this node back").add_argument("head", metavar="HOST:PORT")
+    commands.add_parser("head", help="start a head on this machine").add_argument("log", type=Path)
     commands.add_parser("stop", help="end Ray on this head and its workers, if they are machines of your own")
     commands.add_parser("pins", help="constraints of an installation report").add_argument("report", type=Path)
     arguments = parser.parse_args()
@@ -120,6 +122,8 @@ def main() -> int:
                 database_copy.keep_copying(DATABASE.expanduser(), database_copy.address(results()), until_terminated())
             case "spot":
                 spot.watch(arguments.head, spot.Metadata(), until_terminated())
+            case "head":
+                print(local_head.announcement(local_head.start(arguments.log)))
             case "stop":
                 failures = own_machines.stop(own_machines.BOOTSTRAP.expanduser())
                 print("\n".join(failures), file=sys.stderr)

@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 TRAIN_WORKER = "RayTrainWorker"
@@ -53,7 +54,8 @@ def starting_for_one_driver(temporary: str | None = None) -> Iterator[None]:
     the driver could end in order. They get sessions of their own, and still end with the driver, by the kernel; where
     that is not to be had (macOS), Ray ends them by their group, and all stays as it is. Two of Ray's agents, which look
     after the raylet themselves, would then ask for the head that is gone for a minute; so they ask for less.
-    `ray.init` takes SIGTERM for itself too, which is the driver's.
+    `ray.init` takes SIGTERM for itself too, which is the driver's, and for its agent the port that a head's agent needs
+    to take jobs.
 
     Not started are the dashboard, whose processes take seconds (and port 8265, where somebody may expect a cluster's),
     the monitor of an autoscaler that there is not, and the forwarding of logs that nobody is shown.
@@ -61,7 +63,7 @@ def starting_for_one_driver(temporary: str | None = None) -> Iterator[None]:
     temporary: where Ray has its sockets; TMPDIR's path may be too long for them. For the raylet, whose workers have it
     from there, TMPDIR stays what it is.
     """
-    from ray._private import services, utils
+    from ray._private import parameter, services, utils
     from ray._private.node import Node
 
     popen = services.ConsolePopen
@@ -74,6 +76,7 @@ def starting_for_one_driver(temporary: str | None = None) -> Iterator[None]:
 
     replaced: list[tuple[Any, str, Any]] = [
         (utils, "set_sigterm_handler", lambda handler: None),
+        (parameter, "RayParams", partial(parameter.RayParams, dashboard_agent_listen_port=0)),
         (Node, "start_api_server", lambda node, **options: None),
         (Node, "start_monitor", lambda node: None),
         (Node, "start_log_monitor", lambda node: None),

@@ -1,10 +1,12 @@
 """Joining a cluster that is not there, and what of the surroundings Ray would stumble over. Tokens: tests/cluster."""
 
+import contextlib
 import os
 import socket
 import subprocess
 import sys
 
+import psutil
 import pytest
 
 from cifarray.engine import cluster, ray_internals
@@ -73,3 +75,13 @@ def test_variables_of_the_shell_change_no_study():
         [sys.executable, "-c", code], env={**os.environ, **shell}, capture_output=True, text=True, check=True
     )
     assert process.stdout == "['1', '0', None, 'x']\n"
+
+
+def test_a_ray_that_is_started_here_takes_no_well_known_port(ray_session):
+    """Those of a head: its own, the dashboard's, the one for clients, its agent's, which takes jobs."""
+    listening = set()
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            listening |= {each.laddr.port for each in process.net_connections("inet") if each.status == "LISTEN"}
+    assert listening
+    assert not listening & {6379, 8265, 10001, 52365}
