@@ -26,5 +26,5 @@ def final_test(arguments: Sequence[str] | None = None) -> NoReturn:
     console = make_console()
     with errors_in_a_sentence(), progress_on(console) as tell:
         for line in run_final_test(flags.target, *storage_and_tracking(flags), again=flags.again, tell=tell):
-            console.print(line, highlight=False, markup=False, soft_wrap=True)
+            console.print(line, highlight=False, markup=False, soft_wrap=not console.is_terminal)
     sys.exit(0)

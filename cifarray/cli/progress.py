@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
     from cifarray.examine.progress import Tell
@@ -25,15 +25,13 @@ def progress_on(console: Console) -> Iterator["Tell"]:
         yield say
         return
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    tasks: dict[str, TaskID] = {}
     with Progress(*columns, console=console, transient=True) as bars:
 
         def show(what: str, done: int, total: int) -> None:
-            current = next((task for task in bars.tasks if task.description == what), None)
-            if current is None:
-                for task in bars.task_ids:
-                    bars.remove_task(task)
-                bars.add_task(what, total=total, completed=done)
-            else:
-                bars.update(current.id, completed=done)
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+            # What is done is told by the next line that is printed.
+            bars.update(tasks[what], completed=done, visible=done < total, refresh=done >= total)
 
         yield show
