@@ -1,11 +1,12 @@
 """`make cluster`: a Ray head on this machine, and the address at which that very head takes jobs.
 
-Another Ray may have the usual ports, be it a local search or somebody else's head. So the head's agent takes a free
-port, its dashboard the next free one, and what is announced is the address that the head gives and that answers as the
-head. Seen on Ray 2.60. Not here: heads of clusters (`cluster.yaml`).
+Another Ray may have the usual ports, and then `ray start` starts a head without a dashboard, to which no job can be
+submitted (seen on Ray 2.60). So dashboard and agent take free ports, and what is announced is the address that the head
+gives and that answers as the head. Not here: heads of clusters (`cluster.yaml`).
 """
 
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -13,6 +14,8 @@ from pathlib import Path
 
 from cifarray.cluster_file.checks import ClusterFileError
 
+USUAL_PORT = 8265
+"""Of Ray's dashboard, where people look for it."""
 SECONDS = 30.0
 """How long the dashboard may take to answer."""
 _STARTED = re.compile(r"ray start --address='([^']+)'")
@@ -26,7 +29,8 @@ def start(log: Path) -> str:
     What Ray says goes to `log`. Raises ClusterFileError if there is no head then, or none that answers.
     """
     ray = str(Path(sys.executable).with_name("ray"))
-    command = [ray, "start", "--head", "--disable-usage-stats", "--dashboard-agent-listen-port=0"]
+    ports = (f"--dashboard-port={_dashboard_port()}", "--dashboard-agent-listen-port=0")
+    command = [ray, "start", "--head", "--disable-usage-stats", *ports]
     with open(log, "w") as file:
         code = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, check=False).returncode
     said = log.read_text()
@@ -39,6 +43,15 @@ def start(log: Path) -> str:
     address, session = of_head(started[1])
     refuse_another(address, session)
     return address
+
+
+def _dashboard_port() -> int:
+    """The usual one, or 0, any free one, where that is taken."""
+    try:
+        with socket.create_server(("127.0.0.1", USUAL_PORT)):
+            return USUAL_PORT
+    except OSError:
+        return 0
 
 
 def of_head(gcs_address: str) -> tuple[str, str]:
@@ -54,8 +67,10 @@ def of_head(gcs_address: str) -> tuple[str, str]:
     session = client.internal_kv_get(b"session_name", ray_constants.KV_NAMESPACE_SESSION)
     try:
         return ray_address_to_api_server_url(gcs_address), (session or b"").decode()
-    except ValueError as error:
-        raise ClusterFileError(f"the head at {gcs_address} has no dashboard, which takes jobs ({error})") from error
+    except (ValueError, ConnectionError) as error:
+        raise ClusterFileError(
+            f"the head at {gcs_address} has no dashboard, which takes jobs ({error}): end it and start it again"
+        ) from error
 
 
 def refuse_another(address: str, session: str, seconds: float = SECONDS) -> None:
