@@ -8,7 +8,8 @@ import pytest
 import torch
 from histories import driver_ended, epoch_ended, sampled, study_started
 
-from cifarray.config import TrainConfig, override
+from cifarray import recipes
+from cifarray.config import override
 from cifarray.journal.journal import Journal
 from cifarray.space.space import SearchSpace
 from cifarray.study.events import TrialEnded
@@ -16,9 +17,9 @@ from cifarray.training.checkpoint import save_checkpoint
 from cifarray.training.loop import Training
 
 CONFIG = override(
-    TrainConfig(),
+    recipes.get("preact_resnet_fast"),
     {
-        "model": {"name": "preact_resnet", "depth": 14},
+        "model.depth": 14,
         "data.source": "synthetic:300",
         "data.image_size": 16,
         "batch_size": 30,
