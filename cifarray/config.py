@@ -259,7 +259,7 @@ class TrainConfig(Part):
 
     @model_validator(mode="after")
     def _check(self) -> "TrainConfig":
-        if self.task != "single_label":
+        if self.data.grid != 1:
             single = {"mixup": self.mixup, "cutmix": self.cutmix, "distillation.teacher": self.distillation.teacher}
             for name, value in single.items():
                 if value:

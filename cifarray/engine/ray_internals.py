@@ -188,7 +188,7 @@ def trainer_in_this_process(autoscaled: bool) -> type[Any]:
         PlacementGroupCleanerCallback,
     )
     worker_group.SynchronizationActor = _NoActor
-    state._shutdown_sync_actor = lambda actor: None
+    state._shutdown_sync_actor = lambda sync_actor: None
 
     class AsItIs(FixedScalingPolicy):
         """Takes the nodes that there are."""

@@ -17,7 +17,7 @@ from cifarray.journal import targets
 from cifarray.journal.copy import Segment, chain
 from cifarray.journal.folder import set_aside
 from cifarray.journal.journal import Journal, StudyRunningError, read_events
-from cifarray.study.events import CheckpointDropped, EpochEnded, LesionStudied, TrialStarted
+from cifarray.study.events import CheckpointDropped, EpochEnded, LesionStudied, TrialEnded, TrialStarted
 from cifarray.study.trial_record import Outcome
 from cifarray.tracking.ended import append_to_ended, open_ended
 
@@ -124,7 +124,12 @@ def test_nothing_is_added_from_elsewhere_to_a_study_that_runs(bucket, make_study
     move_to(monkeypatch, tmp_path, "head")
     storage.write_bytes(study.marker, b"{}")
     running = Journal(study.folder)
-    running.append([study_started(), driver_ended(), driver_started(), sampled(0)])
+    done = [
+        sampled(0),
+        epoch_ended(0, 1, checkpoint="trial-0000/epoch-0001.pt"),
+        TrialEnded(trial=0, outcome=Outcome.COMPLETED),
+    ]
+    running.append([study_started(), *done, driver_ended(), driver_started(), sampled(1)])
     running.keep()
 
     move_to(monkeypatch, tmp_path, "laptop")
@@ -140,7 +145,16 @@ def test_nothing_is_added_from_elsewhere_to_a_study_that_runs(bucket, make_study
     running.append([driver_ended()])
     running.close()
     afterwards = open_ended(study.folder)
-    assert [event.kind for event in afterwards.events] == ["study", "ended", "driver", "trial", "ended"]
+    assert [event.kind for event in afterwards.events] == [
+        "study",
+        "trial",
+        "epoch",
+        "outcome",
+        "ended",
+        "driver",
+        "trial",
+        "ended",
+    ]
     afterwards.append([split_opened(0)])
     afterwards.close()
     # What is found out does not make it a study that runs.
