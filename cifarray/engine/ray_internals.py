@@ -165,30 +165,23 @@ def trainer_in_this_process(autoscaled: bool) -> type[Any]:
     """A Train trainer whose controller runs in the thread that calls `fit`, which has to be an actor's.
 
     As an actor of its own the controller would be one more process that starts before any worker is asked for. Left out
-    are processes that serve what is not used here, or is done elsewhere: Ray Data, Train's metrics, `report` and
-    collectives of Train's own; and the cleaner (`cluster.remove_orphaned_placement_groups` does its work for hosts
-    too).
+    are processes that serve what is not used here, or is done elsewhere: Ray Data, `report` and collectives of Train's
+    own; and the cleaner (`cluster.remove_orphaned_placement_groups` does its work for hosts too). Workers are given no
+    environment of their own, so that a process that idles can become one.
 
-    autoscaled: whether there may be an autoscaler, to be asked for nodes and to be heard of when it takes one away. To
-    ask it takes an actor, to hear of it another.
+    autoscaled: whether there may be an autoscaler, to be asked for nodes. To ask it takes an actor.
     """
+    from ray.train.v2._internal import constants
     from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
-    from ray.train.v2._internal.callbacks.metrics import ControllerMetricsCallback, WorkerMetricsCallback
     from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
-    from ray.train.v2._internal.callbacks.preemption_callback import PreemptionCallback
     from ray.train.v2._internal.execution.controller import TrainController
     from ray.train.v2._internal.execution.scaling_policy import FixedScalingPolicy
     from ray.train.v2._internal.execution.worker_group import state, worker_group
     from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
-    superfluous = (
-        DatasetsCallback,
-        ControllerMetricsCallback,
-        WorkerMetricsCallback,
-        PlacementGroupCleanerCallback,
-    )
     worker_group.SynchronizationActor = _NoActor
     state._shutdown_sync_actor = lambda sync_actor: None
+    constants.ENV_VARS_TO_PROPAGATE.clear()
 
     class AsItIs(FixedScalingPolicy):
         """Takes the nodes that there are."""
@@ -198,6 +191,7 @@ def trainer_in_this_process(autoscaled: bool) -> type[Any]:
 
     class InThisProcess(DataParallelTrainer):
         def _create_default_callbacks(self) -> list[Any]:
+            superfluous = (DatasetsCallback, PlacementGroupCleanerCallback)
             callbacks = super()._create_default_callbacks()
             return [callback for callback in callbacks if not isinstance(callback, superfluous)]
 
@@ -205,9 +199,6 @@ def trainer_in_this_process(autoscaled: bool) -> type[Any]:
             if not autoscaled:
                 options["scaling_policy"] = AsItIs(self.scaling_config)
             controller = TrainController(**options)
-            if not autoscaled:
-                hooks = controller._worker_group_callbacks_to_propagate
-                hooks[:] = [hook for hook in hooks if not isinstance(hook, PreemptionCallback)]
             asyncio.run(controller.run())
             return controller.get_result()
 

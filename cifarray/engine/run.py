@@ -99,18 +99,15 @@ def run_study(
         state.replay(journal.events)
         repairs = [*decisions.repairs(state), *(decisions.reopenings(state) if retry_failed else [])]
         state.replay(repairs)
-        opening = in_background(partial(_open_data, study))
+        looking = in_background(partial(_look_at_data_and_networks, study))
         if not state.is_over():
             with view.stage("starting Ray"):
                 stack.enter_context(cluster.connected())
-        with view.stage("opening the data"):
-            store = opening.result()
+        with view.stage("looking at data and networks"):
+            store, sizes = looking.result()
         # Late: by now torch, which it brings, is there.
         from cifarray.engine.checks import refuse_other_images
 
-        refuse_batches_without_images(study.space, len(store.labels))
-        sizes = Sizes(study.space, len(store.classes))
-        sizes.check_corners()
         if study.space.is_limited:
             state.allowed = sizes.allowed
         started = journal.events[0] if journal.events else _started(study, store)
@@ -215,12 +212,20 @@ def _tune(
     pool.close()
 
 
-def _open_data(study: Study) -> "ImageStore":
-    """The images that the study trains on, prepared first if they are not yet. Raises DataError."""
+def _look_at_data_and_networks(study: Study) -> tuple["ImageStore", Sizes]:
+    """The images that the study trains on, prepared first if they are not yet, and what is known of its networks.
+
+    Raises DataError, and StudyError for data too small for a batch or a corner of the space that is no network.
+    """
+    # Late: it brings torch along.
     from cifarray.data import open_store
 
     data = study.space.base.data
-    return open_store(data.source, "train", data.image_size)
+    store = open_store(data.source, "train", data.image_size)
+    refuse_batches_without_images(study.space, len(store.labels))
+    sizes = Sizes(study.space, len(store.classes))
+    sizes.check_corners()
+    return store, sizes
 
 
 def _group_settings(study: Study, state: StudyState, study_id: str) -> GroupSettings:
