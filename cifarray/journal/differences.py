@@ -3,6 +3,7 @@
 Not here: whether it may go on all the same (`folder`).
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,23 +18,27 @@ ABSENT = "–"
 SHORT = {"epochs": "epochs", "data.limit": "limit", "batch_size": "batch", "seed": "seed"}
 """Fields whose value makes a good end of a name."""
 
-Row = tuple[str, str, str]
+Difference = tuple[str, str, str]
 """A field, its value there, and the value that is asked for."""
 
 
-def rows_of(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[Row]:
+def differences_of(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[Difference]:
     """Of two identities (`Study.identity`), what differs, by field."""
-    before, after = _described(there), _described(wanted)
-    fields = dict.fromkeys([*before, *after])
-    # A space's base has the values of its first recipe, which differ in the same way.
-    return [
-        (field, before.get(field, ABSENT), after.get(field, ABSENT))
-        for field in fields
+    before, after = _fields(there), _fields(wanted)
+    nothing = (None, ABSENT)
+    changed = {
+        field: (before.get(field, nothing), after.get(field, nothing))
+        for field in dict.fromkeys([*before, *after])
         if before.get(field) != after.get(field)
+    }
+    return [
+        # What differs in the eighth digit is a difference too, and is not shown as 0.1 and 0.1.
+        (field, *((was, now) if was != now else (json.dumps(exact_was), json.dumps(exact_now))))
+        for field, ((exact_was, was), (exact_now, now)) in changed.items()
     ]
 
 
-def table(rows: Iterable[Row]) -> str:
+def table(rows: Iterable[Difference]) -> str:
     """Lines of at most 80 characters, two spaces in front."""
     rows = list(rows)
     shown = [("field", "there", "asked for"), *(tuple(map(_clipped, row)) for row in rows[:SHOWN])]
@@ -43,7 +48,7 @@ def table(rows: Iterable[Row]) -> str:
     return "\n".join([*lines, *([f"  and {more} more"] if more > 0 else [])])
 
 
-def free_name(folder: Path, rows: Iterable[Row]) -> str:
+def free_name(folder: Path, rows: Iterable[Difference]) -> str:
     """A name for the study that is asked for, after what sets it apart; `folder` is the one that has its name."""
     ends = [f"{SHORT[field]}-{value}" for field, _, value in rows if field in SHORT and value.isalnum()]
     name = "-".join([folder.name, *ends[:2]]) if ends else f"{folder.name}-2"
@@ -54,16 +59,25 @@ def free_name(folder: Path, rows: Iterable[Row]) -> str:
     return free
 
 
-def _described(identity: Mapping[str, Any]) -> dict[str, str]:
-    """Each field's value, or its domain where it varies."""
-    found = {path: _shown(value) for path, value in flatten(identity["config"]).items()}
-    for name, config in (identity.get("recipes") or {}).items():
-        found |= {f"{name}: {path}": _shown(value) for path, value in flatten(config).items()}
-    found |= {path: str(domains_.from_dict(dict(domain))) for path, domain in identity["domains"].items()}
+def _fields(identity: Mapping[str, Any]) -> dict[str, tuple[Any, str]]:
+    """Each field's value, or its domain where it varies: exactly, and as it is shown."""
+    configs = {
+        "": identity["config"],
+        **{f"{name}: ": config for name, config in (identity.get("recipes") or {}).items()},
+    }
+    found = {
+        prefix + path: (value, _shown(value))
+        for prefix, config in configs.items()
+        for path, value in flatten(config).items()
+    }
     rest = {name: value for name, value in identity.items() if name not in ("config", "recipes", "domains")}
+    seed = rest.pop("seed", None)
     # The seed of the search is that of the training runs, unless those vary.
-    rest.pop("seed" if found.get("seed") == _shown(identity.get("seed")) else "", None)
-    found |= {name.removesuffix(".name"): _shown(value) for name, value in flatten(rest).items()}
+    if seed != identity["config"].get("seed"):
+        found["seed of the search"] = (seed, _shown(seed))
+    for path, domain in identity["domains"].items():
+        found[path] = (domain, str(domains_.from_dict(dict(domain))))
+    found |= {name.removesuffix(".name"): (value, _shown(value)) for name, value in flatten(rest).items()}
     return found
 
 

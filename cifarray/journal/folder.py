@@ -13,7 +13,7 @@ from typing import Any
 
 from cifarray import storage
 from cifarray.errors import StudyError
-from cifarray.journal.differences import free_name, rows_of, table
+from cifarray.journal.differences import differences_of, free_name, table
 from cifarray.journal.events import JournalError
 from cifarray.journal.journal import FILE_NAME, Journal, StudyRunningError, read_events
 from cifarray.space.space import SearchSpace
@@ -41,7 +41,7 @@ def open_journal(study: Study, repair: bool = False) -> Journal:
     with contextlib.suppress(ValueError):
         before |= json.loads(json.dumps(SearchSpace.from_dict(study.name, before).to_dict()))
     trials = [event for event in journal.events if isinstance(event, TrialSampled)]
-    changes = rows_of(_with_more_seeds(before, identity, trials), identity)
+    changes = differences_of(_with_more_seeds(before, identity, trials), identity)
     if not changes:
         return journal
     journal.close()

@@ -16,8 +16,8 @@ from cifarray.redaction import redact
 from cifarray.tracking.state import State
 
 LOG_NAME = "tracking.log"
-NICENESS = 19
-"""Of the child process; the actors of a Ray have 15."""
+NICENESS = 15
+"""Of the child process: that of the processes that Ray starts for actors."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from living import living_actors
 from mlflow.tracking import MlflowClient
 
 from cifarray.engine.run import StudyResult
@@ -30,7 +31,7 @@ PATIENCE = 4.0
 """Seconds without progress; the steps here take some milliseconds."""
 LEFT_SECONDS = 30.0
 """What is left of a study after that is left for good."""
-OURS = {"WorkerGroup", "RayTrainWorker", "TrainController", "Trial"}
+OURS = {"WorkerGroup", "RayTrainWorker", "Trial"}
 """Classes of the actors of a study."""
 
 
@@ -128,22 +129,13 @@ def assert_as_if_nothing_had_been(
 def assert_nothing_is_left(ray: Any) -> None:
     """No actor and no placement group of any study is on this Ray soon after."""
     deadline = time.monotonic() + LEFT_SECONDS
-    while (left := [*_actors(ray), *_placement_groups(ray)]) and time.monotonic() < deadline:
+    while (left := [*_actors(), *_placement_groups(ray)]) and time.monotonic() < deadline:
         time.sleep(0.2)
     assert not left
 
 
-def actors(ray: Any, name: str) -> list[Any]:
-    """The living actors of a class."""
-    from ray.util.state import list_actors
-
-    filters = [("class_name", "=", name), ("state", "=", "ALIVE")]
-    found: list[Any] = list_actors(address=ray.get_runtime_context().gcs_address, filters=filters)
-    return found
-
-
-def _actors(ray: Any) -> list[str]:
-    return [f"{name} {actor.pid}" for name in sorted(OURS) for actor in actors(ray, name)]
+def _actors() -> list[str]:
+    return [f"{name} {pid}" for name in sorted(OURS) for pid in living_actors(name).values()]
 
 
 def _placement_groups(ray: Any) -> list[str]:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from living import nodes_of_actors
 from many_nodes import Asking, free_port, growing_head, wait_until
 
 from cifarray.engine import cluster
@@ -120,16 +121,6 @@ def nodes(joined, cifarray_home):
     made.shutdown()
 
 
-def places(ray, address):
-    """Node ids of the living actors, by class."""
-    from ray.util.state import list_actors
-
-    found = {}
-    for actor in list_actors(address=address, limit=1000, filters=[("state", "=", "ALIVE")]):
-        found.setdefault(actor.class_name, []).append(actor.node_id)
-    return found
-
-
 @pytest.mark.nightly
 def test_a_trial_outlives_its_nodes(nodes, joined, make_study, make_recorder):
     """Its two workers share the one node that holds both; that dies and they go on on two; one of these dies, and they
@@ -140,7 +131,7 @@ def test_a_trial_outlives_its_nodes(nodes, joined, make_study, make_recorder):
     seen = []
 
     def lose(node):
-        seen.append(places(ray, nodes.address))
+        seen.append(nodes_of_actors())
         nodes.remove_node(node, allow_graceful=False)
 
     def replace(node):
@@ -169,7 +160,7 @@ def test_a_trial_outlives_its_nodes(nodes, joined, make_study, make_recorder):
     assert sorted(apart) == sorted([left.node_id, right.node_id])
     driver = {nodes.head_node.node_id}
     for place in seen:
-        assert {"Trial", "WorkerGroup", "TrainController"} <= place.keys()
+        assert {"Trial", "WorkerGroup"} <= place.keys()
         assert {node for found in place.values() for node in found} == driver, place
 
 

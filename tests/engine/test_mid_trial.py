@@ -18,9 +18,9 @@ from typing import Any
 import psutil
 import pytest
 from diverging import DIVERGES_IN, DivergingGroup
+from living import living_actors
 from mid_trial import (
     Strikes,
-    actors,
     assert_as_if_nothing_had_been,
     epochs_in,
     events_of,
@@ -96,15 +96,14 @@ ALL = [
     STOPPED,
     HOST,
     Hit("SIGSTOP of the host", "host", stop, {Fault.GROUP_DIED}),
-    Hit("kill -9 of Train's controller", "TrainController", kill, {Fault.GROUP_DIED, Fault.WORKERS_DIED}),
     Hit("kill -9 of the trial's actor", "Trial", kill, {Fault.ACTOR_DIED}),
 ]
 
 
 def pids_of(ray: Any, group: str, who: str) -> list[int]:
     """Process ids of who is meant."""
-    if who in ("Trial", "TrainController"):
-        return [actor.pid for actor in actors(ray, who)]
+    if who == "Trial":
+        return list(living_actors(who).values())
     host = ray.get_actor(group, namespace="cifarray")
     if who == "host":
         return [ray.get(host.pid.remote())]

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 from histories import sampled, split_opened
+from living import living_actors
 from scripted import ScriptedGroup, accuracy
 
 from cifarray.config import TrainConfig, override
@@ -97,15 +98,11 @@ def test_out_of_memory_ends_a_trial_unless_it_may_halve_its_micro_batches(ray_se
 
 
 def test_a_killed_trial_actor_costs_neither_the_trial_nor_a_group(ray_session, make_study, make_recorder):
-    from ray.util.state import list_actors
-
     killed = []
 
     def kill_once(event):
         if isinstance(event, EpochEnded) and event.trial == 1 and not killed:
-            filters = [("class_name", "=", "Trial"), ("state", "=", "ALIVE")]
-            actors = list_actors(address=ray_session.get_runtime_context().gcs_address, filters=filters)
-            killed.extend(actor.pid for actor in actors)
+            killed.extend(living_actors("Trial").values())
             for pid in killed:
                 os.kill(pid, signal.SIGKILL)
 
