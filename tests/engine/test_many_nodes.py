@@ -127,7 +127,7 @@ def test_a_trial_outlives_its_nodes(nodes, joined, make_study, make_recorder):
     wait until another comes. Everything else lives on the driver's node."""
     first = nodes.add_node(num_cpus=2)
     left, right = nodes.add_node(num_cpus=1), nodes.add_node(num_cpus=1)
-    ray = joined(nodes.address)
+    joined(nodes.address)
     seen = []
 
     def lose(node):
