@@ -8,14 +8,13 @@ bottom. Not here: decisions (`cifarray.study`), worker groups (`pool`, `worker_g
 import json
 import logging
 import os
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from importlib import metadata
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from cifarray import storage
 from cifarray.engine import cluster, ray_internals
@@ -26,8 +25,9 @@ from cifarray.engine.capacity import (
     default_gpus_per_worker,
     refuse_what_never_fits,
 )
-from cifarray.engine.checkpoints import Deleter, sweep
+from cifarray.engine.checkpoints import Deleter
 from cifarray.engine.driver import StudyDriver
+from cifarray.engine.last_word import LastWord, Reason, sweep_up
 from cifarray.engine.nodes import node_requirements, refuse_what_nodes_lack
 from cifarray.engine.orders import GroupSettings
 from cifarray.engine.pool import Pool
@@ -39,11 +39,9 @@ from cifarray.errors import PausedError
 from cifarray.journal.events import FORMAT
 from cifarray.journal.folder import open_journal
 from cifarray.journal.journal import Journal, StudyRunningError
-from cifarray.report.failures import write_failures
-from cifarray.report.leaderboard import write_reports
 from cifarray.space.sizes import Sizes
 from cifarray.study import decisions
-from cifarray.study.events import CheckpointDropped, DriverEnded, DriverStarted, Event, StudyStarted
+from cifarray.study.events import DriverStarted, Event, StudyStarted
 from cifarray.study.forecast import Pace
 from cifarray.study.images import refuse_batches_without_images
 from cifarray.study.rough_time import warning_of_days
@@ -60,8 +58,6 @@ STOPPING = (
     "stopping, in 10 s at most: the journal and MLflow are told and the workers leave; what they do not finish goes on "
     "from its checkpoints; Ctrl-C again ends now"
 )
-Reason = Literal["finished", "interrupted", "paused", "error"]
-"""Why a driver ends."""
 
 log = logging.getLogger(__name__)
 
@@ -133,10 +129,10 @@ def run_study(
         journal.append([begins, *repairs])
         # What happens in a row is counted by each driver for itself.
         state.apply(begins)
-        stack.callback(_sweep, study, journal)
+        stack.callback(sweep_up, study, journal)
         tracking = Tracking(journal.path, study.tracking_uri)
         journal.listen(lambda event: tracking.wake())
-        last = _LastWord(study, state, journal)
+        last = LastWord(study, state, journal)
         ending.if_stuck = partial(last.say, "interrupted")
         reason: Reason = "error"
         message = ""
@@ -266,47 +262,6 @@ def _started(study: Study, store: "ImageStore") -> StudyStarted:
         data_sha256=store.sha256,
         format=FORMAT,
     )
-
-
-class _LastWord:
-    """Writes the reports and ends the journal, as far as the disk allows; what went wrong before counts more."""
-
-    def __init__(self, study: Study, state: StudyState, journal: Journal) -> None:
-        self._study, self._state, self._journal = study, state, journal
-        self._said = threading.Lock()
-
-    def say(self, reason: Reason, message: str = "") -> list[str]:
-        """Once, by whichever thread comes first. Returns the reports."""
-        reports: list[str] = []
-        if not self._said.acquire(blocking=False):
-            return reports
-        try:
-            reports = write_reports(self._state, self._study.folder)
-            reports += write_failures(self._state, self._study.folder)
-        except OSError as error:
-            log.warning("the leaderboard cannot be written (%s)", error)
-        try:
-            self._journal.append([DriverEnded(reason=reason, message=message, artifacts=tuple(reports))])
-        except PausedError as error:
-            log.warning("%s", error)
-        return reports
-
-
-def _sweep(study: Study, journal: Journal) -> None:
-    """At the end, when no worker writes any more. In a bucket another head may go on meanwhile, so that there only what
-    the journal has given up is deleted, once the copy says so too."""
-    # Of the journal: an interrupt may have come before the driver's own state had what is written there.
-    state = study.new_state()
-    state.replay(journal.events)
-    dropped = {event.checkpoint for event in journal.events if isinstance(event, CheckpointDropped)}
-
-    def sweep_up() -> None:
-        try:
-            sweep(study.address, state, among=dropped if journal.is_copied else None)
-        except storage.StorageError as error:
-            log.warning("what a killed driver may have left is not swept up: %s", error)
-
-    journal.when_kept(sweep_up)
 
 
 def _refuse_second_driver(study: Study) -> None:

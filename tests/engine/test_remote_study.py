@@ -9,7 +9,7 @@ from histories import driver_ended, driver_started, epoch_ended, sampled, split_
 
 from cifarray import places, storage
 from cifarray.cli.train import train
-from cifarray.engine import run
+from cifarray.engine import last_word
 from cifarray.engine.run import run_study
 from cifarray.errors import StudyError
 from cifarray.examine.final_test import run_final_test
@@ -177,7 +177,7 @@ def test_of_what_a_head_left_in_a_bucket_only_what_its_journal_gave_up_is_swept(
     epochs = [epoch_ended(0, 1, first), epoch_ended(0, 2, second)]
     dropped = CheckpointDropped(trial=0, epoch=1, checkpoint=first)
     journal.append([study_started("wrn", study.space), sampled(0), *epochs, dropped])
-    run._sweep(study, journal)
+    last_word.sweep_up(study, journal)
     journal.close()
     assert storage.exists(first) == is_forked
     assert storage.exists(second)

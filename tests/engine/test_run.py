@@ -11,7 +11,8 @@ from living import living_actors
 from scripted import ScriptedGroup, accuracy
 
 from cifarray.config import TrainConfig, override
-from cifarray.engine.run import _LastWord, run_study
+from cifarray.engine.last_word import LastWord
+from cifarray.engine.run import run_study
 from cifarray.errors import StudyError
 from cifarray.journal.folder import StudyChangedError, is_finished, set_aside
 from cifarray.journal.journal import Journal, StudyRunningError, read_events
@@ -277,7 +278,7 @@ def test_a_driver_has_one_last_word(make_study):
     """The thread that ends a driver which is stuck, and the one that was stuck, may both come to it."""
     study = make_study(num_trials=1)
     journal = Journal(study.folder)
-    last = _LastWord(study, study.new_state(), journal)
+    last = LastWord(study, study.new_state(), journal)
     last.say("interrupted")
     last.say("error", "the head of Ray is gone")
     journal.close()
