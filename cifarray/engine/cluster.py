@@ -144,9 +144,17 @@ def _quiet() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
-def is_own() -> bool:
-    """Whether the Ray that is used was started here, for this driver and this machine alone."""
-    return _started_here
+def may_be_autoscaled() -> bool:
+    """Whether an autoscaler could add nodes, as far as can be told from here: not to a Ray that was started here, nor
+    by a head on this machine that has no cluster file."""
+    import ray
+
+    if _started_here:
+        return False
+    try:
+        return _file_of(_monitor(ray.get_runtime_context().gcs_address)) is not None
+    except LookupError:
+        return True
 
 
 def look() -> Cluster:
@@ -162,7 +170,7 @@ def look() -> Cluster:
         monitor = _monitor(ray.get_runtime_context().gcs_address)
     except LookupError:
         return Cluster(nodes, _names_node_types(), fixed)
-    file = next((part.removeprefix(CLUSTER_FILE) for part in monitor if part.startswith(CLUSTER_FILE)), None)
+    file = _file_of(monitor)
     if file is None:
         return Cluster(nodes)
     max_workers, addable = _read_cluster_file(file)
@@ -258,6 +266,11 @@ def _monitor(gcs_address: str) -> list[str]:
         if f"--gcs-address={gcs_address}" in parts and any(part.endswith("/monitor.py") for part in parts):
             return parts
     raise LookupError(f"no monitor of {gcs_address} runs here")
+
+
+def _file_of(monitor: list[str]) -> str | None:
+    """The cluster file that a monitor was started with."""
+    return next((part.removeprefix(CLUSTER_FILE) for part in monitor if part.startswith(CLUSTER_FILE)), None)
 
 
 def _read_cluster_file(file: str) -> tuple[int, tuple[Node, ...] | None]:

@@ -245,7 +245,7 @@ def _group_settings(study: Study, state: StudyState, study_id: str) -> GroupSett
         requirements,
         study.patience,
         study_id,
-        autoscaled=not cluster.is_own(),
+        autoscaled=cluster.may_be_autoscaled(),
     )
 
 

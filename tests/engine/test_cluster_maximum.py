@@ -1,7 +1,12 @@
 """What the cluster file on the head says of the nodes that may come."""
 
+from types import SimpleNamespace
+
+import pytest
+import ray
 import yaml
 
+from cifarray.engine import cluster
 from cifarray.engine.capacity import Node
 from cifarray.engine.cluster import _read_cluster_file
 
@@ -39,3 +44,22 @@ def test_of_own_machines_the_resources_are_not_known(tmp_path):
         cluster_synced_files=[],
     )
     assert _read_cluster_file(file) == (3, None)
+
+
+@pytest.mark.parametrize(
+    ("monitor", "expected"),
+    [(["monitor.py"], False), (["monitor.py", "--autoscaling-config=/root/c.yaml"], True), (None, True)],
+    ids=["no-cluster-file", "cluster-file", "no-monitor-here"],
+)
+def test_an_autoscaler_is_asked_unless_there_can_be_none(monkeypatch, monitor, expected):
+    def find(gcs_address):
+        if monitor is None:
+            raise LookupError
+        return monitor
+
+    monkeypatch.setattr(ray, "get_runtime_context", lambda: SimpleNamespace(gcs_address="198.51.100.1:6379"))
+    monkeypatch.setattr(cluster, "_monitor", find)
+    monkeypatch.setattr(cluster, "_started_here", False)
+    assert cluster.may_be_autoscaled() is expected
+    monkeypatch.setattr(cluster, "_started_here", True)
+    assert cluster.may_be_autoscaled() is False
