@@ -73,7 +73,7 @@ CONTRACT = [
         ("train_run_context",),
     ),
     ("ray.train.v2._internal.execution.scaling_policy", "FixedScalingPolicy._maybe_send_resource_request", ()),
-    ("ray.train.v2._internal.constants", "ENV_VARS_TO_PROPAGATE.clear", ()),
+    ("ray.train.v2._internal.constants", "ENV_VARS_TO_PROPAGATE.clear", None),
     ("ray.train.v2._internal.callbacks.datasets", "DatasetsCallback", None),
     ("ray.train.v2._internal.callbacks.placement_group_callback", "PlacementGroupCleanerCallback", None),
     ("ray.train.v2._internal.execution.worker_group.worker_group", "SynchronizationActor.options", None),
