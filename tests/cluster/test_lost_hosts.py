@@ -128,7 +128,7 @@ def test_no_bit_is_another_one(shared, calm, disturbed):
 
 def test_the_leaderboard_is_that_of_the_undisturbed_search(disturbed, calm):
     final = {trial: epochs_of(calm, trial)[-1]["metrics"]["val_accuracy"] for trial in range(TRIALS)}
-    rows = re.findall(r"^ +\d +(\d) +completed", disturbed[0], re.MULTILINE)
+    rows = re.findall(r"^ *\d +(\d) +completed", disturbed[0], re.MULTILINE)
     accuracies = [final[int(trial)] for trial in rows]
     assert len(rows) == TRIALS
     assert all(better >= worse for better, worse in pairwise(accuracies))

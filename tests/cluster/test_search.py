@@ -78,7 +78,7 @@ def test_the_search_ends_though_a_host_died_in_the_middle(searched):
     text, code, seen = searched
     assert code == 0, text
     assert len(seen["hosts"]) == 2
-    assert len(re.findall(r"^ +\d +\d +completed", text, re.MULTILINE)) == TRIALS
+    assert len(re.findall(r"^ *\d +\d +completed", text, re.MULTILINE)) == TRIALS
 
 
 def test_all_traffic_stays_among_the_hosts(searched):
@@ -102,7 +102,7 @@ def test_the_leaderboard_ranks_what_the_journal_says(searched, journal):
         for event in journal
         if event["kind"] == "epoch" and event["epoch"] == EPOCHS
     }
-    rows = re.findall(r"^ +\d +(\d) +completed +\d+ +(\d+\.\d\d) %", searched[0], re.MULTILINE)
+    rows = re.findall(r"^ *\d +(\d) +completed +\d+ +(\d+\.\d\d) %", searched[0], re.MULTILINE)
     assert {int(trial): float(percent) for trial, percent in rows} == {
         trial: pytest.approx(100 * value, abs=0.005) for trial, value in accuracy.items()
     }
