@@ -18,6 +18,20 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def as_text(value: Any) -> str:
+    """A field's value for reading: numbers with six digits, the parts of a list with commas between them."""
+    match value:
+        case None:
+            return "none"
+        case bool():
+            return str(value).lower()
+        case float():
+            return f"{value:.6g}"
+        case list() | tuple():
+            return ",".join(map(as_text, value)) or "none"
+    return str(value)
+
+
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """What differs between two descriptions, one `field: old → new` each."""
     before, after = flatten(old), flatten(new)

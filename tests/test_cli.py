@@ -1,32 +1,21 @@
 """What a user types and reads: plans, errors in a sentence, exit codes. Nothing here starts Ray."""
 
-import importlib
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from called_jobs import run
 
 from cifarray import recipes
 from cifarray.cli.compare import compare as compare_job
-from cifarray.cli.tune import tune, tune_recipe
+from cifarray.cli.tune import tune_recipe
 from cifarray.engine.result import StudyResult
-from search_spaces import wrn
 
 ROOT = Path(__file__).parents[1]
 
 pytestmark = pytest.mark.usefixtures("storage")
-
-
-def run(command, *arguments):
-    """Exit code of a job called in this process."""
-    with pytest.raises(SystemExit) as exit_:
-        if command == "tune":
-            tune(wrn.space, wrn.smoke, arguments)
-        else:
-            getattr(importlib.import_module(f"cifarray.cli.{command}"), command)(arguments)
-    return exit_.value.code
 
 
 def test_dry_run_shows_config_domains_trials_and_resources(capsys, storage):

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from called_jobs import run
 
 from cifarray.cli.parser import Parser, whole
 from cifarray.cli.sentences import wrapped
@@ -18,16 +19,6 @@ ROOT = Path(__file__).parents[1]
 HEAVY = {"torch", "ray", "mlflow", "optuna", "pandas", "matplotlib", "torchvision"}
 
 pytestmark = pytest.mark.usefixtures("storage")
-
-
-def run(command, *arguments):
-    """Exit code of a job called in this process."""
-    with pytest.raises(SystemExit) as exit_:
-        if command == "tune":
-            tune(wrn.space, wrn.smoke, arguments)
-        else:
-            getattr(importlib.import_module(f"cifarray.cli.{command}"), command)(arguments)
-    return exit_.value.code
 
 
 def imported(job, *flags):

@@ -34,13 +34,14 @@ ROOMS["cli"] = set(ROOMS) - {"cluster_file"}
 """What a room may import of the others, beside `PLAIN`."""
 ALLOWED = {
     **{room: allowed | PLAIN for room, allowed in ROOMS.items()},
-    "config": {"fields"},
+    "config": {"fields", "wrong_fields"},
     "errors": set(),
     "fields": set(),
     "output": set(),
     "places": set(),
     "redaction": set(),
     "storage": {"places", "redaction"},
+    "wrong_fields": set(),
     # `cifarray.load` of a trained network.
     "__init__": {"training", "examine"},
 }
@@ -53,7 +54,7 @@ LIBRARIES = {
     "optuna": {"study"},
     "matplotlib": {"report", "examine", "ablation"},
     "rich": {"report", "ablation", "cli", "cluster_file"},
-    "pydantic": {"config", "cluster_file"},
+    "pydantic": {"config", "wrong_fields", "cluster_file"},
     "yaml": {"cluster_file"},
     "boto3": {"cluster_file"},
     "moto": {"cluster_file"},

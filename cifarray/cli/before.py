@@ -8,6 +8,7 @@ import argparse
 import os
 
 from cifarray import storage
+from cifarray.cli.flags import SOURCE
 from cifarray.data import known_size, resolve, split_sizes
 from cifarray.data.names import SYNTHETIC, hidden_folder
 from cifarray.engine import UNUSED
@@ -23,11 +24,8 @@ from cifarray.study.schedulers import Asha
 from cifarray.study.state import StudyState
 from cifarray.study.study import Study
 from cifarray.study.trial_record import Outcome
-from cifarray.tracking import Tracking
+from cifarray.tracking import EXPERIMENT, Tracking
 from cifarray.tracking.state import State
-
-SOURCE = "data.source"
-EXPERIMENT = "cifarray"
 
 
 def refuse_unknown_data(space: SearchSpace) -> None:

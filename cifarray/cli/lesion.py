@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from cifarray.cli.flags import add_data, add_places, data_source, make_parser, storage_and_tracking
+from cifarray.cli.parser import whole
 from cifarray.cli.progress import progress_on
 from cifarray.cli.running import errors_in_a_sentence, make_console
 
@@ -17,7 +18,7 @@ def lesion(arguments: Sequence[str] | None = None) -> NoReturn:
     )
     add_data(parser)
     add_places(parser)
-    parser.add_argument("--limit", type=int, metavar="N", help="at most N validation images")
+    parser.add_argument("--limit", type=whole, metavar="N", help="at most N validation images")
     flags = parser.parse_args(arguments)
     # Late: it brings torch along, which help and mistyped flags do without.
     from cifarray.examine.lesion_study import run_lesion_study

@@ -13,21 +13,22 @@ from collections.abc import Collection, Sequence
 from typing import Any, NoReturn
 
 from cifarray.cli.sentences import print_error
+from cifarray.engine.signals import INTERRUPTED
 from cifarray.output import take_streams
 
+REFUSED, PAUSED = 2, 3
 WITHOUT_TRIALS = (
     (0, "done"),
     (1, "an error that is not yours"),
-    (2, "refused: what was typed cannot be"),
+    (REFUSED, "refused: what was typed cannot be"),
 )
 EXIT_CODES = (
     (0, "done, and a trial has completed"),
     (1, "no trial has completed, or an error that is not yours"),
-    (2, "refused: what was typed cannot be, and nothing was started"),
-    (3, "paused: mend what it says, and the same command goes on"),
-    (130, "interrupted (Ctrl-C): the same command goes on"),
+    (REFUSED, "refused: what was typed cannot be, and nothing was started"),
+    (PAUSED, "paused: mend what it says, and the same command goes on"),
+    (INTERRUPTED, "interrupted (Ctrl-C): the same command goes on"),
 )
-REFUSED = 2
 WIDTH = 80
 Examples = Sequence[tuple[str, str]]
 """What is typed after a job's name, and what it is for."""

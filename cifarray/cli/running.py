@@ -27,6 +27,7 @@ from cifarray.cli.before import (
     unused_settings,
 )
 from cifarray.cli.layers import show_layers
+from cifarray.cli.parser import PAUSED, REFUSED
 from cifarray.cli.plan import show_plan
 from cifarray.cli.sentences import print_error
 from cifarray.engine.signals import INTERRUPTED
@@ -45,9 +46,6 @@ from cifarray.tracking.addresses import unreachable
 if TYPE_CHECKING:
     from cifarray.engine.result import StudyResult
 
-PAUSED = 3
-"""Exit code of a study that can go on when something that is no trial's fault has been mended."""
-
 Epilogue = Callable[[Study, "StudyResult", Console], None]
 """What a job shows in place of the leaderboard."""
 
@@ -61,11 +59,12 @@ def run_job(study: Study, flags: argparse.Namespace, epilogue: Epilogue | None =
         if not flags.summary:
             refuse_numbers_without_images(study.space)
         if flags.dry_run:
+            sizes = Sizes(study.space, num_classes=10)
             if any(path.startswith("model.") for path, _ in map(parse_assignment, [*flags.set, *flags.space])):
                 # The networks of the recipes and of the spaces that come with the project are known to be some.
-                Sizes(study.space, num_classes=10).check_networks()
+                sizes.check_networks()
             if flags.max_params is not None or flags.max_macs is not None:
-                Sizes(study.space, num_classes=10).check_corners()
+                sizes.check_corners()
             show_plan(study, console, [*look_at_data(study.space), *notes_on(study, flags.notes)])
             return 0
         if flags.summary:
@@ -162,7 +161,7 @@ def errors_in_a_sentence(*more: type[Exception]) -> Iterator[None]:
         yield
     except (*mendable, *more) as error:
         print_error(f"error: {redact(str(error))}")
-        sys.exit(2)
+        sys.exit(REFUSED)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)

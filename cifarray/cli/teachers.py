@@ -1,8 +1,8 @@
 """A teacher by name: what a user calls it becomes the address of a checkpoint, once, on the driver.
 
 So workers need nothing but the checkpoint, and a study is the same study for as long as the name means the same: the
-same address, and there a checkpoint of the same study. Not
-here: what a name may be (`cifarray.journal.targets`), which teachers fit (`cifarray.training.distillation`).
+same address, and there a checkpoint of the same study. Not here: what a name may be (`cifarray.journal.targets`), which
+teachers fit (`cifarray.training.distillation`).
 """
 
 from dataclasses import replace

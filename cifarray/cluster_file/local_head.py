@@ -74,7 +74,7 @@ def of_head(gcs_address: str) -> tuple[str, str]:
 
 
 def refuse_another(address: str, session: str, seconds: float = SECONDS) -> None:
-    """Raises ClusterFileError if the head of this session does not answer at `address` within some seconds."""
+    """Raises ClusterFileError unless the head of that name (Ray's of its run) answers at `address` in time."""
     patience = time.monotonic() + seconds
     while True:
         found = session_at(address)

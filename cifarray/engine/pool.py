@@ -17,6 +17,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from cifarray.engine import cluster
 from cifarray.engine.capacity import Cluster, WorkerResources, groups_to_open, what_is_missing
+from cifarray.engine.connection import NAMESPACE
+from cifarray.engine.failed_starts import FailedStarts
 from cifarray.engine.group import Group
 from cifarray.engine.orders import GroupSettings, Order, RefusedError
 from cifarray.engine.waiting import Starts, Waiting, how_far
@@ -24,7 +26,7 @@ from cifarray.engine.worker_group import WorkerGroup
 from cifarray.errors import PausedError
 from cifarray.redaction import redact
 from cifarray.study.events import Event, GroupChanged
-from cifarray.study.faults import Losses, Pause, Retry, StartFault, decide
+from cifarray.study.faults import Losses
 from cifarray.study.forecast import Pace
 from cifarray.study.schedulers import Assignment
 
@@ -37,10 +39,6 @@ LEAVE_SECONDS = 10.0
 """How long the workers of a group that nobody needs may take to go home; Train may be restarting them just then."""
 
 log = logging.getLogger(__name__)
-
-
-class GroupStartError(PausedError):
-    """Worker groups cannot be started."""
 
 
 class Pool:
@@ -67,10 +65,7 @@ class Pool:
         self._journal = journal
         self._host = host
         self._leases = 0
-        self._failed_starts: list[frozenset[str]] = []
-        """Of each, the nodes that lived when it was opened."""
-        self._held: tuple[int, float] | None = None
-        """No more than so many groups until then, and one more after it: one was refused or failed to start."""
+        self._failed = FailedStarts()
         self._leaving: list[tuple[Group, Any, float]] = []
         """Groups that were sent home, the pending answer, and when they are ended in any case."""
         self._killed: list[str] = []
@@ -122,10 +117,7 @@ class Pool:
         """Groups to have open: as many as `capacity.groups_to_open` says; at most `limit`."""
         self.tend()
         most = self._to_open if self.limit is None else min(self._to_open, self.limit)
-        if self._held is None:
-            return most
-        groups, until = self._held
-        return min(most, groups if time.monotonic() < until else groups + 1)
+        return self._failed.most(most, time.monotonic())
 
     @property
     def leased(self) -> int:
@@ -254,7 +246,7 @@ class Pool:
             ray.remote(num_cpus=0)(self._host)
             .options(
                 name=name,
-                namespace=cluster.NAMESPACE,
+                namespace=NAMESPACE,
                 scheduling_strategy=NodeAffinitySchedulingStrategy(context.get_node_id(), soft=False),
             )
             .remote(self.settings)
@@ -278,46 +270,25 @@ class Pool:
             except ray.exceptions.RayError as error:
                 cause = redact(str(getattr(error, "cause", None) or error).strip())
                 self._discard(group, "replaced", cause)
-                self._take_failed_start(group, cause, isinstance(error, RefusedError))
+                self._failed.take(
+                    group,
+                    cause,
+                    refused=isinstance(error, RefusedError),
+                    living=cluster.living_nodes(),
+                    usable=sum(each.ready is None for each in self.groups),
+                    groups=len(self.groups),
+                    now=time.monotonic(),
+                )
             else:
                 group.ready = None
-                self._failed_starts.clear()
-                if len(self.groups) > (self._held or (0, 0.0))[0]:
-                    self._held = None
+                self._failed.forget(len(self.groups))
                 seconds = f"{time.monotonic() - group.opened:.1f} s"
                 self._journal([GroupChanged(group=group.name, event="ready", reason=seconds)])
-
-    def _take_failed_start(self, group: Group, cause: str, refused: bool) -> None:
-        """Go on without the group that could not start. Raises GroupStartError if the study cannot.
-
-        A start fails too if one of its nodes dies, which is no reason of the study's own; and Ray may know of that much
-        later than of the failure.
-        """
-        living = cluster.living_nodes()
-        self._failed_starts = [nodes for nodes in (*self._failed_starts, group.nodes) if nodes <= living]
-        usable = sum(group.ready is None for group in self.groups)
-        match decide(StartFault(cause, refused, len(self._failed_starts), usable)):
-            case Pause(reason):
-                raise GroupStartError(reason)
-            case Retry(delay=delay) if delay > 0:
-                self._continue_with_fewer(cause, delay)
-
-    def _continue_with_fewer(self, cause: str, seconds: float) -> None:
-        """No more groups than there are for some time, after which one more is tried again."""
-        groups = len(self.groups)
-        log.warning(
-            "%s; the study goes on with the %s that it has, and tries again in %d minutes",
-            cause,
-            "worker group" if groups == 1 else f"{groups} worker groups",
-            seconds // 60,
-        )
-        self._held = groups, time.monotonic() + seconds
-        self._failed_starts.clear()
 
     def _reap(self, now: float) -> None:
         """End the hosts of groups that have left, or had the time to."""
         for requester_id in self._killed:
-            # Train's controller may have asked once more before it heard of its host's end.
+            # The host may have asked once more while it was being ended.
             cluster.cancel_request(requester_id)
         self._killed.clear()
         for leaving in list(self._leaving):

@@ -114,7 +114,7 @@ def keep_keys_from_tune() -> None:
 def orphaned_placement_groups(job_id: str) -> Iterator[Any]:
     """Placement groups of a job whose actor is dead.
 
-    Ray keeps them until the whole job ends, and Train's cleaner knows only those that have been placed.
+    Ray keeps them until the whole job ends.
     """
     import ray
     from ray.util.placement_group import PlacementGroup

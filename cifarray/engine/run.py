@@ -26,6 +26,8 @@ from cifarray.engine.capacity import (
     refuse_what_never_fits,
 )
 from cifarray.engine.checkpoints import Deleter
+from cifarray.engine.checks import refuse_other_images
+from cifarray.engine.connection import connected
 from cifarray.engine.driver import StudyDriver
 from cifarray.engine.last_word import LastWord, Reason, sweep_up
 from cifarray.engine.nodes import node_requirements, refuse_what_nodes_lack
@@ -98,12 +100,9 @@ def run_study(
         looking = in_background(partial(_look_at_data_and_networks, study))
         if not state.is_over():
             with view.stage("starting Ray"):
-                stack.enter_context(cluster.connected())
+                stack.enter_context(connected())
         with view.stage("looking at data and networks"):
             store, sizes = looking.result()
-        # Late: by now torch, which it brings, is there.
-        from cifarray.engine.checks import refuse_other_images
-
         if study.space.is_limited:
             state.allowed = sizes.allowed
         started = journal.events[0] if journal.events else _started(study, store)

@@ -10,7 +10,7 @@ from typing import Any
 import ray
 from ray import tune
 
-from cifarray.engine.cluster import NAMESPACE
+from cifarray.engine.connection import NAMESPACE
 from cifarray.engine.orders import Answer
 from cifarray.study.faults import Fault
 

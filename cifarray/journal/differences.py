@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cifarray.fields import flatten
+from cifarray.fields import as_text, flatten
 from cifarray.space import domains as domains_
 
 SHOWN = 8
@@ -66,7 +66,7 @@ def _fields(identity: Mapping[str, Any]) -> dict[str, tuple[Any, str]]:
         **{f"{name}: ": config for name, config in (identity.get("recipes") or {}).items()},
     }
     found = {
-        prefix + path: (value, _shown(value))
+        prefix + path: (value, as_text(value))
         for prefix, config in configs.items()
         for path, value in flatten(config).items()
     }
@@ -74,24 +74,11 @@ def _fields(identity: Mapping[str, Any]) -> dict[str, tuple[Any, str]]:
     seed = rest.pop("seed", None)
     # The seed of the search is that of the training runs, unless those vary.
     if seed != identity["config"].get("seed"):
-        found["seed of the search"] = (seed, _shown(seed))
+        found["seed of the search"] = (seed, as_text(seed))
     for path, domain in identity["domains"].items():
         found[path] = (domain, str(domains_.from_dict(dict(domain))))
-    found |= {name.removesuffix(".name"): (value, _shown(value)) for name, value in flatten(rest).items()}
+    found |= {name.removesuffix(".name"): (value, as_text(value)) for name, value in flatten(rest).items()}
     return found
-
-
-def _shown(value: Any) -> str:
-    match value:
-        case None:
-            return "none"
-        case bool():
-            return str(value).lower()
-        case float():
-            return f"{value:g}"
-        case list() | tuple():
-            return "[" + ",".join(map(_shown, value)) + "]"
-    return str(value)
 
 
 def _clipped(text: str) -> str:

@@ -35,6 +35,7 @@ def labelled(label: str, text: str, width: int | None = None) -> str:
 
 
 COMMANDS = ("test it", "load it")
+"""Labels of what is typed, and so stays one line."""
 
 
 def about_the_best(study: Study, state: StudyState) -> list[tuple[str, str]]:

@@ -20,7 +20,7 @@ from cifarray.study.events import (
     TrialStarted,
     WorkersRestarted,
 )
-from cifarray.study.faults import Fault
+from cifarray.study.faults import Fault, last_line
 from cifarray.study.trial_record import Decision, Metric
 from cifarray.training.tasks.kinds import Kind, kind_of
 
@@ -91,8 +91,3 @@ def describe_metrics(metrics: Mapping[str, Any], metric: Metric, kind: Kind) -> 
         share = metrics["teacher_seconds"] / metrics["epoch_seconds"]
         parts.append(f"the teacher takes {100 * share:.0f} % of the time")
     return ", ".join(parts)
-
-
-def last_line(text: str) -> str:
-    """Of a traceback, what it says."""
-    return text.strip().splitlines()[-1].strip() if text.strip() else ""

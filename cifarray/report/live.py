@@ -20,9 +20,10 @@ from rich.text import Text
 from cifarray.report import columns
 from cifarray.report.columns import Column
 from cifarray.report.leaderboard import describe_params, param_columns
-from cifarray.report.lines import LineView, describe_mishap, last_line
+from cifarray.report.lines import LineView, describe_mishap
 from cifarray.report.progress import AskPaces, Progress, clock, no_paces, say_left
 from cifarray.study.events import EpochEnded, Event, TrialEnded
+from cifarray.study.faults import last_line
 from cifarray.study.forecast import Pace, share_done
 from cifarray.study.state import StudyState
 from cifarray.study.study import Study

@@ -9,6 +9,6 @@ second and which only the child needs.
 """
 
 from cifarray.tracking.addresses import checkpoint_of_run
-from cifarray.tracking.process import Tracking, TrackingResult
+from cifarray.tracking.process import EXPERIMENT, Tracking, TrackingResult
 
-__all__ = ["Tracking", "TrackingResult", "checkpoint_of_run"]
+__all__ = ["EXPERIMENT", "Tracking", "TrackingResult", "checkpoint_of_run"]

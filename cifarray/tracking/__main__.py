@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from cifarray.redaction import redact
+from cifarray.tracking.process import EXPERIMENT
 from cifarray.tracking.state import State
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class Driver:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m cifarray.tracking", description="Mirror a journal into MLflow.")
     parser.add_argument("journal", type=Path)
-    parser.add_argument("--experiment", default="cifarray")
+    parser.add_argument("--experiment", default=EXPERIMENT)
     parser.add_argument("--grace", type=float, default=10.0, help="seconds for a silent MLflow, after the driver")
     args = parser.parse_args()
 

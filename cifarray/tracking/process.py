@@ -16,6 +16,8 @@ from cifarray.redaction import redact
 from cifarray.tracking.state import State
 
 LOG_NAME = "tracking.log"
+EXPERIMENT = "cifarray"
+"""Of MLflow, in which all studies are."""
 NICENESS = 15
 """Of the child process: that of the processes that Ray starts for actors."""
 
@@ -33,7 +35,7 @@ class TrackingResult:
 class Tracking:
     """Mirrors a study's journal into MLflow while this process lives, and after it until all is sent."""
 
-    def __init__(self, journal_path: Path, tracking_uri: str, experiment: str = "cifarray") -> None:
+    def __init__(self, journal_path: Path, tracking_uri: str, experiment: str = EXPERIMENT) -> None:
         self._journal = journal_path.absolute()
         self._tracking_uri = tracking_uri
         self._experiment = experiment

@@ -7,6 +7,7 @@ import colorsys
 from collections.abc import Mapping
 from typing import Any
 
+from cifarray.fields import as_text
 from cifarray.study.events import StudyStarted
 
 PARAM_LENGTH, TAG_LENGTH = 6000, 8000  # MLflow's limits
@@ -17,17 +18,7 @@ def brief(value: Any) -> str:
 
     Numbers keep six digits, which is for reading; the exact ones are in the journal and in the config artifact.
     """
-    match value:
-        case None:
-            return "none"
-        case bool():
-            return str(value).lower()
-        case float():
-            return f"{value:.6g}"
-        case list() | tuple():
-            return clip(",".join(brief(item) for item in value), PARAM_LENGTH) or "none"
-        case _:
-            return clip(str(value), PARAM_LENGTH)
+    return clip(as_text(value), PARAM_LENGTH)
 
 
 def color(trial: int) -> str:

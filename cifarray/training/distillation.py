@@ -5,7 +5,7 @@ Hinton et al. 2015, arXiv:1503.02531, §2, with the hard labels' loss left whole
 """
 
 import time
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import torch
 import torch.nn.functional as F
@@ -99,12 +99,13 @@ class Distilled:
 def load_teacher(address: str, device: torch.device) -> Classifier:
     """In evaluation mode, without gradients. Loaded once by a worker, however many of its trials have this teacher.
 
-    Raises ValueError if there is no whole checkpoint.
+    Raises ValueError if there is no whole checkpoint, StorageError if it cannot be reached: that is no fault of the
+    trial that is to learn from it.
     """
     try:
-        teacher = load_classifier(address)
+        teacher = storage.patiently(address, partial(load_classifier, address))
     except storage.StorageError as error:
-        raise ValueError(f"distillation.teacher: {error}") from None
+        raise storage.StorageError(f"distillation.teacher: {error}") from error
     return teacher.requires_grad_(False).to(device)
 
 

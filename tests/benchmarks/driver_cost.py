@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cifarray.config import TrainConfig, override
-from cifarray.engine.cluster import connected
+from cifarray.engine.connection import connected
 from cifarray.engine.run import run_study
 from cifarray.space.domains import log_uniform
 from cifarray.space.space import SearchSpace

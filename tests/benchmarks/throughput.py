@@ -40,7 +40,7 @@ from cifarray import storage
 from cifarray.config import TrainConfig, override
 from cifarray.data import open_store
 from cifarray.engine import train_run, worker
-from cifarray.engine.cluster import connected
+from cifarray.engine.connection import connected
 from cifarray.engine.run import run_study
 from cifarray.engine.worker_group import WorkerGroup
 from cifarray.models import build

@@ -35,7 +35,7 @@ from ray.tune.integration.ray_train import TuneReportCallback
 
 from cifarray.config import TrainConfig, override
 from cifarray.engine import train_run, worker
-from cifarray.engine.cluster import connected
+from cifarray.engine.connection import connected
 from cifarray.engine.run import run_study
 from cifarray.engine.worker_group import WorkerGroup
 from cifarray.space.domains import choice

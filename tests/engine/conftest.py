@@ -17,7 +17,7 @@ from cifarray.study.study import Study
 @pytest.fixture(scope="session")
 def ray_session(cifarray_home):
     """A Ray with two CPUs whose workers find the modules of this folder."""
-    from cifarray.engine.cluster import connected
+    from cifarray.engine.connection import connected
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)

@@ -6,7 +6,7 @@ import pytest
 import ray
 import yaml
 
-from cifarray.engine import cluster
+from cifarray.engine import cluster, connection
 from cifarray.engine.capacity import Node
 from cifarray.engine.cluster import _read_cluster_file
 
@@ -59,7 +59,7 @@ def test_an_autoscaler_is_asked_unless_there_can_be_none(monkeypatch, monitor, e
 
     monkeypatch.setattr(ray, "get_runtime_context", lambda: SimpleNamespace(gcs_address="198.51.100.1:6379"))
     monkeypatch.setattr(cluster, "_monitor", find)
-    monkeypatch.setattr(cluster, "_started_here", False)
+    monkeypatch.setattr(connection, "_started_here", False)
     assert cluster.may_be_autoscaled() is expected
-    monkeypatch.setattr(cluster, "_started_here", True)
+    monkeypatch.setattr(connection, "_started_here", True)
     assert cluster.may_be_autoscaled() is False

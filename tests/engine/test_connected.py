@@ -9,8 +9,8 @@ import sys
 import psutil
 import pytest
 
-from cifarray.engine import cluster, ray_internals
-from cifarray.engine.cluster import connected
+from cifarray.engine import connection, ray_internals
+from cifarray.engine.connection import connected
 from cifarray.errors import StudyError
 
 
@@ -43,16 +43,16 @@ def test_an_address_that_is_no_heads_is_told_before_ray_is_asked(monkeypatch, ad
 def test_where_there_is_no_cluster_one_is_started(monkeypatch, named, left_behind):
     monkeypatch.setenv("RAY_ADDRESS", named)
     monkeypatch.setattr(ray_internals, "head_address", lambda: left_behind)
-    assert cluster._head() == "local"
+    assert connection._head() == "local"
 
 
 def test_the_longest_folder_has_room_for_the_longest_of_rays_sockets(monkeypatch):
     """Linux takes 107 bytes."""
-    longest = "/" + "f" * (cluster.LONGEST_FOLDER - len("//ray"))
+    longest = "/" + "f" * (connection.LONGEST_FOLDER - len("//ray"))
     monkeypatch.setenv("RAY_TMPDIR", longest)
-    assert cluster._temporary_folder() == f"{longest}/ray"
+    assert connection._temporary_folder() == f"{longest}/ray"
     monkeypatch.setenv("RAY_TMPDIR", longest + "f")
-    assert cluster._temporary_folder() == "/tmp/ray"
+    assert connection._temporary_folder() == "/tmp/ray"
     session = f"{longest}/ray/session_2026-11-26_00-32-14_820978_4194304"
     for name in ("plasma_store", "raylet", "dash_UsageStatsHead"):
         with socket.socket(socket.AF_UNIX) as client, pytest.raises(FileNotFoundError):
@@ -62,9 +62,9 @@ def test_the_longest_folder_has_room_for_the_longest_of_rays_sockets(monkeypatch
 def test_a_long_folder_is_told_where_there_is_no_short_one(monkeypatch):
     monkeypatch.delenv("RAY_TMPDIR", raising=False)
     monkeypatch.setenv("TMPDIR", "/" + "long" * 25)
-    monkeypatch.setattr(cluster, "SHORT_FOLDERS", ("/nowhere",))
+    monkeypatch.setattr(connection, "SHORT_FOLDERS", ("/nowhere",))
     with pytest.raises(StudyError, match="TMPDIR /longlong.* is too long, .* set RAY_TMPDIR to a folder"):
-        cluster._temporary_folder()
+        connection._temporary_folder()
 
 
 def test_variables_of_the_shell_change_no_study():

@@ -16,6 +16,7 @@ from many_nodes import Asking, free_port, growing_head, wait_until
 
 from cifarray.engine import cluster
 from cifarray.engine.capacity import Node
+from cifarray.engine.connection import connected
 from cifarray.engine.run import run_study
 from cifarray.space.domains import choice
 from cifarray.study.events import EpochEnded, GroupChanged, TrialStarted
@@ -37,9 +38,9 @@ def joined(monkeypatch):
 
         def join(address):
             patch.setenv("RAY_ADDRESS", address)
-            connection = cluster.connected()
-            exits.append(connection)
-            return connection.__enter__()
+            joining = connected()
+            exits.append(joining)
+            return joining.__enter__()
 
         yield join
         for connection in exits:
@@ -169,7 +170,7 @@ import sys
 from pathlib import Path
 from conftest import Recorder
 from cifarray.config import TrainConfig, override
-from cifarray.engine.cluster import connected
+from cifarray.engine.connection import connected
 from cifarray.space.domains import choice
 from cifarray.space.space import SearchSpace
 from cifarray.engine.run import run_study

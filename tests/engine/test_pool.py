@@ -8,8 +8,9 @@ from scripted import ScriptedGroup
 from cifarray.engine import cluster, waiting
 from cifarray.engine import pool as pool_module
 from cifarray.engine.capacity import Cluster, Node
+from cifarray.engine.failed_starts import GroupStartError
 from cifarray.engine.orders import GroupSettings, NodeRequirements, RefusedError
-from cifarray.engine.pool import GroupStartError, Pool
+from cifarray.engine.pool import Pool
 from cifarray.engine.waiting import Starts
 from cifarray.study.faults import REFUSED_SECONDS
 from cifarray.study.schedulers import Assignment
@@ -211,7 +212,7 @@ def test_a_start_that_fails_on_a_node_that_came_and_died_does_not_count(make_poo
     pool._looked = float("-inf")
     pool.tend()
     pool._welcome(timeout=30)
-    assert pool._failed_starts == []
+    assert pool._failed.nodes == []
 
 
 def test_a_node_that_leaves_while_trials_run_is_told(make_pool, monkeypatch, caplog):

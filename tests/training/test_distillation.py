@@ -8,7 +8,9 @@ import torch
 from tiny import CPU, tiny, train
 
 from cifarray.config import TrainConfig, override
+from cifarray.engine.worker import _failure
 from cifarray.storage import StorageError
+from cifarray.study.faults import Fault
 from cifarray.training.checkpoint import load_checkpoint, save_checkpoint
 from cifarray.training.distillation import distillation_loss, load_teacher
 from cifarray.training.loop import Training
@@ -156,6 +158,7 @@ def test_a_teacher_of_other_classes_is_refused(teacher: str, tmp_path: Path) -> 
         Training(taught(other), CPU)
 
 
-def test_a_teacher_that_is_not_there_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"distillation.teacher: .*nothing.pt cannot be read"):
+def test_a_teacher_whose_storage_is_away_is_no_fault_of_the_trial() -> None:
+    with pytest.raises(StorageError, match=r"distillation.teacher: .*nothing.pt cannot be read") as told:
         Training(taught("/no/where/nothing.pt"), CPU)
+    assert _failure(told.value, None).fault is Fault.STORAGE
