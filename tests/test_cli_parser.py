@@ -59,6 +59,16 @@ def test_help_and_refusals_import_neither_torch_nor_ray_nor_mlflow(command, code
     assert not libraries & HEAVY
 
 
+def test_an_address_that_is_for_jobs_is_refused_before_ray_is_imported(monkeypatch, storage):
+    monkeypatch.setenv("RAY_ADDRESS", "http://127.0.0.1:8265")
+    done, libraries = imported("tune_wrn", "--data", "synthetic:2000")
+    assert done.returncode == 2
+    assert "error: RAY_ADDRESS is http://127.0.0.1:8265, and a search joins a cluster at its head" in done.stderr
+    assert not libraries & HEAVY
+    # What asks Ray for nothing is none of its business.
+    assert imported("tune_wrn", "--data", "synthetic:2000", "--dry-run")[0].returncode == 0
+
+
 def test_help_has_groups_examples_and_exit_codes_within_80_columns(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     for command in ("tune", "train", "compare", "ablate"):

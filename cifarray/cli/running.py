@@ -30,6 +30,7 @@ from cifarray.cli.layers import show_layers
 from cifarray.cli.parser import PAUSED, REFUSED
 from cifarray.cli.plan import show_plan
 from cifarray.cli.sentences import print_error
+from cifarray.engine.connection import refuse_no_heads_address
 from cifarray.engine.signals import INTERRUPTED
 from cifarray.errors import UserError
 from cifarray.journal.folder import is_finished, set_aside
@@ -86,6 +87,7 @@ def _run_and_conclude(study: Study, flags: argparse.Namespace, console: Console,
     if done is not None:
         console.print(nothing_to_do(study, done.state, flags), highlight=False, markup=False, soft_wrap=True)
         return _conclude(study, done, console, epilogue, None)
+    refuse_no_heads_address()
     if away := unreachable(study.tracking_uri):
         console.print(away, highlight=False, markup=False, soft_wrap=True)
     # Late: it brings Ray along.

@@ -69,6 +69,18 @@ def connected(num_cpus: int | None = None) -> Iterator[Any]:
             ray.shutdown()
 
 
+def refuse_no_heads_address() -> None:
+    """Raises ConnectionError if RAY_ADDRESS has not the form of a head's address; asks nobody."""
+    address = os.environ.get("RAY_ADDRESS", "")
+    host, _, port = address.rpartition(":")
+    if address not in ("", "auto", "local") and ("/" in host or not port.isdigit()):
+        remedy = "submit it with ray job submit" if host.startswith("http") else "name that, usually HOST:6379"
+        raise ConnectionError(
+            f"RAY_ADDRESS is {redact(address)}, and a search joins a cluster at its head, HOST:PORT: {remedy}, or "
+            "unset RAY_ADDRESS"
+        )
+
+
 def _head() -> str:
     """Address of the head of the cluster to join; `local` for none.
 
@@ -78,6 +90,7 @@ def _head() -> str:
     """
     import ray
 
+    refuse_no_heads_address()
     named = os.environ.get("RAY_ADDRESS", "")
     if named == "local":
         return named
@@ -86,12 +99,6 @@ def _head() -> str:
     if not address:
         return "local"
     host, _, port = address.rpartition(":")
-    if "/" in host or not port.isdigit():
-        remedy = "submit it with ray job submit" if host.startswith("http") else "name that, usually HOST:6379"
-        raise ConnectionError(
-            f"RAY_ADDRESS is {redact(address)}, and a search joins a cluster at its head, HOST:PORT: {remedy}, or "
-            "unset RAY_ADDRESS"
-        )
     try:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=10.0 if named else 2.0):
             pass
