@@ -76,7 +76,7 @@ def test_a_submitted_search_runs_from_any_folder(head, tmp_path, options):
     assert submitted.returncode == 0, text + submitted.stderr
     assert "data: synthetic:2000, generated images" in text
     assert re.search(r"^\[\d+:\d\d\] trial 0 epoch 1/2: .*val accuracy", text, re.MULTILINE)
-    assert re.search(r"^ +1 +\d +completed +2 +\d+\.\d\d %", text, re.MULTILINE)
+    assert re.search(r"^ *1 +\d +completed +2 +\d+\.\d\d %", text, re.MULTILINE)
     assert f"results: {head}/wrn-smoke" in text
     assert "(raylet)" not in text
 
