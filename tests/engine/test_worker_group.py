@@ -72,11 +72,11 @@ def test_a_trial_in_a_warm_group_equals_the_trial_alone(ray_session, make_study,
 
 
 def test_failing_and_diverging_trials_keep_their_group(ray_session, make_study, make_recorder, tmp_path):
-    """Every third trial fails: a learning rate that diverges, a batch that the data cannot fill."""
+    """Every third trial fails, of data that is too little for its batches; some learning rates diverge."""
     study = make_study(
         "failing",
         6,
-        {"optimizer.lr": choice(0.1, 1e20), "batch_size": choice(64, 128, 100_000)},
+        {"optimizer.lr": choice(0.1, 1e20), "data.source": choice("synthetic:500", "synthetic:400", "synthetic:50")},
         {"epochs": 1, "optimizer.momentum": 0.0, "optimizer.nesterov": False},
         searcher="grid",
         workers=2,
@@ -87,7 +87,7 @@ def test_failing_and_diverging_trials_keep_their_group(ray_session, make_study, 
     ended = [result.state.trials[number].outcome for number in range(6)]
     assert ended.count(Outcome.COMPLETED) >= 2
     assert ended[2] is ended[5] is Outcome.FAILED
-    assert "100000" in result.state.trials[2].message
+    assert "batch_size 64 is more than the 45 training images" in result.state.trials[2].message
     assert view.count(GroupChanged, event="started") == 1
     assert view.count(WorkersRestarted) == 0
 
