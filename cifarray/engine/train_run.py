@@ -3,12 +3,12 @@
 Not here: what the workers are told (`worker_group`), what they do with it (`worker`).
 """
 
-import re
 import traceback
 import uuid
 from typing import Any
 
 from cifarray.engine import ray_internals
+from cifarray.engine.deaths import death_in_a_line
 from cifarray.engine.orders import GroupSettings
 
 COLLECTIVE_TIMEOUT_SECONDS = 600
@@ -58,15 +58,7 @@ def make_trainer(settings: GroupSettings, host: Any) -> Any:
 
 def why_it_failed(rank: int, error: Exception) -> str:
     """What Train says of a worker; of one whose process is gone in one line, without what Ray knows of it besides."""
-    text = str(error)
-    dead = re.search(r"The actor is dead because (.*)", text, re.DOTALL)
-    if dead is None:
-        return f"worker {rank}: {type(error).__name__}: {text}"
-    told = dict(re.findall(r"^\t(pid|ip): (\S+)$", text, re.MULTILINE))
-    who = f"worker {rank} (process {told.get('pid', 'unknown')} on {told.get('ip', 'a node')})"
-    reason, _, causes = dead[1].partition(" Some common causes include")
-    hint = "; `dmesg` there tells whether its kernel ended it for want of memory" if causes else ""
-    return f"{who} died: {' '.join(reason.rpartition('Worker exit detail: ')[2].split()).rstrip('.')}{hint}"
+    return death_in_a_line(f"worker {rank}", str(error)) or f"worker {rank}: {type(error).__name__}: {error}"
 
 
 def _serve(settings: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ import ray
 from ray import tune
 
 from cifarray.engine.connection import NAMESPACE
+from cifarray.engine.deaths import death_in_a_line
 from cifarray.engine.orders import Answer
 from cifarray.study.faults import Fault
 
@@ -55,7 +56,8 @@ class Trial(tune.Trainable):
         except (ray.exceptions.RayError, ValueError) as error:
             # What was raised in the host comes with Ray's own traceback around it.
             cause = str(getattr(error, "cause", None) or error).strip()
-            return replace(nothing, fault=Fault.GROUP_DIED, message=cause, replace=True)
+            message = death_in_a_line("the worker group's host", cause) or cause
+            return replace(nothing, fault=Fault.GROUP_DIED, message=message, replace=True)
         return answer if answer.fault is None else replace(answer, trial=nothing.trial, epoch=self.epoch)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:

@@ -2,22 +2,29 @@
 
 import pytest
 
+from cifarray.engine.deaths import death_in_a_line
 from cifarray.engine.train_run import why_it_failed
 
 
 @pytest.fixture
-def health_check_failed():
-    """What Train raises for a worker whose process, or node, is gone for the reason that Ray tells."""
+def died():
+    """What Ray raises for an actor whose process, or node, is gone for a reason."""
     from ray.core.generated.common_pb2 import ActorDiedErrorContext
     from ray.exceptions import ActorDiedError
-    from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
 
     def make(reason):
         told = {"class_name": "RayTrainWorker", "pid": 4711, "ray_namespace": "cifarray", "actor_id": b"\1" * 16}
-        context = ActorDiedErrorContext(error_message=reason, node_ip_address="192.0.2.2", **told)
-        return WorkerHealthCheckFailedError("A worker health check failed.\nWorker info: …", ActorDiedError(context))
+        return ActorDiedError(ActorDiedErrorContext(error_message=reason, node_ip_address="192.0.2.2", **told))
 
     return make
+
+
+@pytest.fixture
+def health_check_failed(died):
+    """What Train raises for a worker that is gone."""
+    from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
+
+    return lambda reason: WorkerHealthCheckFailedError("A worker health check failed.\nWorker info: …", died(reason))
 
 
 @pytest.mark.parametrize(
@@ -44,3 +51,13 @@ def test_a_worker_that_is_gone_is_told_in_one_line(health_check_failed, reason, 
 
 def test_what_a_worker_raised_is_told_as_it_is():
     assert why_it_failed(0, ValueError("no such class")) == "worker 0: ValueError: no such class"
+
+
+def test_a_host_that_is_gone_is_told_in_one_line(died):
+    text = str(died("The actor is dead because its worker process has died. Worker exit detail: end of file."))
+    line = "the worker group's host (process 4711 on 192.0.2.2) died: end of file"
+    assert death_in_a_line("the worker group's host", text) == line
+
+
+def test_a_host_that_could_not_be_made_is_no_death():
+    assert death_in_a_line("the worker group's host", "Failed to look up actor with name 'wrn/group-0'.") is None
