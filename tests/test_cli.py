@@ -115,6 +115,10 @@ def test_train_is_a_study_of_one_trial_or_of_one_for_each_seed(capsys):
         ("tune", ["--concurrent", "many"], "concurrent 'many' is not a number: give one, or auto"),
         ("tune", ["--concurrent", "0"], "concurrent 0 is too few"),
         ("tune", ["--workers", "3"], "batch_size 128 is not divisible by 3 workers"),
+        ("tune", ["--dry-run", "--workers", "2", "--gpus-per-worker", "0.5"], "NCCL allows no two workers on one GPU"),
+        ("tune", ["--dry-run", "--gpus-per-worker=-1"], "gpus_per_worker -1 is not possible"),
+        ("tune", ["--dry-run", "--gpus-per-worker", "1.5"], "gpus_per_worker 1.5 is not possible"),
+        ("tune", ["--dry-run", "--cpus-per-worker", "0"], "cpus_per_worker 0 is not possible"),
         ("tune", ["--trials", "0"], "trials 0 is too few: choose 1 or more"),
         ("tune", ["--name", "a/b"], "study name 'a/b' is not valid"),
         ("tune", ["--set", "data.validation=0"], "set --scheduler none, or hold images out"),
@@ -285,7 +289,9 @@ def test_a_metric_that_is_not_measured_is_refused_with_those_that_are(capsys):
         (("resnet_fast", "--set", "model.width=3"), "model.width is not an option of resnet: choose "),
     ],
 )
-def test_a_network_that_cannot_be_is_refused_before_ray_starts(capsys, arguments, message):
+def test_a_network_that_cannot_be_is_refused(capsys, monkeypatch, arguments, message):
+    # Some are known by then that Ray is asked for, which is not to be whatever lives on this machine.
+    monkeypatch.setenv("RAY_ADDRESS", "local")
     assert run("train", *arguments, "--data", "synthetic:200") == 2
     error = capsys.readouterr().err
     assert re.search(message, error)

@@ -169,7 +169,13 @@ def test_ctrl_c_in_mid_epoch_ends_soon_and_says_how_to_go_on(tmp_path):
     assert not processes_of(tmp_path)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=["timeout", "closed-terminal"])
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(signal.SIGTERM, id="timeout"),
+        pytest.param(signal.SIGHUP, id="closed terminal", marks=pytest.mark.nightly),
+    ],
+)
 def test_a_signal_to_the_whole_process_group_ends_a_search_in_order(tmp_path, number):
     """`timeout`, Slurm and a terminal that is closed reach the driver and all that is in its group."""
     arguments = ("--data", "synthetic:4000", "--trials", "2", "--epochs", "100", *TINY)

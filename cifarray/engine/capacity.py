@@ -85,14 +85,8 @@ def groups_to_open(cluster: Cluster, worker: WorkerResources, workers: int) -> i
 def refuse_what_never_fits(cluster: Cluster, worker: WorkerResources, workers: int) -> None:
     """Raises StudyError if one worker fits on no node, or one group not on all of them together.
 
-    Of a cluster that can grow all nodes count that its cluster file allows; where that is not known, only a GPU
-    fraction that NCCL cannot use is refused.
+    Of a cluster that can grow all nodes count that its cluster file allows; where that is not known, nothing is refused.
     """
-    if 0 < worker.gpus < 1 and workers > 1:
-        raise StudyError(
-            f"gpus_per_worker {worker.gpus:g} with {workers} workers cannot run: NCCL allows no two workers on one "
-            "GPU; set --workers 1, or a whole GPU per worker"
-        )
     nodes = cluster.at_most(worker)
     if nodes is None:
         return

@@ -4,6 +4,7 @@ Not here: what happened in it (`state`), carrying it out (`cifarray.engine.run`)
 (`cifarray.cli.flags`).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -124,12 +125,28 @@ def _check(study: Study) -> None:
             count_steps(config.data.limit, config.batch_size)
     for size, accumulate in sorted({(config.batch_size, config.accumulate) for config in configs}):
         check_batch(size, study.workers, accumulate)
+    _check_resources(study)
     if study.gpus_per_worker == 0 and any(config.sync_batch_norm for config in configs):
         raise ValueError("sync_batch_norm works on GPUs only and gpus_per_worker is 0: set sync_batch_norm to false")
     for kind in {kind.name: kind for kind in map(kind_of, configs)}.values():
         measured = [f"val_{name}" for name in kind.metrics]
         if study.metric.name not in measured:
             raise ValueError(f"metric {study.metric.name!r} is not measured here: choose one of {', '.join(measured)}")
+
+
+def _check_resources(study: Study) -> None:
+    cpus, gpus = study.cpus_per_worker, study.gpus_per_worker
+    if cpus is not None and not 0 < cpus < math.inf:
+        raise ValueError(f"cpus_per_worker {cpus:g} is not possible: choose more than 0, or auto")
+    if gpus is None:
+        return
+    if not 0 <= gpus < math.inf or (gpus > 1 and gpus % 1):
+        raise ValueError(f"gpus_per_worker {gpus:g} is not possible: choose 0, a whole number, or a part of one GPU")
+    if 0 < gpus < 1 < study.workers:
+        raise ValueError(
+            f"gpus_per_worker {gpus:g} with {study.workers} workers cannot run: NCCL allows no two workers on one GPU; "
+            "set --workers 1, or a whole GPU per worker"
+        )
 
 
 def _check_networks(configs: Sequence[TrainConfig]) -> None:
