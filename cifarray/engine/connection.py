@@ -143,6 +143,7 @@ def _quiet() -> None:
     ray_internals.silence_raylet_lines()
     for name in ("ray", "ray.tune", "ray.train", "ray.data"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger(ray_internals.TUNES_STATE).setLevel(logging.CRITICAL)
 
 
 def started_here() -> bool:

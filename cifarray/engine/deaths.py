@@ -7,7 +7,7 @@ import re
 
 
 def death_in_a_line(who: str, text: str) -> str | None:
-    """"who (process 4711 on 192.0.2.2) died: …", of the text of an error of Ray's; None where that tells no death."""
+    """ "who (process 4711 on 192.0.2.2) died: …", of the text of an error of Ray's; None where that tells no death."""
     dead = re.search(r"The actor (?:is dead|died) because (.*)", text, re.DOTALL)
     if dead is None:
         return None

@@ -39,9 +39,10 @@ def full(study, make_disk):
 
 
 def journal_full(study, make_disk):
-    """The journal's disk; the checkpoints are on another one, with room."""
+    """The journal's disk; the checkpoints are on others, with room."""
     fill = make_disk(study.folder.parent)
-    make_disk(trial_folder(study))
+    for number in range(study.num_trials):
+        make_disk(trial_folder(study, number))
     return fill, (study.folder.parent / "filler").unlink
 
 
@@ -61,28 +62,47 @@ def gone(study, make_disk):
     )
 
 
+@pytest.fixture
+def lose_the_disk(make_equal, make_recorder, make_disk, tmp_path):
+    """A function that runs a study under which `lose` strikes, and gives the study, after the disk was mended."""
+
+    def run(lose, told, num_trials=1):
+        study = replace(make_equal("lost", num_trials), storage=str(tmp_path / "disk"))
+        strike, mend = lose(study, make_disk)
+        strikes = Strikes({0: lambda group: strike()})
+        paused = run_study(study, make_recorder(strikes))
+        mend()
+        assert not strikes.errors
+        print(f"told: {paused.message}")
+        assert paused.reason == "paused"
+        assert told in paused.message
+        return study
+
+    return run
+
+
+@pytest.mark.nightly
+def test_the_study_pauses_and_goes_on_when_the_journals_disk_has_room_again(
+    ray_session, lose_the_disk, make_recorder, undisturbed
+):
+    """Its last block takes some lines yet, but not all of three trials."""
+    study = lose_the_disk(journal_full, "journal.jsonl cannot be written", num_trials=3)
+    assert_as_if_nothing_had_been(ray_session, study, run_study(study, make_recorder()), undisturbed)
+
+
 @pytest.mark.parametrize(
     ("lose", "told"),
     [
         pytest.param(full, "No space left on device", id="full"),
-        pytest.param(journal_full, "journal.jsonl cannot be written", id="journal full", marks=pytest.mark.nightly),
         pytest.param(read_only, "Read-only file system", id="read-only", marks=pytest.mark.nightly),
         pytest.param(gone, "", id="gone and back", marks=pytest.mark.nightly),
     ],
 )
 def test_the_study_pauses_and_goes_on_when_the_disk_is_mended(
-    ray_session, make_equal, make_recorder, make_disk, undisturbed, tmp_path, lose, told
+    ray_session, lose_the_disk, make_recorder, undisturbed, lose, told
 ):
     """It says what is wrong and what helps, and no trial has ended for it; nor for a checkpoint that was torn by it."""
-    study = replace(make_equal("lost"), storage=str(tmp_path / "disk"))
-    strike, mend = lose(study, make_disk)
-    strikes = Strikes({0: lambda group: strike()})
-    paused = run_study(study, make_recorder(strikes))
-    mend()
-    assert not strikes.errors
-    print(f"told: {paused.message}")
-    assert paused.reason == "paused"
-    assert told in paused.message
+    study = lose_the_disk(lose, told)
     assert not [event for event in events_of(study) if isinstance(event, TrialEnded)]
     # What a disk does to the newest checkpoint when it goes.
     newest = max(trial_folder(study).glob("epoch-*.pt"))

@@ -48,6 +48,7 @@ CONTRACT = [
     ("ray.autoscaler.v2.sdk", "get_cluster_status", ("gcs_address",)),
     ("ray.autoscaler.v2.instance_manager.config", "FileConfigReader", ("config_file",)),
     ("ray.util.placement_group", "PlacementGroup", ("id",)),
+    (ray_internals.TUNES_STATE, "logger.error", None),
     ("ray.tune.execution.class_cache", "ENV_VARS_TO_PROPAGATE.discard", None),
     (
         "ray.train.v2._internal.execution.context",
