@@ -85,7 +85,7 @@ def groups_to_open(cluster: Cluster, worker: WorkerResources, workers: int) -> i
 def refuse_what_never_fits(cluster: Cluster, worker: WorkerResources, workers: int) -> None:
     """Raises StudyError if one worker fits on no node, or one group not on all of them together.
 
-    Of a cluster that can grow all nodes count that its cluster file allows; where nobody knows them, nothing is refused.
+    Of a cluster that can grow all nodes count that its cluster file allows; unless nobody knows them.
     """
     nodes = cluster.at_most(worker)
     if nodes is None:
