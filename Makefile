@@ -1,7 +1,7 @@
 # make demo       install, then a search of a minute on synthetic images with two DDP workers
 # make test       the test suite;  make test-slow: the tests that train, kill and restart;  make check: ruff and mypy
 # make test-faults    of everything that can be killed, stopped, filled up or torn, one of each kind, and how long it took
-# make test-nightly   all of that, and long repetitions of what shorter tests show
+# make test-nightly   what the others leave out: all other faults, long repetitions of what shorter tests show
 # make test-cluster   `ray up`, a search and the death of a host, on hosts in network namespaces; needs root
 # make ui         MLflow's pages for the results in STORAGE
 # make cluster    a local Ray head that jobs can be submitted to;  make stop-cluster ends it

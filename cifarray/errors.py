@@ -1,7 +1,7 @@
 """Errors that a user can mend: one sentence with the value, the rule and the remedy.
 
-Every room raises one or a subclass; a job prints the sentence and exits with 2. Not here: errors of storage
-(`cifarray.storage`), which are the operating system's.
+Every room raises one or a subclass; a job prints the sentence and exits with 2, or 3 for a study that pauses. Not here:
+errors of storage (`cifarray.storage`), which are the operating system's.
 """
 
 
@@ -14,4 +14,4 @@ class StudyError(UserError):
 
 
 class PausedError(UserError):
-    """A study ends here, for no fault of its own or its trials', and can go on when that is mended."""
+    """A study ends here until somebody has mended something, and then goes on."""

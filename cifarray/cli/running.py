@@ -30,7 +30,7 @@ from cifarray.cli.layers import show_layers
 from cifarray.cli.parser import PAUSED, REFUSED
 from cifarray.cli.plan import show_plan
 from cifarray.cli.sentences import print_error
-from cifarray.engine.connection import refuse_no_heads_address
+from cifarray.engine.connection import refuse_malformed_address
 from cifarray.engine.signals import INTERRUPTED
 from cifarray.errors import UserError
 from cifarray.journal.folder import is_finished, set_aside
@@ -52,7 +52,7 @@ Epilogue = Callable[[Study, "StudyResult", Console], None]
 
 
 def run_job(study: Study, flags: argparse.Namespace, epilogue: Epilogue | None = None) -> int:
-    """Run, show, and the exit code."""
+    """Runs the study, shows what came of it, and returns the exit code."""
     console = make_console()
     with errors_in_a_sentence():
         refuse_unknown_data(study.space)
@@ -62,7 +62,7 @@ def run_job(study: Study, flags: argparse.Namespace, epilogue: Epilogue | None =
         if flags.dry_run:
             sizes = Sizes(study.space, num_classes=10)
             if any(path.startswith("model.") for path, _ in map(parse_assignment, [*flags.set, *flags.space])):
-                # The networks of the recipes and of the spaces that come with the project are known to be some.
+                # The networks of the recipes and of the spaces that come with the project are known to exist.
                 sizes.check_networks()
             if flags.max_params is not None or flags.max_macs is not None:
                 sizes.check_corners()
@@ -87,7 +87,7 @@ def _run_and_conclude(study: Study, flags: argparse.Namespace, console: Console,
     if done is not None:
         console.print(nothing_to_do(study, done.state, flags), highlight=False, markup=False, soft_wrap=True)
         return _conclude(study, done, console, epilogue, None)
-    refuse_no_heads_address()
+    refuse_malformed_address()
     if away := unreachable(study.tracking_uri):
         console.print(away, highlight=False, markup=False, soft_wrap=True)
     # Late: it brings Ray along.

@@ -1,12 +1,13 @@
 """How a study is carried out on Ray.
 
 Read in this order: `run` (a study from top to bottom), `driver` (where state, journal and pool meet) behind
-`tune_adapters` (as Tune asks and tells), `trial` (Tune's Trainable), `pool` and `worker_group` (Train), `worker` (what
+`tune_adapters` (as Tune asks and tells), `trial` (Tune's Trainable), `pool` (which trial has which group) with `group`,
+`failed_starts` and `waiting`, `worker_group` (a group's host) with `stay`, `sequence` and `liveness`, `worker` (what
 every DDP worker runs), `orders` (what these say to each other), `train_run` (the Train run behind a group) with
-`process_group`, `checkpoints` (deleting them), `checks`, `signals` and `last_word` (a driver's end). Ray itself:
-`connection` (reaching it), `cluster`, `capacity`, `nodes` and `versions` (what the machines have), `ray_internals`
-(what is not its public interface). Not here: what is decided (`cifarray.study`), how one network is trained
-(`cifarray.training`).
+`process_group` and `deaths`. Beside them: `background`, `checks` and `checkpoints` (deleting them), `signals`,
+`last_word` and `result` (a driver's end). Ray itself: `connection` (reaching it), `cluster`, `capacity`, `nodes` and
+`versions` (what the machines have), `ray_internals` (what is not its public interface). Not here: what is decided
+(`cifarray.study`), how one network is trained (`cifarray.training`).
 """
 
 import os

@@ -1,6 +1,6 @@
 """Checkpoints that nobody needs: deleted in a thread, and swept up after a driver that was killed.
 
-Not here: which are kept (`cifarray.study.state`), writing them (`worker`).
+Not here: which are kept (`cifarray.study.decisions`), writing them (`worker`).
 """
 
 import contextlib

@@ -69,7 +69,7 @@ def connected(num_cpus: int | None = None) -> Iterator[Any]:
             ray.shutdown()
 
 
-def refuse_no_heads_address() -> None:
+def refuse_malformed_address() -> None:
     """Raises ConnectionError if RAY_ADDRESS has not the form of a head's address; asks nobody."""
     address = os.environ.get("RAY_ADDRESS", "")
     host, _, port = address.rpartition(":")
@@ -90,7 +90,7 @@ def _head() -> str:
     """
     import ray
 
-    refuse_no_heads_address()
+    refuse_malformed_address()
     named = os.environ.get("RAY_ADDRESS", "")
     if named == "local":
         return named

@@ -26,12 +26,12 @@ class Group:
     ready: Any
     """The pending answer of the host's `ready`; None once it has come."""
     requester: Any
-    """The answer of the host's `requester`."""
+    """The pending answer of the host's `requester`."""
     nodes: frozenset[str]
     """Ids of the nodes that have lived since it was opened, while it was not ready."""
     lease: int | None = None
     ping: Any = None
-    """A question to the host that waits for its answer."""
+    """A call of the host that is still unanswered."""
     pinged: float = 0.0
     """When it was asked."""
     opened: float = field(default_factory=time.monotonic)

@@ -1,7 +1,7 @@
 """Whether every node has what a study needs of it, found out before anything is written: one tiny task on each.
 
-Looked for are the driver's versions, the storage (a local path that only looks the same is none), local data and
-teachers. Nodes that join later are looked at by their workers when those begin (`worker`), with the same words. Not
+Looked for are the driver's versions, the storage (the same path on another machine's own disk is another), local data
+and teachers. Nodes that join later are looked at by their workers when those begin (`worker`), with the same words. Not
 here: how much fits on the nodes (`capacity`).
 """
 

@@ -49,15 +49,14 @@ def check_token(address: str) -> None:
 
 @contextmanager
 def starting_for_one_driver(temporary: str | None = None) -> Iterator[None]:
-    """What `ray.init` starts in the block is not reached by the signals that the driver is sent, and no more than one
-    driver needs.
+    """In the block, `ray.init` starts only what one driver needs, out of reach of the signals that the driver is sent.
 
     `timeout`, a terminal and others signal the whole process group: Ray's processes, which are in it, would die before
     the driver could end in order. They get sessions of their own, and still end with the driver, by the kernel; where
     that is not to be had (macOS), Ray ends them by their group, and all stays as it is. Two of Ray's agents, which look
     after the raylet themselves, would then ask for the head that is gone for a minute; so they ask for less.
-    `ray.init` takes SIGTERM for itself too, which is the driver's, and for its agent the port that a head's agent needs
-    to take jobs.
+    `ray.init` would also handle SIGTERM itself, and its agent would take the port that a cluster head's agent needs to
+    take jobs; neither happens here.
 
     Not started are the dashboard, whose processes take seconds (and port 8265, where somebody may expect a cluster's),
     the monitor of an autoscaler that there is not, and the forwarding of logs that nobody is shown.
@@ -127,7 +126,7 @@ def orphaned_placement_groups(job_id: str) -> Iterator[Any]:
 
 
 def train_starts(job_id: str) -> tuple[int, int, int]:
-    """Of a job's Train runs: for how many places were asked, how many have theirs, and worker processes that run."""
+    """Of a job's Train runs: how many places they asked for, how many they have, and how many worker processes run."""
     import ray
     from ray._private.state import actors
     from ray.core.generated.gcs_pb2 import PlacementGroupTableData

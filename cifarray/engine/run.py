@@ -115,9 +115,9 @@ def run_study(
             refuse_what_nodes_lack(study)
             if settings.gpus_per_worker == 0:
                 cores = settings.cpus_per_worker * settings.workers
-                days = warning_of_days(state, lambda config: sizes.of(config).macs, len(store.labels), cores)
-                if days:
-                    log.warning("%s", days)
+                warning = warning_of_days(state, lambda config: sizes.of(config).macs, len(store.labels), cores)
+                if warning:
+                    log.warning("%s", warning)
 
         # No event has been written yet, so the user can fix whatever was refused and take the same name.
         if not journal.events:
@@ -126,7 +126,7 @@ def run_study(
         running = {**versions(), "mlflow": metadata.version("mlflow")}
         begins = DriverStarted(pid=os.getpid(), versions=running)
         journal.append([begins, *repairs])
-        # What happens in a row is counted by each driver for itself.
+        # Resets what is counted in a row, which each driver does for itself.
         state.apply(begins)
         stack.callback(sweep_up, study, journal)
         tracking = Tracking(journal.path, study.tracking_uri)
@@ -144,7 +144,7 @@ def run_study(
         except PausedError as error:
             reason, message = "paused", str(error)
         except BaseException as error:
-            # Who sends all processes of a job a signal ends Ray with the driver, and calls of Ray fail.
+            # A signal to every process of a job ends Ray too, and calls of Ray fail: that is no error.
             if not ending.wanted:
                 message = f"{type(error).__name__}: {error}"
                 raise
@@ -224,7 +224,7 @@ def _look_at_data_and_networks(study: Study) -> tuple["ImageStore", Sizes]:
 
 
 def _group_settings(study: Study, state: StudyState, study_id: str) -> GroupSettings:
-    """What a worker takes. Raises StudyError for what can never fit."""
+    """What every worker group is made of. Raises StudyError for what can never fit."""
     now = cluster.look()
     gpus = study.gpus_per_worker
     if gpus is None:
@@ -264,7 +264,8 @@ def _started(study: Study, store: "ImageStore") -> StudyStarted:
 
 
 def _refuse_second_driver(study: Study) -> None:
-    """The lock beside the journal keeps drivers apart on one disk, the groups' names on one cluster.
+    """Raises StudyRunningError for one on this cluster, by the names of its groups; the journal's lock tells of one on
+    this disk.
 
     Ray takes a moment to end the actors of a driver that was killed, so this waits up to DEAD_DRIVER_SECONDS.
     """

@@ -16,6 +16,8 @@ class Stay:
     checkpoint: str | None
     losses: Losses
     """Of the trial's workers, in all its stays."""
+    precision: str
+    """The number format of its epochs so far; empty where there are none."""
     wanted: int
     """The last epoch that was asked for."""
     answers: dict[int, Answer] = field(default_factory=dict)
@@ -28,7 +30,7 @@ class Stay:
     @classmethod
     def of(cls, order: Order) -> "Stay":
         """As it begins."""
-        return cls(order, order.epoch, order.checkpoint, order.losses, wanted=order.epoch)
+        return cls(order, order.epoch, order.checkpoint, order.losses, order.precision, wanted=order.epoch)
 
     @property
     def damage(self) -> str | None:
@@ -40,6 +42,7 @@ class Stay:
     def take(self, answer: Answer) -> None:
         """An epoch is done."""
         self.answers.setdefault(answer.epoch, answer)
+        self.precision = answer.precision or self.precision
         # Workers that died since may have answered later epochs than this.
         if answer.checkpoint is not None and answer.epoch > self.epoch:
             self.epoch, self.checkpoint = answer.epoch, answer.checkpoint
@@ -53,7 +56,10 @@ class Stay:
 
     def orders_again(self) -> list[Order]:
         """What new workers do: move in where the newest checkpoint is, and all that is wanted since."""
-        return [replace(self.order, checkpoint=self.checkpoint), *[self._epoch()] * (self.wanted - self.epoch)]
+        move_in = replace(
+            self.order, epoch=self.epoch, checkpoint=self.checkpoint, precision=self.precision, losses=self.losses
+        )
+        return [move_in, *[self._epoch()] * (self.wanted - self.epoch)]
 
     def end(self, fault: Fault, message: str, replace: bool = False) -> None:
         """The trial cannot go on in this group."""

@@ -1,4 +1,4 @@
-"""What follows in a study: pure functions of its state, which return the events that record it.
+"""What follows in a study: pure functions of its state, which return the events that record it (and what they decide).
 
 The caller writes them to the journal and then applies them. Not here: what starts next (`StudyState.next`, `sample`),
 the rules of a scheduler (`schedulers`), of faults (`faults`).
@@ -131,7 +131,7 @@ def reopenings(state: StudyState) -> list[Event]:
 
 
 def repairs(state: StudyState) -> list[Event]:
-    """Ends of trials that a crash cut off after the epoch that implies them."""
+    """The missing `TrialEnded` of trials whose last epoch is recorded: a crash came between the two."""
     return [
         TrialEnded(trial=trial.number, outcome=trial.outcome, message=trial.message)
         for trial in state.ended

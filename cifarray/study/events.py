@@ -212,7 +212,7 @@ class DriverEnded(Event):
 
     kind = "ended"
     reason: Literal["finished", "interrupted", "paused", "error"]
-    """paused: what is no trial's fault must be mended first."""
+    """paused: something must be mended first; `message` says what."""
     message: str = ""
     artifacts: tuple[str, ...] = ()
     """Reports that MLflow gets."""

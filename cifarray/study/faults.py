@@ -1,8 +1,8 @@
 """What a fault costs: every way in which a trial, its workers, their group or a node can fail, and what follows.
 
 One pure function, so that the whole policy is one table (as the failure policy of Ray Train V2). Not here: how a fault
-is noticed (`cifarray.engine`: `worker` for errors, `worker_group` for deaths of workers, `trial` for a group that does
-not answer, `driver` for a dead Tune actor, `pool` for groups that cannot start).
+is noticed (`cifarray.engine`: `worker` for errors, `worker_group` for deaths and hangs of workers, `trial` for a group
+that does not answer, `driver` for a dead Tune actor, `pool` for groups that cannot start).
 """
 
 from collections.abc import Iterable
@@ -25,11 +25,11 @@ FAILURES_FILE = "failures.txt"
 MAX_FAILED_STARTS = 3
 """After so many failed starts on living nodes the study itself is to blame."""
 REFUSED_SECONDS = 300.0
-"""After which a place that refused a group is tried again: somebody may have fixed it."""
+"""How long until another group is tried where one was refused or failed to start: somebody may have mended it."""
 
 
 class Fault(StrEnum):
-    """How a trial's stay in a worker group ended before its last epoch; the first are reasons of the trial's own."""
+    """How a trial's stay in a worker group ended before its last epoch; the first three are the trial's own."""
 
     DIVERGED = "diverged"
     """The loss is not finite any more."""

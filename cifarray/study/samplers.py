@@ -124,19 +124,6 @@ class Sampler:
         )
 
 
-def sample(
-    space: SearchSpace,
-    searcher: SearcherName,
-    seed: int,
-    number: int,
-    history: Sequence[Observation],
-    allowed: Allowed | None = None,
-) -> Params:
-    """The params of trial `number` after the trials of the history, by a sampler of its own."""
-    tried = {point_key(observation.params) for observation in history}
-    return Sampler(space, searcher, seed, allowed).sample(number, history, tried)
-
-
 def _draw(space: SearchSpace, source: random.Random) -> Params:
     return space.tree.point(lambda name, domain: domain.draw(source))
 

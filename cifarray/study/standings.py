@@ -1,7 +1,7 @@
 """How a study's trials stand: their ranking, their scores after each epoch, whose checkpoints are superfluous.
 
 All of it is kept up to date trial by trial and looked up at every answer, never found by going through all trials, so
-that the ten thousandth trial costs what the first one did. Not here: what follows from it (`state`).
+that the ten thousandth trial costs what the first one did. Not here: what follows from it (`decisions`).
 """
 
 from bisect import bisect_left, insort

@@ -61,7 +61,7 @@ class StudyState:
     dead_nodes_in_a_row: int = 0
     """Those of them that were losses of nodes, which count apart."""
     first_failures: tuple[str, int] = ("", 0)
-    """What trials failed of in their first epoch last, and how many in a row, without an epoch of any in between."""
+    """The cause of the latest failures in a first epoch, and how many in a row had it, without an epoch in between."""
     standings: Standings = field(default_factory=Standings)
     _points: set[str] = field(default_factory=set)
     """Those that a trial has."""
@@ -100,7 +100,7 @@ class StudyState:
             self.apply(event)
 
     def apply(self, event: Event) -> None:
-        """Take in one event of the journal. Kinds that say nothing of a trial change nothing."""
+        """Take in one event of the journal. Kinds that concern neither trials nor losses (a report) change nothing."""
         match event:
             case DriverStarted():
                 self.losses_in_a_row = self.dead_nodes_in_a_row = 0

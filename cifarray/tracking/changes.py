@@ -24,6 +24,7 @@ from cifarray.study.events import (
     StudyStarted,
     TestOpened,
     TrialEnded,
+    TrialReopened,
     TrialSampled,
     TrialStarted,
     WorkersRestarted,
@@ -129,6 +130,8 @@ class StudyRuns:
                 self._change(trial).tags["accumulate"] = ", ".join(halved)
             case TrialEnded():
                 self._outcome(event)
+            case TrialReopened(trial=trial):
+                self._change(trial).tags |= {"outcome": None, MESSAGE_TAG: None}
             case CheckpointDropped() | CheckpointLost():
                 self._drop(event.trial, event.checkpoint)
             case TestOpened(trial=trial):

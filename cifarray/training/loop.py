@@ -44,7 +44,7 @@ class Diverged(RuntimeError):  # noqa: N818 - the name of the outcome
 
 
 class Training:
-    """`epoch` epochs are done; `step` of the next one has begun (from 0).
+    """`epoch` epochs are done; while one runs, `step` is its current step (from 0).
 
     `precision` is the number format of all its epochs, on all ranks; `remark` what the user should know of it.
 
@@ -116,12 +116,17 @@ class Training:
 
         on_step: called after every step, and every part of the evaluation.
 
-        epoch (from 1), train_loss (with all that is added to it), train_accuracy (on augmented images, while training;
-        on grids per label, on mixed images of the larger part's label), val_loss, val_accuracy (on grids `val_` and the
-        metrics of `evaluate`; none if nothing is held out), lr (of the last step), images_per_second (of all ranks,
-        training alone; a grid counts as one), epoch_seconds, peak_memory_bytes (of the largest rank), teacher_seconds
-        (of the slowest rank, where there is a teacher).
-        Accuracies are in 0..1. With a moving average, validation is of the averaged weights.
+        Returns, with accuracies in 0..1:
+        epoch: from 1.
+        train_loss: with all that is added to it.
+        train_accuracy: on augmented images, while training; on grids per label, on mixed images of the larger part's.
+        val_loss, val_accuracy: of the averaged weights, if they are averaged; none if nothing is held out. On grids
+        `val_` and the names of their metrics.
+        lr: of the last step.
+        images_per_second: of all ranks, training alone; a grid counts as one.
+        epoch_seconds, peak_memory_bytes: the latter of the largest rank.
+        teacher_seconds: of the slowest rank, where there is a teacher.
+
         Raises Diverged if the loss is not finite.
         """
         config, epoch = self.config, self.epoch + 1
@@ -220,7 +225,7 @@ class Training:
     def close(self) -> None:
         """Lets go of all that this trial held, so that the next one finds the process as if fresh. Not collective.
 
-        A garbage collection takes 0.3 s; only compiled code needs one, the rest is free with its last reference.
+        A garbage collection takes 0.3 s; only compiled code needs one, the rest is freed with its last reference.
         """
         compiled = self.config.compile
         vars(self).clear()

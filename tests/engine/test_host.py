@@ -190,6 +190,25 @@ def test_new_workers_repeat_the_stay_from_its_newest_checkpoint():
     assert shown(told) == [("move_in", 1), ("epoch", 1)]
 
 
+def test_new_workers_go_on_in_the_number_format_of_the_epochs_that_were():
+    """Told by an epoch that has no checkpoint yet: the old workers were on other hardware, perhaps."""
+
+    async def scene():
+        host = WorkerGroup(SETTINGS)
+        generation = await begin(host, 0)
+        await host.move_in(move_in(lease=1))
+        asked = asyncio.ensure_future(host.run_epoch(1, 1))
+        for index in range(2):
+            await host.next_order(generation, 0, index)
+        await host.answer(1, Answer(0, 1, {"epoch": 1}, precision="bf16"))
+        await asked
+        return await host.next_order(await begin(host, 0), 0, 0)
+
+    order = asyncio.run(scene())
+    assert (order.kind, order.epoch, order.checkpoint, order.precision) == ("move_in", 0, None, "bf16")
+    assert order.losses.total == 1
+
+
 @pytest.mark.parametrize("before", range(MAX_DEATHS))
 def test_the_third_death_of_its_workers_is_left_to_the_driver(before):
     """Deaths of earlier stays count too."""

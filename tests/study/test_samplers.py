@@ -9,7 +9,7 @@ from cifarray.config import TrainConfig
 from cifarray.space.domains import cases, choice, integers, log_uniform, uniform
 from cifarray.space.space import SearchSpace
 from cifarray.study import tpe
-from cifarray.study.samplers import EmptySpaceError, Observation, Sampler, point_key, sample, shortage
+from cifarray.study.samplers import EmptySpaceError, Observation, Sampler, point_key, shortage
 
 SPACE = SearchSpace(
     "toy",
@@ -20,6 +20,12 @@ SPACE = SearchSpace(
         "batch_size": choice(64, 128),
     },
 )
+
+
+def sample(space, searcher, seed, number, history, allowed=None):
+    """By a sampler of its own, as after a restart."""
+    tried = {point_key(observation.params) for observation in history}
+    return Sampler(space, searcher, seed, allowed).sample(number, history, tried)
 
 
 def observed(params, value, ended=True, completed=True):

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from histories import driver_ended, epoch_ended, split_opened
 
-from cifarray.study.events import MicroBatchHalved, StudyReported
+from cifarray.study.events import MicroBatchHalved, StudyReported, TrialReopened
 from cifarray.study.trial_record import Outcome
 from cifarray.tracking.changes import CHECKPOINT_TAG, PARENT, StudyRuns
 from cifarray.tracking.wording import brief, color, describe
@@ -250,6 +250,22 @@ def test_a_driver_that_goes_on_takes_the_error_of_the_one_before_away(journal):
     assert told(journal).changes[PARENT].tags["message"] is None
     journal.ended()
     assert told(journal).changes[PARENT].tags["message"] is None
+
+
+def test_a_failed_trial_that_is_run_again_has_no_outcome_and_no_error(journal):
+    journal.study()
+    journal.trial(0)
+    journal.outcome(0, Outcome.FAILED, "RuntimeError: no")
+    runs = told(journal)
+    assert runs.changes[0].tags["message"] == "RuntimeError: no"
+    journal.write(TrialReopened(trial=0))
+    runs = told(journal)
+    assert (runs.changes[0].tags["outcome"], runs.changes[0].tags["message"]) == (None, None)
+    journal.start(0)
+    journal.outcome(0)
+    runs = told(journal)
+    assert (runs.changes[0].tags["outcome"], runs.changes[0].tags["message"]) == ("completed", None)
+    assert runs.changes[0].status == "FINISHED"
 
 
 def test_a_study_without_errors_removes_no_message(journal):

@@ -1,4 +1,4 @@
-"""What a scheduler is: two pure functions of what is known of a study.
+"""What a scheduler is: pure functions of what is known of a study.
 
 Not here: the schedulers (a file each), what is tried next (`cifarray.study.samplers`).
 """
