@@ -39,7 +39,12 @@ FULL_SECONDS = 10.0
 """How long `patiently` waits for a disk that is full or away; others may clear it up."""
 _MAY_PASS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.ETIMEDOUT}
 _PATIENCE_SECONDS = 15
-"""How long Google's client asks again; by itself it would for a quarter of an hour. Amazon's gives up after 6 s."""
+"""How long Google's client asks again; by itself it would for a quarter of an hour."""
+_ANSWER_SECONDS = 30.0
+"""How long Amazon's client waits for an answer; by itself it would for 3 s, thirty times."""
+_CONNECT_SECONDS = 5.0
+_ATTEMPTS = 3
+"""How often Amazon's client asks in all, within some seconds if nobody is there."""
 _REASON_LENGTH = 200
 
 
@@ -99,8 +104,19 @@ def resolve(address: str) -> tuple[fs.FileSystem, str]:
     if not is_remote(address):
         return fs.LocalFileSystem(), str(Path(address).absolute())
     refuse_keys(address)
-    options = "" if address.startswith("s3://") else f"?retry_limit_seconds={_PATIENCE_SECONDS}"
-    filesystem, path = fs.FileSystem.from_uri(address + options)
+    if not address.startswith("s3://"):
+        filesystem, path = fs.FileSystem.from_uri(f"{address}?retry_limit_seconds={_PATIENCE_SECONDS}")
+        return filesystem, path
+    path = address.removeprefix("s3://")
+    # As `from_uri` would, which takes no time limits.
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    filesystem = fs.S3FileSystem(
+        endpoint_override=endpoint,
+        region=None if endpoint else fs.resolve_s3_region(path.partition("/")[0]),
+        request_timeout=_ANSWER_SECONDS,
+        connect_timeout=_CONNECT_SECONDS,
+        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=_ATTEMPTS),
+    )
     return filesystem, path
 
 

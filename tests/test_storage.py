@@ -8,7 +8,7 @@ import time
 
 import boto3
 import pytest
-from bucket_server import answering
+from bucket_server import answering, serving_in_any_weather
 from moto.core import set_initial_no_auth_action_count
 
 from cifarray import storage
@@ -160,6 +160,17 @@ def test_a_bucket_that_does_not_answer_is_told_within_seconds(closed_port, s3_se
         storage.refuse_unusable("s3://bucket/results")
     assert time.monotonic() - begin < 20
     one_sentence(error)
+
+
+@pytest.mark.slow
+def test_a_bucket_that_takes_four_seconds_for_an_answer_is_waited_for(monkeypatch):
+    with serving_in_any_weather() as (_, weather):
+        boto3.client("s3").create_bucket(Bucket="results")
+        weather.delay = 4.0
+        storage.write_bytes("s3://results/slow", b"all of it")
+        asked = weather.delayed
+        assert storage.read_bytes("s3://results/slow") == b"all of it"
+        assert asked <= 3, "nothing was asked twice"
 
 
 @pytest.mark.nightly
