@@ -119,6 +119,12 @@ def test_train_is_a_study_of_one_trial_or_of_one_for_each_seed(capsys):
         ("tune", ["--dry-run", "--gpus-per-worker=-1"], "gpus_per_worker -1 is not possible"),
         ("tune", ["--dry-run", "--gpus-per-worker", "1.5"], "gpus_per_worker 1.5 is not possible"),
         ("tune", ["--dry-run", "--cpus-per-worker", "0"], "cpus_per_worker 0 is not possible"),
+        (
+            "tune",
+            ["--dry-run", "--tracking-uri", "./mlruns"],
+            "'./mlruns' is none that MLflow keeps runs in: give a server",
+        ),
+        ("tune", ["--dry-run", "--tracking-uri", "ftp://host"], "'ftp://host' is none that MLflow keeps runs in"),
         ("tune", ["--trials", "0"], "trials 0 is too few: choose 1 or more"),
         ("tune", ["--name", "a/b"], "study name 'a/b' is not valid"),
         ("tune", ["--set", "data.validation=0"], "set --scheduler none, or hold images out"),

@@ -9,6 +9,7 @@ import socket
 import urllib.error
 import urllib.request
 from http.client import HTTPException
+from importlib.metadata import entry_points
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,6 +20,8 @@ from cifarray.redaction import redact
 from cifarray.tracking.changes import CHECKPOINT_TAG, STUDY_TAG
 
 SQLITE = "sqlite:///"
+SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks", "databricks-uc", "uc")
+"""That MLflow keeps runs behind; others come with plugins of it."""
 PORTS = {"postgresql": 5432, "postgres": 5432, "mysql": 3306, "mssql": 1433}
 """Of the databases that MLflow may be told of."""
 ANSWER_SECONDS = 3.0
@@ -31,12 +34,20 @@ def sqlite_file(tracking_uri: str) -> Path | None:
 
 
 def refuse_unusable(tracking_uri: str) -> None:
-    """Raises StudyError for a server without its scheme, and for a SQLite database that MLflow looks for elsewhere,
-    which differs between its versions."""
+    """Raises StudyError for a server without its scheme, what MLflow keeps no runs in, and a SQLite database that it
+    looks for elsewhere, which differs between its versions."""
     if re.fullmatch(r"[\w.-]+:\d+(/.*)?", tracking_uri):
         raise StudyError(
             f"the tracking URI {tracking_uri!r} has no scheme, so that MLflow takes it for a folder: did you mean "
             f"http://{tracking_uri}?"
+        )
+    # As MLflow reads it: `mysql+pymysql://…`, or `databricks` alone.
+    scheme = re.split(r"[+:]", tracking_uri, maxsplit=1)[0]
+    if scheme not in SCHEMES and scheme not in {plugin.name for plugin in entry_points(group="mlflow.tracking_store")}:
+        raise StudyError(
+            f"the tracking URI {redact(tracking_uri)!r} is none that MLflow keeps runs in: give a server "
+            "(http://HOST:PORT) or a database (sqlite:////FOLDER/mlflow.db, postgresql://…); without --tracking-uri "
+            "and MLFLOW_TRACKING_URI it is a database in --storage"
         )
     misread = re.search(r"[?]|%[0-9a-fA-F]{2}", tracking_uri) if tracking_uri.startswith(SQLITE) else None
     if misread is not None:
