@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from cifarray.engine import ray_internals
+from cifarray.engine.quiet import quieten
 from cifarray.engine.signals import handlers_kept
 from cifarray.errors import StudyError
 from cifarray.redaction import redact
@@ -61,7 +62,7 @@ def connected(num_cpus: int | None = None) -> Iterator[Any]:
                 f"{' '.join(str(error).split())}: run the job with the cluster's Python and Ray, or bring the "
                 "cluster up to date (ray up again)"
             ) from None
-    _quiet()
+    quieten()
     try:
         yield ray
     finally:
@@ -136,14 +137,6 @@ def _temporary_folder() -> str:
         f"TMPDIR {os.path.dirname(usual)} is too long, as the paths of Ray's sockets have at most 107 bytes, and "
         f"{' and '.join(SHORT_FOLDERS)} cannot be written: set RAY_TMPDIR to a folder with a short path"
     )
-
-
-def _quiet() -> None:
-    """Ray's own lines do not reach the user."""
-    ray_internals.silence_raylet_lines()
-    for name in ("ray", "ray.tune", "ray.train", "ray.data"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    logging.getLogger(ray_internals.TUNES_STATE).setLevel(logging.CRITICAL)
 
 
 def started_here() -> bool:

@@ -16,8 +16,6 @@ from typing import Any
 
 TRAIN_WORKER = "RayTrainWorker"
 """Class of the actors that are Train's workers."""
-TUNES_STATE = "ray.tune.execution.experiment_state"
-"""Logger of what Tune keeps on the study's disk to resume from, which nobody uses; a full disk is told without it."""
 RECONNECT, RECONNECT_SECONDS = "RAY_gcs_rpc_server_reconnect_timeout_s", "10"
 
 

@@ -13,7 +13,7 @@ import psutil
 import pytest
 import ray
 
-from cifarray.engine import ray_internals
+from cifarray.engine import quiet, ray_internals
 
 PRIVATE = re.compile(
     r"ray\.(_private|_common|_raylet|core|experimental|autoscaler|train\.(_internal|v2|torch\.config))"
@@ -48,7 +48,7 @@ CONTRACT = [
     ("ray.autoscaler.v2.sdk", "get_cluster_status", ("gcs_address",)),
     ("ray.autoscaler.v2.instance_manager.config", "FileConfigReader", ("config_file",)),
     ("ray.util.placement_group", "PlacementGroup", ("id",)),
-    (ray_internals.TUNES_STATE, "logger.error", None),
+    *((name, "logger.error", None) for name in (*quiet.TUNE, quiet.TUNES_CONTROLLER)),
     ("ray.tune.execution.class_cache", "ENV_VARS_TO_PROPAGATE.discard", None),
     (
         "ray.train.v2._internal.execution.context",
@@ -179,7 +179,7 @@ def test_rays_processes_are_not_in_the_drivers_group_and_end_with_it():
     code = """if True:
         import os, time
         from ray._private import services
-        from cifarray.engine import ray_internals
+        from cifarray.engine import quiet, ray_internals
         with ray_internals.starting_for_one_driver("/short"):
             command = ["sleep", "60"]
             process = services.start_ray_process(command, "monitor", fate_share=True).process
