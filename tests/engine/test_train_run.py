@@ -59,5 +59,11 @@ def test_a_host_that_is_gone_is_told_in_one_line(died):
     assert death_in_a_line("the worker group's host", text) == line
 
 
+def test_a_host_that_the_pool_ended_had_not_answered(died):
+    text = str(died("The actor is dead because it was killed by `ray.kill`."))
+    line = "the worker group's host (process 4711 on 192.0.2.2) did not answer and was ended"
+    assert death_in_a_line("the worker group's host", text) == line
+
+
 def test_a_host_that_could_not_be_made_is_no_death():
     assert death_in_a_line("the worker group's host", "Failed to look up actor with name 'wrn/group-0'.") is None
