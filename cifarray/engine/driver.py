@@ -117,16 +117,26 @@ class StudyDriver:
         self.pool.tend()
         if self.state.is_over():
             return None
-        assignment = self.state.next(self.running.keys())
-        if assignment is None:
-            return None
         # With nothing running, Tune would sleep a second before it asks again.
         group = self.pool.acquire(self.state.remaining(), wait=not self.running)
         if group is None:
+            # Nor is anything decided, which may take time, before there is a place for it.
+            return None
+        assignment = self.state.next(self.running.keys())
+        if assignment is None:
+            self._close_paused()
             return None
         number = assignment.number
-        events: list[Event] = [] if number in self.state.trials else [self._sampled(number)]
-        events.append(TrialStarted(trial=number, attempt=assignment.attempt, group=group.name, epoch=assignment.epoch))
+        events: list[Event] = [] if number in self.state.trials else [self._sampled(assignment)]
+        events.append(
+            TrialStarted(
+                trial=number,
+                attempt=assignment.attempt,
+                group=group.name,
+                epoch=assignment.epoch,
+                reason=assignment.reason,
+            )
+        )
         self.record(events)
         config = self.state.trials[number].config
         folder = storage.join(self.checkpoints, f"trial-{number:04d}")
@@ -137,10 +147,11 @@ class StudyDriver:
     def take(self, answer: Answer) -> Decision:
         """An answer of a trial: an epoch, or why it cannot go on where it is. Returns whether it goes on in this group.
 
-        STOP after a fault only means that it leaves; whether it is tried again is in the events.
+        STOP after a fault only means that it leaves; whether it is tried again is in the events. So does what comes
+        from a trial that was told to pause.
         """
         trial = self.state.trials[answer.trial]
-        if trial.outcome is not None:
+        if trial.outcome is not None or trial.is_paused:
             return Decision.STOP
         restarts = decisions.after_restarts(self.state, answer.trial, answer.losses) if answer.losses else []
         if restarts:
@@ -172,7 +183,8 @@ class StudyDriver:
         start = self.running.pop(number)
         broken = None
         if answer is None:
-            if self.state.trials[number].outcome is None:
+            trial = self.state.trials[number]
+            if trial.outcome is None and not trial.is_paused:
                 self._take_fault(number, Fault.ACTOR_DIED, "its Tune actor died")
             if not self.pool.is_alive(start.group):
                 broken = "its host died"
@@ -189,8 +201,15 @@ class StudyDriver:
         self.record(events)
         self.pause = self.pause or pause
 
-    def _sampled(self, number: int) -> TrialSampled:
-        params = self.state.sample(number)
+    def _close_paused(self) -> None:
+        closings = decisions.closings(self.state, self.running.keys())
+        if closings:
+            self.record(closings)
+            self._drop_checkpoints()
+
+    def _sampled(self, assignment: Assignment) -> TrialSampled:
+        number = assignment.number
+        params = self.state.sample(number) if assignment.params is None else dict(assignment.params)
         config = self.state.space.config(params).to_dict()
         size = self._size_of(config)
         return TrialSampled(trial=number, params=params, config=config, num_params=size.num_params, macs=size.macs)

@@ -192,6 +192,7 @@ class Pool:
             folder,
             assignment.precision,
             Losses(assignment.restarts, assignment.deaths),
+            assignment.pauses,
         )
         group.host.move_in.remote(order)
         return group.lease

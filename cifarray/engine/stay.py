@@ -68,4 +68,5 @@ class Stay:
         )
 
     def _epoch(self) -> Order:
-        return Order("epoch", self.order.lease, self.order.trial, folder=self.order.folder)
+        order = self.order
+        return Order("epoch", order.lease, order.trial, folder=order.folder, pauses=order.pauses)

@@ -92,7 +92,10 @@ class SearcherAdapter(_NotSaved, Searcher):
 
 
 class SchedulerAdapter(_NotSaved, TrialScheduler):
-    """Tune tells every epoch and hears whether the trial goes on."""
+    """Tune tells every epoch and hears whether the trial goes on.
+
+    A pause is a stop to Tune: a trial that goes on later is another one of Tune's.
+    """
 
     def __init__(self, relay: Relay) -> None:
         super().__init__()

@@ -196,7 +196,8 @@ def _run_epoch(training: Training, order: Order, rank: int, host: Any, pulse: Pu
     if rank != 0:
         return
     config = training.config
-    due = training.epoch % config.checkpoint_every == 0 or training.epoch == config.epochs or config.auto_micro_batch
+    is_last_of_stay = training.epoch == config.epochs or training.epoch in order.pauses
+    due = training.epoch % config.checkpoint_every == 0 or is_last_of_stay or config.auto_micro_batch
     address = None
     if due:
         address = storage.join(order.folder, f"epoch-{training.epoch:04d}.pt")

@@ -44,7 +44,7 @@ def about_the_best(study: Study, state: StudyState) -> list[tuple[str, str]]:
     if best is None or not best.epoch:
         return []
     value = "" if best.value is None else f": {best.metric.label} {best.metric.show(best.value)}"
-    ending = "" if best.outcome is Outcome.COMPLETED else f", {best.outcome or 'unfinished'}"
+    ending = "" if best.outcome is Outcome.COMPLETED else f", {best.standing}"
     found = [("best", f"trial {best.number}{value} after epoch {best.epoch} of {best.config['epochs']}{ending}")]
     if best.params:
         found.append(("", describe_params(best)))

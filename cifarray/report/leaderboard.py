@@ -59,7 +59,7 @@ def table(state: StudyState, width: int, limit: int = 10) -> tuple[Table, list[s
         [
             Column("#", [str(rank) for rank in range(1, len(best) + 1)]),
             Column("trial", [str(trial.number) for trial in best]),
-            Column("outcome", [str(trial.outcome or "unfinished") for trial in best], left=True),
+            Column("outcome", [trial.standing for trial in best], left=True),
             Column("epochs", [str(trial.epoch) for trial in best]),
             Column(state.metric.label, [state.metric.show(trial.value) for trial in best]),
             Column("params", [short_count(trial.num_params) for trial in best], spare=998),

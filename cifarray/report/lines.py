@@ -43,12 +43,15 @@ class LineView(Progress):
                 return f"worker group {group.rsplit('-', 1)[-1]} {said.get(change, f'replaced: {last_line(reason)}')}"
             case TrialStarted(trial=number):
                 after = f" after epoch {event.epoch}" if event.epoch else ""
-                return f"trial {number} starts{after}: {describe_params(self.state.trials[number])}"
+                why = f" ({event.reason})" if event.reason else ""
+                return f"trial {number} starts{after}: {describe_params(self.state.trials[number])}{why}"
             case EpochEnded(trial=number):
                 epochs = self.state.trials[number].config["epochs"]
                 metrics = describe_metrics(event.metrics, self.state.metric, kind_of(self.state.space.base))
                 # What stops a trial is said with its end.
                 why = f" ({event.reason})" if event.reason and event.decision is Decision.CONTINUE else ""
+                if event.decision is Decision.PAUSE:
+                    why = f" (pauses{f': {event.reason}' if event.reason else ''})"
                 remark = f"; {event.remark}" if event.remark else ""
                 return f"trial {number} epoch {event.epoch}/{epochs}: {metrics}{why}{remark}"
             case TrialEnded():

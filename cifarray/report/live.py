@@ -213,7 +213,9 @@ class TableView(Progress):
         return [Text(line), Text(describe_params(best))]
 
     def _standing(self, trial: TrialRecord) -> str:
-        return str(trial.outcome or ("running" if trial.number in self.running else "waiting"))
+        if trial.outcome is not None or trial.is_paused:
+            return trial.standing
+        return "running" if trial.number in self.running else "waiting"
 
     def _pace(self, trial: TrialRecord) -> Pace | None:
         """Of its present epoch, as far as it was told."""

@@ -17,7 +17,7 @@ from cifarray.study.forecast import Forecast, Interval, Pace
 from cifarray.study.samplers import shortage
 from cifarray.study.state import StudyState
 from cifarray.study.study import Study
-from cifarray.study.trial_record import TrialRecord
+from cifarray.study.trial_record import Decision, TrialRecord
 
 AskPaces = Callable[[Iterable[str]], Mapping[int, Pace]]
 """What the workers of the groups with these names are at, by trial, as far as they told; costs a message each."""
@@ -74,9 +74,10 @@ class Progress:
             case EpochEnded(trial=trial):
                 self._heard[trial] = time.monotonic()
                 self._took[trial] = event.epoch, event.metrics.get("epoch_seconds", 0.0)
+                if event.decision is Decision.PAUSE:
+                    self._left(trial)
             case TrialEnded(trial=trial):
-                self.running.pop(trial, None)
-                self._heard.pop(trial, None)
+                self._left(trial)
             case GroupChanged(group=group, event="started"):
                 self.groups_starting[group] = time.monotonic()
             case GroupChanged(group=group, event="ready"):
@@ -85,6 +86,11 @@ class Progress:
             case GroupChanged(group=group):
                 if self.groups_starting.pop(group, None) is None:
                     self.groups_ready -= 1
+
+    def _left(self, trial: int) -> None:
+        """Its group."""
+        self.running.pop(trial, None)
+        self._heard.pop(trial, None)
 
     def stopping(self, text: str) -> None:
         """Somebody wants the end; text: what is waited for."""

@@ -32,6 +32,14 @@ class Tree:
         ]
         self._counts: dict[tuple[Any, ...], int | None] = {}
 
+    def all_domains(self) -> Iterator[tuple[str, Domain]]:
+        """Every domain that a field may have, by the name that `domain_at` gives it."""
+        for path, domain in self.domains.items():
+            if isinstance(domain, Cases):
+                yield from ((_name_of_case(path, value), case) for value, case in domain.cases)
+            else:
+                yield path, domain
+
     def domain_at(self, path: str, params: Mapping[str, Any]) -> tuple[str, Domain] | None:
         """The domain of a field where `params` are chosen, and its name; None where the field does not vary.
 
@@ -47,7 +55,7 @@ class Tree:
         value = comparable(params[on] if on in params else self.fixed[on])
         if value not in domain.condition.values:
             return None
-        return (f"{path} [{value}]", domain.at(value)) if isinstance(domain, Cases) else (path, domain)
+        return (_name_of_case(path, value), domain.at(value)) if isinstance(domain, Cases) else (path, domain)
 
     def point(self, choose: Callable[[str, Domain], Value]) -> Params:
         """A point: `choose` is asked for every field that varies there, in order, by the name of the field's domain."""
@@ -152,3 +160,7 @@ class Tree:
                 return None
             total += below
         return total
+
+
+def _name_of_case(path: str, value: Value) -> str:
+    return f"{path} [{value}]"

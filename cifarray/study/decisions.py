@@ -4,7 +4,7 @@ The caller writes them to the journal and then applies them. Not here: what star
 the rules of a scheduler (`schedulers`), of faults (`faults`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from cifarray.config import TrainConfig
@@ -19,6 +19,7 @@ from cifarray.study.events import (
     WorkersRestarted,
 )
 from cifarray.study.faults import End, Fault, Losses, Pause, Retry, TrialFault, decide
+from cifarray.study.schedulers.scheduler import paused
 from cifarray.study.state import StudyState
 from cifarray.study.trial_record import OUTCOME_OF, Decision, Outcome
 from cifarray.training.batches import smaller_micro_batches
@@ -36,11 +37,12 @@ def after_epoch(
     """What follows `epoch` of a trial, and the events that record it, with what its workers say of it.
 
     An epoch that the journal has already (it is run again after a restart) gets the decision that it had, and no
-    event; so nothing is counted twice.
+    event; so nothing is counted twice. A trial that was told to pause there and runs was told to go on since.
     """
     trial = state.trials[number]
     if epoch <= trial.epoch:
-        return trial.decisions[epoch - 1], []
+        recorded = trial.decisions[epoch - 1]
+        return Decision.CONTINUE if recorded is Decision.PAUSE else recorded, []
     if epoch != trial.epoch + 1:
         raise AssertionError(f"trial {number} answered epoch {epoch} after epoch {trial.epoch}")
     decision, reason = Decision.COMPLETE, ""
@@ -123,6 +125,20 @@ def after_fault(
         case Pause(reason) | End(pause=reason):
             return events, reason
     return events, ""
+
+
+def closings(state: StudyState, running: Collection[int]) -> list[TrialEnded]:
+    """Ends of paused trials, where nothing will go on any more: all has been spent, or nothing runs or is to start."""
+    if running and not state.scheduler.is_spent(state, running):
+        return []
+    return [
+        TrialEnded(
+            trial=trial.number,
+            outcome=Outcome.STOPPED,
+            message=f"paused after epoch {trial.epoch} of {trial.config['epochs']}, others were given preference",
+        )
+        for trial in paused(state)
+    ]
 
 
 def reopenings(state: StudyState) -> list[Event]:

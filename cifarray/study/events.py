@@ -106,6 +106,8 @@ class TrialStarted(Event):
     attempt: int
     group: str
     epoch: int
+    reason: str = ""
+    """Why this one, where there was something to choose from."""
 
 
 @dataclass(frozen=True, kw_only=True)

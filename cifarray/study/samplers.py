@@ -71,13 +71,13 @@ class Sampler:
         if self.searcher == "grid":
             return self._grid_point(number)
         for params in self._draws(number, history):
-            if self._is_wanted(params, tried):
+            if self.is_wanted(params, tried):
                 return params
         # Nearly all points were tried, or hardly one is allowed: the first that is left after a random one.
         if self._num_points is not None:
             start = random.Random(f"{self.seed}/{number}/left").randrange(self._num_points)
             for params in itertools.islice(self._points_from(start), MAX_LOOKED_THROUGH):
-                if self._is_wanted(params, tried):
+                if self.is_wanted(params, tried):
                     return params
         raise EmptySpaceError(self._why_empty())
 
@@ -91,7 +91,8 @@ class Sampler:
             # The first draw is the one of a space without limits.
             yield _draw(self.space, random.Random(f"{key}/{attempt}" if attempt else key))
 
-    def _is_wanted(self, params: Params, tried: Collection[str]) -> bool:
+    def is_wanted(self, params: Params, tried: Collection[str]) -> bool:
+        """Whether a point is within the space's limits and none of those that were `tried`."""
         return point_key(params) not in tried and (self._allowed is None or self._allowed(params))
 
     def _points_from(self, start: int) -> Iterator[Params]:

@@ -5,9 +5,9 @@ Ray, files, clocks; what follows an epoch or a fault, and which checkpoints are 
 (`standings`); the rules of a scheduler (`schedulers`), of a searcher (`samplers`).
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from cifarray.space.space import SearchSpace
 from cifarray.study.events import (
@@ -26,10 +26,12 @@ from cifarray.study.events import (
     WorkersRestarted,
 )
 from cifarray.study.faults import Fault, cause_of
-from cifarray.study.samplers import Allowed, Observation, Sampler, SearcherName, point_key
+from cifarray.study.samplers import Allowed, Observation, Params, Sampler, SearcherName, point_key
 from cifarray.study.schedulers import Assignment, RunAll, Scheduler, from_settings
 from cifarray.study.standings import Standings
-from cifarray.study.trial_record import DEFAULT_METRIC, OUTCOME_OF, Metric, Outcome, TrialRecord
+from cifarray.study.trial_record import DEFAULT_METRIC, GAVE_NOTHING, OUTCOME_OF, Decision, Metric, Outcome, TrialRecord
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -48,11 +50,16 @@ class StudyState:
     metric: Metric = DEFAULT_METRIC
     keep_checkpoints: int = 3
     allowed: Allowed | None = None
+    macs_of: Callable[[dict[str, Any]], int] | None = field(default=None, compare=False, repr=False)
+    """Multiply-adds of a point's network, for one image; None where they are not known before it is a trial."""
     trials: dict[int, TrialRecord] = field(default_factory=dict)
     unfinished: dict[int, TrialRecord] = field(default_factory=dict)
     """Trials without an outcome."""
     ended: list[TrialRecord] = field(default_factory=list)
     """The others, in the order in which they ended."""
+    timeline: list[tuple[int, int]] = field(default_factory=list)
+    """(trial, epoch) of every epoch in the order in which they ended, each once; (trial, 0) where a trial ended for a
+    reason of its own before its last epoch."""
     epochs_done: int = 0
     """By all trials together, each epoch once."""
     seconds_trained: float = 0.0
@@ -65,6 +72,7 @@ class StudyState:
     standings: Standings = field(default_factory=Standings)
     _points: set[str] = field(default_factory=set)
     """Those that a trial has."""
+    _once: dict[Hashable, tuple[int, Any]] = field(default_factory=dict, compare=False, repr=False)
     _sampler: Sampler | None = field(default=None, compare=False, repr=False)
 
     @classmethod
@@ -109,7 +117,8 @@ class StudyState:
                 self._take_in(event)
             case TrialStarted():
                 trial = self.trials[event.trial]
-                trial.attempts, trial.group = event.attempt, event.group
+                trial.attempts, trial.group, trial.is_paused = event.attempt, event.group, False
+                self.standings.update(trial)
             case EpochEnded():
                 self._count_epoch(event)
             case WorkersRestarted():
@@ -162,6 +171,8 @@ class StudyState:
         trial.seconds += seconds
         self.seconds_trained += seconds
         self.epochs_done += 1
+        self.timeline.append((trial.number, trial.epoch))
+        trial.is_paused = event.decision is Decision.PAUSE
         self.losses_in_a_row = self.dead_nodes_in_a_row = 0
         self.first_failures = ("", 0)
         self.standings.add_score(trial)
@@ -183,7 +194,9 @@ class StudyState:
 
     def _end(self, trial: TrialRecord, outcome: Outcome) -> None:
         """Its record is final but for the test."""
-        trial.outcome = outcome
+        trial.outcome, trial.is_paused = outcome, False
+        if outcome in GAVE_NOTHING:
+            self.timeline.append((trial.number, 0))
         if trial.number in self.unfinished:
             # In this order: a view that looks in between must not miss it.
             self.ended.append(trial)
@@ -204,11 +217,12 @@ class StudyState:
         return self._sampler
 
     def is_over(self) -> bool:
-        return not self.unfinished and len(self.trials) >= self.budget
+        return not self.unfinished and (len(self.trials) >= self.budget or self.scheduler.is_spent(self, ()))
 
     def remaining(self) -> int:
         """Trials that still need a worker group: unfinished ones and those not sampled yet."""
-        return len(self.unfinished) + max(0, self.budget - len(self.trials))
+        new = 0 if self.scheduler.is_spent(self, ()) else max(0, self.budget - len(self.trials))
+        return len(self.unfinished) + new
 
     def failures_in_a_row(self, message: str) -> int:
         """Trials that failed last with the same error as `message` tells of, in their first epoch."""
@@ -219,6 +233,22 @@ class StudyState:
         """As `failures_in_a_row`; none where a trial has completed, since then it is not what all have in common."""
         completed = any(trial.outcome is Outcome.COMPLETED for trial in self.ended)
         return 0 if completed else self.failures_in_a_row(message)
+
+    def is_new(self, params: Params) -> bool:
+        """Whether a point is within the space's limits and no trial has it."""
+        return self.sampler.is_wanted(params, self._points)
+
+    def is_allowed(self, params: Params) -> bool:
+        """Whether a point is within the space's limits."""
+        return self.sampler.is_wanted(params, ())
+
+    def once(self, key: Hashable, make: Callable[[], T], version: int = 0) -> T:
+        """What `make` returns, which is a pure function of the study's journal, `key` and `version`: made once, and
+        again for another version."""
+        known = self._once.get(key)
+        if known is None or known[0] != version:
+            self._once[key] = known = version, make()
+        return known[1]
 
     def scores_after(self, epoch: int) -> Sequence[float]:
         """Of all trials that have done `epoch`, their scores after it, rising; higher is better."""

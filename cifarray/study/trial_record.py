@@ -20,11 +20,15 @@ class Decision(StrEnum):
     """What follows an epoch."""
 
     CONTINUE = "continue"
+    PAUSE = "pause"
+    """The trial leaves its group with a checkpoint, from which it may go on later."""
     STOP = "stop"
     COMPLETE = "complete"
 
 
 OUTCOME_OF = {Decision.STOP: Outcome.STOPPED, Decision.COMPLETE: Outcome.COMPLETED}
+GAVE_NOTHING = frozenset({Outcome.DIVERGED, Outcome.OUT_OF_MEMORY, Outcome.FAILED})
+"""Outcomes for a reason of the trial's own, without a network that could be compared."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,8 @@ class TrialRecord:
     decisions: list[Decision] = field(default_factory=list)
     checkpoints: dict[int, str] = field(default_factory=dict)
     outcome: Outcome | None = None
+    is_paused: bool = False
+    """It has left its group without an outcome, and waits to be chosen again."""
     message: str = ""
     """Why it ended so."""
     outcome_recorded: bool = False
@@ -99,12 +105,17 @@ class TrialRecord:
     @property
     def checkpoints_needed(self) -> int:
         """The newest, and while it runs the one before it too: the newest may turn out to be torn."""
-        return 2 if self.outcome is None else 1
+        return 2 if self.outcome is None and not self.is_paused else 1
+
+    @property
+    def standing(self) -> str:
+        """Its outcome, or that it has none yet."""
+        return str(self.outcome or ("paused" if self.is_paused else "unfinished"))
 
     @property
     def ending(self) -> str:
         """The outcome, with what was changed on the way."""
-        text = str(self.outcome or "unfinished")
+        text = self.standing
         halved = ", ".join(f"{count} micro-batches after epoch {epoch}" for epoch, count in self.halvings[-1:])
         return f"{text} ({halved})" if halved else text
 
@@ -123,6 +134,10 @@ class TrialRecord:
     def score(self) -> float | None:
         """`value` as higher is better."""
         return None if self.value is None else self.metric.score(self.value)
+
+    def score_after(self, epoch: int) -> float:
+        """Of an epoch that is done, in a study that holds images out."""
+        return self.metric.score(self.epochs[epoch - 1][self.metric.name])
 
     def with_epoch(self, metrics: Mapping[str, Any]) -> "TrialRecord":
         """As it will be known when its next epoch is."""

@@ -43,6 +43,9 @@ CHECKPOINT_TAG = "cifarray.checkpoint"
 MESSAGE_TAG = "message"
 
 RUNNING, FINISHED, FAILED, KILLED = "RUNNING", "FINISHED", "FAILED", "KILLED"
+PAUSED = "SCHEDULED"
+"""MLflow has no other word for a run that is not over and waits."""
+DECIDED = {Decision.STOP: "stopped", Decision.PAUSE: "paused"}
 OUTCOME_STATUS = {
     Outcome.COMPLETED: FINISHED,
     Outcome.STOPPED: FINISHED,
@@ -198,8 +201,10 @@ class StudyRuns:
                 best = self._point(f"best_{self._metric}", value, self._epochs)
                 self._change(PARENT).points.append(best)
         if event.reason:
-            word = "stopped" if event.decision is Decision.STOP else "went on"
+            word = DECIDED.get(event.decision, "went on")
             self._change(trial).tags["decision"] = clip(f"{word}: {event.reason}", TAG_LENGTH)
+        if event.decision is Decision.PAUSE:
+            self._set_status(trial, PAUSED)
         if event.precision:
             self._change(trial).tags["precision"] = event.precision
         if event.checkpoint is not None:

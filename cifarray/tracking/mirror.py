@@ -24,7 +24,7 @@ from cifarray.journal.addresses import Addresses
 from cifarray.journal.events import from_json
 from cifarray.journal.targets import id_of_study
 from cifarray.tracking.addresses import sqlite_file
-from cifarray.tracking.changes import PARENT, RUNNING, TRIAL_TAG, Change, Key, StudyRuns
+from cifarray.tracking.changes import PARENT, PAUSED, RUNNING, TRIAL_TAG, Change, Key, StudyRuns
 from cifarray.tracking.database import make_database
 from cifarray.tracking.lookup import REFUSALS, experiment_id, is_empty, knows, runs_of
 from cifarray.tracking.state import State
@@ -208,6 +208,8 @@ class Mirror:
             del change.artifacts[0]
         if change.status == RUNNING and not created:
             self._ask(client, run_id, lambda: client.update_run(run_id, status=RUNNING))
+        elif change.status == PAUSED:
+            self._ask(client, run_id, lambda: client.update_run(run_id, status=PAUSED))
         elif change.status not in (None, RUNNING):
             self._ask(client, run_id, lambda: client.set_terminated(run_id, change.status, change.status_time))
         change.status = None

@@ -105,6 +105,9 @@ def run(driver, answer_of=answer_of):
     while not driver.state.is_over():
         while driver.next_trial() is not None:
             pass
+        if not pool.due:
+            assert driver.state.is_over(), "nothing runs and nothing is started"
+            return
         pool.now, _, number, epoch = heapq.heappop(pool.due)
         answer = answer_of(number, epoch)
         if driver.take(answer) is Decision.CONTINUE:

@@ -7,12 +7,26 @@ from collections.abc import Mapping
 from typing import Any
 
 from cifarray.study.schedulers.asha import Asha
+from cifarray.study.schedulers.freeze_thaw import FreezeThaw
+from cifarray.study.schedulers.promote import Promote
 from cifarray.study.schedulers.run_all import RunAll
 from cifarray.study.schedulers.scheduler import Assignment, Scheduler, StudyView
 
-__all__ = ["SCHEDULERS", "Asha", "Assignment", "RunAll", "Scheduler", "StudyView", "from_settings"]
+__all__ = [
+    "SCHEDULERS",
+    "Asha",
+    "Assignment",
+    "FreezeThaw",
+    "Promote",
+    "RunAll",
+    "Scheduler",
+    "StudyView",
+    "from_settings",
+]
 
-SCHEDULERS: dict[str, type[Asha] | type[RunAll]] = {kind.name: kind for kind in (Asha, RunAll)}
+SCHEDULERS: dict[str, type[FreezeThaw] | type[Promote] | type[Asha] | type[RunAll]] = {
+    kind.name: kind for kind in (FreezeThaw, Promote, Asha, RunAll)
+}
 
 
 def from_settings(settings: Mapping[str, Any] | None) -> Scheduler:

@@ -62,6 +62,9 @@ class Asha:
     def next(self, study: StudyView, running: Collection[int]) -> Assignment | None:
         return first_come(study, running)
 
+    def is_spent(self, study: StudyView, running: Collection[int]) -> bool:
+        return False
+
     def soonest_end(self, epoch: int, epochs: int) -> int:
         return next((rung for rung in self.rungs(epochs) if rung > epoch), epochs)
 

@@ -21,6 +21,9 @@ class RunAll:
     def next(self, study: StudyView, running: Collection[int]) -> Assignment | None:
         return first_come(study, running)
 
+    def is_spent(self, study: StudyView, running: Collection[int]) -> bool:
+        return False
+
     def soonest_end(self, epoch: int, epochs: int) -> int:
         return epochs
 

@@ -3,11 +3,15 @@
 Not here: the schedulers (a file each), what is tried next (`cifarray.study.samplers`).
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
 
+from cifarray.space.space import SearchSpace
 from cifarray.study.trial_record import Decision, Metric, TrialRecord
+
+Params = dict[str, Any]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,12 @@ class Assignment:
     """Of its worker processes, since that checkpoint."""
     precision: str = ""
     """The number format of its epochs so far; empty where there are none."""
+    pauses: tuple[int, ...] = ()
+    """Epochs after which it may be told to pause, so that there is to be a checkpoint."""
+    params: Mapping[str, Any] | None = field(default=None, hash=False)
+    """Of a new trial, where the scheduler chooses them; None: the searcher does."""
+    reason: str = ""
+    """Why this one, where there was something to choose from."""
 
 
 class StudyView(Protocol):
@@ -40,8 +50,34 @@ class StudyView(Protocol):
     @property
     def metric(self) -> Metric: ...
     @property
+    def seed(self) -> int: ...
+    @property
+    def space(self) -> SearchSpace: ...
+    @property
     def budget(self) -> int:
         """Trials in all."""
+
+    @property
+    def epochs_done(self) -> int:
+        """By all trials together, each epoch once."""
+
+    @property
+    def timeline(self) -> Sequence[tuple[int, int]]:
+        """(trial, epoch) of every epoch in the order in which they ended; epoch 0 where a trial gave nothing."""
+
+    @property
+    def macs_of(self) -> Callable[[dict[str, Any]], int] | None:
+        """Multiply-adds of a point's network, as far as that is known."""
+
+    def is_new(self, params: Params) -> bool:
+        """Whether a point is within the space's limits and no trial has it."""
+
+    def is_allowed(self, params: Params) -> bool:
+        """Whether a point is within the space's limits."""
+
+    def once(self, key: Hashable, make: Callable[[], T], version: int = 0) -> T:
+        """What `make` returns, which is a pure function of the study's journal, `key` and `version`: made once, and
+        again for another version."""
 
     def scores_after(self, epoch: int) -> Sequence[float]:
         """Of all trials that have done `epoch`, their scores after it, rising; higher is better."""
@@ -67,6 +103,12 @@ class Scheduler(Protocol):
     def next(self, study: StudyView, running: Collection[int]) -> Assignment | None:
         """What a free group does; None if there is nothing to start now. running: numbers of the trials that run."""
 
+    def is_spent(self, study: StudyView, running: Collection[int]) -> bool:
+        """Whether nothing is begun or gone on with any more, however many trials there may still be.
+
+        running: as for `next`; what they will do before they pause counts.
+        """
+
     def soonest_end(self, epoch: int, epochs: int) -> int:
         """After which epoch a trial of `epochs` epochs that has done `epoch` of them may be over, at the earliest."""
 
@@ -79,10 +121,18 @@ class Scheduler(Protocol):
 
 def first_come(study: StudyView, running: Collection[int]) -> Assignment | None:
     """The first trial that is unfinished and does not run, else a new one while the budget lasts."""
-    waiting = [number for number in study.unfinished if number not in running]
-    if waiting:
-        return resumed(study.trials[min(waiting)])
-    return Assignment(len(study.trials)) if len(study.trials) < study.budget else None
+    return interrupted(study, running) or (Assignment(len(study.trials)) if len(study.trials) < study.budget else None)
+
+
+def interrupted(study: StudyView, running: Collection[int]) -> Assignment | None:
+    """The first trial that was begun, was not told to pause, and does not run."""
+    waiting = [number for number, trial in study.unfinished.items() if number not in running and not trial.is_paused]
+    return resumed(study.trials[min(waiting)]) if waiting else None
+
+
+def paused(study: StudyView) -> list[TrialRecord]:
+    """By number."""
+    return [study.unfinished[number] for number in sorted(study.unfinished) if study.unfinished[number].is_paused]
 
 
 def resumed(trial: TrialRecord) -> Assignment:
