@@ -127,7 +127,7 @@ def test_train_is_a_study_of_one_trial_or_of_one_for_each_seed(capsys):
         ("tune", ["--dry-run", "--tracking-uri", "ftp://host"], "'ftp://host' is none that MLflow keeps runs in"),
         ("tune", ["--trials", "0"], "trials 0 is too few: choose 1 or more"),
         ("tune", ["--name", "a/b"], "study name 'a/b' is not valid"),
-        ("tune", ["--set", "data.validation=0"], "set --scheduler none, or hold images out"),
+        ("tune", ["--set", "data.validation=0"], "set --strategy none, or hold images out"),
         ("tune", ["--storage", "ftp://host/x"], "storage 'ftp://host/x' has an unknown scheme"),
         ("tune", ["--data", "imagenet"], "imagenet"),
         ("tune", ["--data", "synthetic", "--set", "model.depth=27"], "22 or 28"),

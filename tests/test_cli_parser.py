@@ -106,7 +106,7 @@ def test_help_has_groups_examples_and_exit_codes_within_80_columns(capsys, monke
         (["--trials"], "--trials needs a value: give --trials N"),
         (["--name"], "--name needs a value: give --name NAME"),
         (["--set"], "--set needs a value: give --set FIELD=VALUE"),
-        (["--scheduler", "ahsa"], "--scheduler 'ahsa' is not one of its values: did you mean asha?"),
+        (["--scheduler", "ahsa"], "--strategy 'ahsa' is not one of its values: did you mean asha?"),
         (["--searcher", "bayes"], "--searcher 'bayes' is not one of its values: choose random or grid or tpe"),
         (["wide_resnet_fast"], "'wide_resnet_fast' is too much: this job takes flags alone, see --help"),
         (["--set", "epochs=3", "resnet_110"], "the recipe resnet_110 is behind --set or --space"),

@@ -64,10 +64,10 @@ def ablate(default: str, arguments: Sequence[str] | None = None) -> NoReturn:
     flags = parser.parse_args(arguments)
     with errors_in_a_sentence(ValueError):
         limits = flags.max_params is not None or flags.max_macs is not None
-        if flags.space or flags.searcher or flags.trials is not None or limits or flags.scheduler == "asha":
+        if flags.space or flags.searcher or flags.trials is not None or limits or flags.scheduler not in (None, "none"):
             raise StudyError(
                 "ablate runs every row with every seed to its end: leave out --space, --searcher, --trials, "
-                "--max-params, --max-macs and --scheduler asha"
+                "--max-params, --max-macs and --strategy"
             )
         if flags.seeds is None:
             flags.seeds = 2 if flags.smoke else 5

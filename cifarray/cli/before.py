@@ -20,7 +20,7 @@ from cifarray.space.space import SearchSpace
 from cifarray.study import decisions
 from cifarray.study.events import DriverEnded
 from cifarray.study.images import refuse_batches_without_images
-from cifarray.study.schedulers import Asha
+from cifarray.study.schedulers import Asha, Promote
 from cifarray.study.state import StudyState
 from cifarray.study.study import Study
 from cifarray.study.trial_record import Outcome
@@ -117,10 +117,10 @@ def notes_on(study: Study, notes: tuple[str, ...]) -> list[str]:
     """What a user should know of the study; `notes` are those of its flags."""
     found = list(notes)
     epochs = study.space.base.epochs
-    if isinstance(study.scheduler, Asha) and study.scheduler.rungs(epochs)[:1] == (1,):
+    if isinstance(study.scheduler, Asha | Promote) and study.scheduler.rungs(epochs)[:1] == (1,):
         found.append(
             f"ASHA compares these trials of {epochs} epochs after their first one, which favours what learns fast: "
-            "more --epochs give more grace, --scheduler none runs all to their end"
+            "more --epochs give more grace, --strategy none runs all to their end"
         )
     return found
 

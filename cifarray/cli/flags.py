@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from cifarray import recipes, storage
 from cifarray.cli.parser import WITHOUT_TRIALS, Examples, Parser, number, whole
+from cifarray.cli.strategies import make_scheduler
 from cifarray.cli.teachers import with_teachers
 from cifarray.config import TrainConfig
 from cifarray.data.names import is_known
@@ -22,7 +23,7 @@ from cifarray.space.domains import Choice, parse_assignment, parse_domain, parse
 from cifarray.space.possible import possible
 from cifarray.space.space import SearchSpace
 from cifarray.study.samplers import SEARCHERS
-from cifarray.study.schedulers import SCHEDULERS, Asha, RunAll
+from cifarray.study.schedulers import SCHEDULERS
 from cifarray.study.study import Study
 from cifarray.study.trial_record import Metric
 from cifarray.tracking.addresses import refuse_unusable
@@ -110,9 +111,12 @@ def _add_how_much(to: Arguments) -> None:
     add("--epochs", type=whole, metavar="N", help="epochs of a trial (default: the recipe's)")
     add(
         "--scheduler",
+        "--strategy",
+        dest="scheduler",
         choices=tuple(SCHEDULERS),
         metavar="NAME",
-        help=f"{_either(tuple(SCHEDULERS))}; asha stops trials that fall behind (default for most searches)",
+        help=f"{_either(tuple(SCHEDULERS))}: asha stops trials that fall behind (default for most searches), promote "
+        "pauses them and goes on with the best, freeze-thaw with what a model of all curves expects the most of",
     )
     add("--retry-failed", action="store_true", help="run trials that failed again, from their checkpoints")
 
@@ -257,8 +261,6 @@ def make_study(space: SearchSpace, flags: argparse.Namespace, scheduler: str) ->
     where, tracking_uri = storage_and_tracking(flags)
     if flags.concurrent != "auto" and not flags.concurrent.isdigit():
         raise StudyError(f"concurrent {flags.concurrent!r} is not a number: give one, or auto")
-    # Four rungs at most: ASHA with very early rungs favours what learns fast over what learns well.
-    asha = Asha(reduction_factor=3, grace_epochs=max(1, space.base.epochs // 27))
     num_trials = DEFAULT_TRIALS if flags.trials is None else flags.trials
     return Study(
         name=flags.name or (f"{space.name}-smoke" if flags.smoke else space.name),
@@ -266,7 +268,7 @@ def make_study(space: SearchSpace, flags: argparse.Namespace, scheduler: str) ->
         num_trials=num_trials,
         storage=where,
         tracking_uri=tracking_uri,
-        scheduler=asha if scheduler == asha.name else RunAll(),
+        scheduler=make_scheduler(scheduler, space),
         searcher=flags.searcher or "random",
         seed=flags.seed,
         metric=Metric(flags.metric or kind_of(space.base).default_metric),

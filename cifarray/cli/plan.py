@@ -35,7 +35,11 @@ def show_plan(study: Study, console: Console, notes: Iterable[str]) -> None:
     # Whatever the limits: which networks are within them is known when the data are open.
     budget = Sampler(space, study.searcher, study.seed).budget(study.num_trials)
     trials = f"{budget} trial{'s' if budget != 1 else ''}"
-    say(f"\n{trials}, compared by {study.metric.name}, searcher {study.searcher}, scheduler {scheduler}")
+    searcher = "" if study.scheduler.chooses else f"searcher {study.searcher}, "
+    say(f"\n{trials}, compared by {study.metric.name}, {searcher}scheduler {scheduler}")
+    most = study.scheduler.epochs_at_most(budget, space.base.epochs)
+    if most is not None:
+        say(f"{most} epochs in all: trials are begun, and those that are paused go on, until these are spent")
     short = shortage(budget, study.num_trials)
     if short:
         say(short)

@@ -8,8 +8,10 @@ from typing import NoReturn
 from cifarray import recipes
 from cifarray.cli.flags import apply, make_study, study_parser
 from cifarray.cli.running import errors_in_a_sentence, make_console, run_job
+from cifarray.cli.strategies import varied_in_time
 from cifarray.config import TrainConfig
 from cifarray.space.space import SearchSpace
+from cifarray.study.schedulers import Asha, Promote
 
 EXAMPLES = (
     ("--smoke", "a minute's proof on synthetic images"),
@@ -48,12 +50,12 @@ def _search(space: SearchSpace, flags: argparse.Namespace) -> NoReturn:
         if flags.searcher == "grid" and flags.trials is None:
             flags.trials = space.grid_size()
         # Early rungs favour schedules whose rate falls early; where schedules or epochs vary, that would decide.
-        risky = [path for path in space.domains if path.startswith("schedule.") or path == "epochs"]
+        risky = varied_in_time(space)
         study = make_study(space, flags, scheduler=flags.scheduler or ("none" if risky else "asha"))
-    if risky and study.scheduler.compares:
+    if risky and isinstance(study.scheduler, Asha | Promote):
         make_console().print(
             "warning: ASHA compares trials after few epochs, which favours rates that fall early, and these vary: "
-            f"{', '.join(risky)}; --scheduler none runs all to their end",
+            f"{', '.join(risky)}; --strategy none runs all to their end",
             highlight=False,
             soft_wrap=True,
         )

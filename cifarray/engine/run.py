@@ -105,6 +105,7 @@ def run_study(
             store, sizes = looking.result()
         if study.space.is_limited:
             state.allowed = sizes.allowed
+        state.macs_of = lambda params: sizes.of(study.space.config(params).to_dict()).macs
         started = journal.events[0] if journal.events else _started(study, store)
         assert isinstance(started, StudyStarted), "seen when the journal was opened"
         refuse_other_images(started, store, state)

@@ -28,9 +28,13 @@ class Features:
         """Of the features of a domain."""
         self._unvaried: list[float] = []
         """The features where no field varies: each at its centre."""
+        self._ordinal: dict[str, list[float]] = {}
+        """Of choices among numbers: the feature of each value."""
         for name, domain in self._domains.items():
             self._first[name] = len(self._unvaried)
             self._unvaried += _centres(domain)
+            if isinstance(domain, Choice) and _is_ordinal(domain):
+                self._ordinal[name] = _ranks(domain)
         self.num_shares, self.num_features = len(self._domains), len(self._unvaried)
 
     def of(self, params: Mapping[str, Any]) -> list[float]:
@@ -38,14 +42,13 @@ class Features:
         features = list(self._unvaried)
         for name, domain, value in self._varied(params):
             first = self._first[name]
-            place = _place(domain, value)
             if isinstance(domain, Range):
                 features[first] = _share_of_range(domain, value)
-            elif _is_ordinal(domain):
-                features[first] = _ranks(domain)[place]
+            elif name in self._ordinal:
+                features[first] = self._ordinal[name][_place(domain, value)]
             else:
                 features[first : first + len(domain.values)] = [0.0] * len(domain.values)
-                features[first + place] = ONE_HOT
+                features[first + _place(domain, value)] = ONE_HOT
         return features
 
     def shares(self, params: Mapping[str, Any]) -> list[float]:
@@ -68,7 +71,7 @@ class Features:
         return [
             self._share_at[name]
             for name, domain in self._domains.items()
-            if isinstance(domain, Choice) and not _is_ordinal(domain)
+            if isinstance(domain, Choice) and name not in self._ordinal
         ]
 
     def _varied(self, params: Mapping[str, Any]) -> list[tuple[str, Domain, Any]]:
@@ -122,10 +125,8 @@ def _ranks(domain: Choice) -> list[float]:
     return [rising.index(value) / (len(rising) - 1) if len(rising) > 1 else CENTRE for value in domain.values]
 
 
-def _place(domain: Domain, value: Any) -> int:
-    """Of a choice's value among its values, by equality and kind: true is not 1."""
-    if isinstance(domain, Range):
-        return 0
+def _place(domain: Choice, value: Any) -> int:
+    """Of a value among a choice's values, by equality and kind: true is not 1."""
     same = [place for place, other in enumerate(domain.values) if other == value]
     return next((place for place in same if type(domain.values[place]) is type(value)), same[0])
 

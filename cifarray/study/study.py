@@ -113,7 +113,12 @@ def _check(study: Study) -> None:
         raise ValueError(f"stuck_after {study.patience:g} s is too short: choose more than 0")
     if study.scheduler.compares and study.space.base.data.validation == 0:
         raise ValueError(
-            "data.validation 0 leaves nothing to compare trials by: set --scheduler none, or hold images out"
+            "data.validation 0 leaves nothing to compare trials by: set --strategy none, or hold images out"
+        )
+    if study.scheduler.chooses and study.searcher != "random":
+        raise ValueError(
+            f"searcher {study.searcher} has nothing to choose where the strategy is {study.scheduler.name}, which "
+            "chooses by itself: leave --searcher out, or take --strategy promote"
         )
     if study.searcher == "grid":
         study.space.grid_size()

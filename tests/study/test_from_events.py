@@ -9,7 +9,7 @@ from cifarray.journal.events import FORMAT, from_json, to_json
 from cifarray.space.domains import choice
 from cifarray.space.space import SearchSpace
 from cifarray.study.events import DriverStarted, StudyStarted
-from cifarray.study.schedulers import Asha, RunAll
+from cifarray.study.schedulers import Asha, FreezeThaw, Promote, RunAll
 from cifarray.study.state import StudyState
 from cifarray.study.study import Study
 
@@ -47,7 +47,7 @@ def test_limits_and_kept_checkpoints_are_part_of_it():
     assert [state.sample(number)["model.widen_factor"] for number in range(2)] == [1, 2]
 
 
-@pytest.mark.parametrize("scheduler", [RunAll(), Asha(2, 3)])
+@pytest.mark.parametrize("scheduler", [RunAll(), Asha(2, 3), Promote(2, 3), FreezeThaw(3, True)])
 def test_any_scheduler_is_found_by_its_name(scheduler):
     assert StudyState.from_events([began(make_study(scheduler=scheduler))]).scheduler == scheduler
 
@@ -55,7 +55,7 @@ def test_any_scheduler_is_found_by_its_name(scheduler):
 def test_a_scheduler_that_is_not_known_is_named():
     event = began(make_study())
     values = {**json.loads(to_json(event)), "scheduler": {"name": "hyperband"}}
-    with pytest.raises(ValueError, match="scheduler 'hyperband' is not known: choose one of asha, none"):
+    with pytest.raises(ValueError, match="scheduler 'hyperband' is not known: choose one of freeze-thaw, pro"):
         StudyState.from_events([from_json(json.dumps(values))])
 
 

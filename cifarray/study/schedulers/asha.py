@@ -23,6 +23,7 @@ class Asha:
 
     name: ClassVar[str] = "asha"
     compares: ClassVar[bool] = True
+    chooses: ClassVar[bool] = False
     reduction_factor: int = 3
     grace_epochs: int = 1
 
@@ -64,6 +65,9 @@ class Asha:
 
     def is_spent(self, study: StudyView, running: Collection[int]) -> bool:
         return False
+
+    def epochs_at_most(self, trials: int, epochs: int) -> int | None:
+        return None
 
     def soonest_end(self, epoch: int, epochs: int) -> int:
         return next((rung for rung in self.rungs(epochs) if rung > epoch), epochs)

@@ -14,6 +14,7 @@ curves (`observed`), where points come from (`cifarray.study.proposals`).
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from cifarray.study.proposals import Params, Proposals, distinct
@@ -48,6 +49,7 @@ class FreezeThaw:
 
     name: ClassVar[str] = "freeze-thaw"
     compares: ClassVar[bool] = True
+    chooses: ClassVar[bool] = True
     grace_epochs: int = 1
     full_runs: bool = False
 
@@ -57,10 +59,7 @@ class FreezeThaw:
 
     def rungs(self, epochs: int) -> tuple[int, ...]:
         """Epochs after which a trial of `epochs` epochs pauses: ⌈epochs / 2^k⌉, from the grace on, below `epochs`."""
-        if self.full_runs:
-            return ()
-        halves = {-(-epochs // RATIO**k) for k in range(1, epochs.bit_length() + 1)}
-        return tuple(sorted(rung for rung in halves if self.grace_epochs <= rung < epochs))
+        return () if self.full_runs else _halves(epochs, self.grace_epochs)
 
     def after_epoch(self, study: StudyView, trial: TrialRecord) -> tuple[Decision, str]:
         if trial.epoch not in self._pauses(study, trial):
@@ -79,17 +78,19 @@ class FreezeThaw:
 
     def is_spent(self, study: StudyView, running: Collection[int]) -> bool:
         under_way = sum(self._target(study, study.trials[number]) - study.trials[number].epoch for number in running)
-        return not self.full_runs and study.epochs_done + under_way >= self.budget(study)
+        most = self.epochs_at_most(study.budget, study.space.base.epochs)
+        return most is not None and study.epochs_done + under_way >= most
 
-    def budget(self, study: StudyView) -> int:
-        """Epochs in all: what the base point takes, and as if of the study's trials each rung were reached by half of
-        those that reach the one before, and by one at least; at most what all of them take."""
-        epochs = study.space.base.epochs
+    def epochs_at_most(self, trials: int, epochs: int) -> int | None:
+        """What the base point takes, and as if each rung were reached by half of those that reach the one before, and
+        by one at least; no more than what all trials take."""
+        if self.full_runs:
+            return None
         spent, before = epochs, 0
         for level, rung in enumerate((*self.rungs(epochs), epochs)):
-            spent += -(-study.budget // RATIO**level) * (rung - before)
+            spent += -(-trials // RATIO**level) * (rung - before)
             before = rung
-        return min(spent, study.budget * epochs)
+        return min(spent, trials * epochs)
 
     def soonest_end(self, epoch: int, epochs: int) -> int:
         return next((rung for rung in self.rungs(epochs) if rung > epoch), epochs)
@@ -188,20 +189,21 @@ class FreezeThaw:
             new = self._new_points(study, [dict(params) for params in promising])
         if not waiting and not new:
             return None
-        rows = observed.rows_of_candidates(waiting, new)
+        points = observed.features_of(new)
+        rows = observed.rows_of_candidates(waiting, points)
         mean, deviation = posterior.predict(*rows)
-        twins = observed.most_alike(posterior, new)
         score = log_expected_improvement(mean, deviation, best)
         chance = chance_of_improvement(mean, deviation, best)
         if not self.full_runs:
-            score = score - COST_WEIGHT * np.log(self._costs(study, observed, waiting, new, chance))
+            score = score - COST_WEIGHT * np.log(self._costs(study, observed, waiting, points, chance))
         for place in np.argsort(-score, kind="stable").tolist():
             ending = observed.show(mean[place])
             reason = f"{ending} expected after its last epoch, the best with a chance of {100 * chance[place]:.0f} %"
             if place < len(waiting):
                 return replace(resumed(waiting[place]), reason=reason)
-            params = new[place - len(waiting)]
-            if twins[place - len(waiting)] < TWIN and study.is_new(params):
+            number = place - len(waiting)
+            params = new[number]
+            if study.is_new(params) and observed.most_alike(posterior, points[number]) < TWIN:
                 return Assignment(len(study.trials), params=params, reason=reason)
         return None
 
@@ -216,7 +218,7 @@ class FreezeThaw:
         study: StudyView,
         observed: "Observed",
         waiting: Sequence[TrialRecord],
-        new: Sequence[Params],
+        points: "Array",
         chance: "Array",
     ) -> "Array":
         """Seconds to the next rung, and with the chance that it is worth it, to the end."""
@@ -225,12 +227,18 @@ class FreezeThaw:
         epochs = study.space.base.epochs
         targets = [self._target(study, trial) - trial.epoch for trial in waiting]
         rest = [trial.config["epochs"] - trial.epoch for trial in waiting]
-        first = np.array([*targets, *[min((*self.rungs(epochs), epochs))] * len(new)], float)
-        whole = np.array([*rest, *[epochs] * len(new)], float)
-        return np.asarray((first + chance * (whole - first)) * observed.epoch_seconds(waiting, new))
+        first = np.array([*targets, *[min((*self.rungs(epochs), epochs))] * len(points)], float)
+        whole = np.array([*rest, *[epochs] * len(points)], float)
+        return np.asarray((first + chance * (whole - first)) * observed.epoch_seconds(waiting, points))
 
     def _proposals(self, study: StudyView) -> Proposals:
         return study.once("proposals", lambda: Proposals(study.space, study.seed))
+
+
+@cache
+def _halves(epochs: int, grace_epochs: int) -> tuple[int, ...]:
+    halves = {-(-epochs // RATIO**k) for k in range(1, epochs.bit_length() + 1)}
+    return tuple(sorted(rung for rung in halves if grace_epochs <= rung < epochs))
 
 
 def best_of_each_rung(trials: Sequence[TrialRecord], count: int) -> list[TrialRecord]:

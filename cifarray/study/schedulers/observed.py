@@ -114,38 +114,39 @@ class Observed:
     def rows_at_end(self, trials: Sequence[TrialRecord]) -> tuple[Array, Array, Any]:
         return self.rows_of(trials, [trial.config["epochs"] for trial in trials])
 
-    def rows_of_candidates(self, waiting: Sequence[TrialRecord], new: Sequence[Params]) -> tuple[Array, Array, Any]:
-        """After the last epoch of each, which new ones have in common."""
+    def features_of(self, points: Sequence[Params]) -> Array:
+        """(m, d)."""
+        return np.array([self.features.of(params) for params in points]).reshape(-1, self.features.num_features)
+
+    def rows_of_candidates(self, waiting: Sequence[TrialRecord], points: Array) -> tuple[Array, Array, Any]:
+        """After the last epoch of each. points: features (m, d) of new ones."""
         at, times, numbers = self.rows_at_end(waiting)
-        points = np.array([self.features.of(params) for params in new]).reshape(-1, self.features.num_features)
         return (
             np.concatenate([at, points]),
-            np.concatenate([times, np.ones(len(new))]),
-            np.concatenate([numbers, np.full(len(new), NEW, dtype=np.int64)]),
+            np.concatenate([times, np.ones(len(points))]),
+            np.concatenate([numbers, np.full(len(points), NEW, dtype=np.int64)]),
         )
 
-    def most_alike(self, posterior: Posterior, new: Sequence[Params]) -> Array:
-        """How much each new point has in common with the trial that is the most like it, 0..1."""
+    def most_alike(self, posterior: Posterior, point: Array) -> float:
+        """How much a new point, by its features (d,), has in common with the trial that is the most like it, 0..1."""
         tried = np.array([self._features_of(trial) for trial in self.study.trials.values()])
-        points = np.array([self.features.of(params) for params in new]).reshape(-1, self.features.num_features)
-        return posterior.alike(points, tried).max(axis=1)
+        return float(posterior.alike(point[None], tried).max())
 
-    def epoch_seconds(self, waiting: Sequence[TrialRecord], new: Sequence[Params]) -> Array:
-        """What an epoch of paused trials takes, as measured, and one of new points as a regression on features says;
-        1 for all where nothing was measured."""
+    def epoch_seconds(self, waiting: Sequence[TrialRecord], points: Array) -> Array:
+        """What an epoch of paused trials takes, as measured, and one of new points, by their features (m, d), as a
+        regression on features says; 1 for all where nothing was measured."""
         measured = [trial for trial in self.study.trials.values() if trial.epoch and trial.seconds]
         if not measured:
-            return np.ones(len(waiting) + len(new))
+            return np.ones(len(waiting) + len(points))
         logs = np.log([trial.seconds / trial.epoch for trial in measured])
         middle = logs.mean()
         own = [np.log(trial.seconds / trial.epoch) if trial.seconds else middle for trial in waiting]
-        if not new:
+        if not len(points):
             return np.exp(own)
         at = np.array([self._features_of(trial) for trial in measured])
         centre = at.mean(axis=0)
         squares = (at - centre).T @ (at - centre) + RIDGE * np.eye(at.shape[1])
         weights = np.linalg.solve(squares, (at - centre).T @ (logs - middle))
-        points = np.array([self.features.of(params) for params in new])
         # No further than twice beyond what was seen: a line goes on for ever.
         reach = np.log(2.0)
         predicted = np.clip(middle + (points - centre) @ weights, logs.min() - reach, logs.max() + reach)

@@ -26,6 +26,7 @@ class Promote:
 
     name: ClassVar[str] = "promote"
     compares: ClassVar[bool] = True
+    chooses: ClassVar[bool] = False
     reduction_factor: int = 3
     grace_epochs: int = 1
 
@@ -60,6 +61,9 @@ class Promote:
 
     def is_spent(self, study: StudyView, running: Collection[int]) -> bool:
         return False
+
+    def epochs_at_most(self, trials: int, epochs: int) -> int | None:
+        return None
 
     def soonest_end(self, epoch: int, epochs: int) -> int:
         return self._asha().soonest_end(epoch, epochs)

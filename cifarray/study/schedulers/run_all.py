@@ -14,6 +14,7 @@ class RunAll:
 
     name: ClassVar[str] = "none"
     compares: ClassVar[bool] = False
+    chooses: ClassVar[bool] = False
 
     def after_epoch(self, study: StudyView, trial: TrialRecord) -> tuple[Decision, str]:
         return Decision.CONTINUE, ""
@@ -23,6 +24,9 @@ class RunAll:
 
     def is_spent(self, study: StudyView, running: Collection[int]) -> bool:
         return False
+
+    def epochs_at_most(self, trials: int, epochs: int) -> int | None:
+        return None
 
     def soonest_end(self, epoch: int, epochs: int) -> int:
         return epochs

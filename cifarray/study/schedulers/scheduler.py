@@ -94,6 +94,10 @@ class Scheduler(Protocol):
     def compares(self) -> bool:
         """Whether it needs a metric after every epoch."""
 
+    @property
+    def chooses(self) -> bool:
+        """Whether it chooses the points of new trials, in place of a searcher."""
+
     def after_epoch(self, study: StudyView, trial: TrialRecord) -> tuple[Decision, str]:
         """What follows the epoch that `trial` has done last, and why, in words (empty if there was nothing to decide).
 
@@ -108,6 +112,9 @@ class Scheduler(Protocol):
 
         running: as for `next`; what they will do before they pause counts.
         """
+
+    def epochs_at_most(self, trials: int, epochs: int) -> int | None:
+        """After how many epochs in all a study of `trials` trials of `epochs` epochs is spent; None if it never is."""
 
     def soonest_end(self, epoch: int, epochs: int) -> int:
         """After which epoch a trial of `epochs` epochs that has done `epoch` of them may be over, at the earliest."""

@@ -1,0 +1,24 @@
+"""Which settings a strategy gets from the space that it is to search.
+
+Not here: the flag (`flags`), which strategy is a job's default (`tune`), the strategies (`cifarray.study.schedulers`).
+"""
+
+from cifarray.space.space import SearchSpace
+from cifarray.study.schedulers import Asha, FreezeThaw, Promote, RunAll, Scheduler
+
+
+def make_scheduler(name: str, space: SearchSpace) -> Scheduler:
+    """With the settings that this space asks for."""
+    # Four rungs at most: very early rungs favour what learns fast over what learns well.
+    grace = max(1, space.base.epochs // 27)
+    if name == FreezeThaw.name:
+        return FreezeThaw(grace_epochs=grace, full_runs=bool(varied_in_time(space)))
+    for kind in (Asha, Promote):
+        if name == kind.name:
+            return kind(reduction_factor=3, grace_epochs=grace)
+    return RunAll()
+
+
+def varied_in_time(space: SearchSpace) -> list[str]:
+    """Fields that vary and say when the rate falls: trials that differ in them cannot be compared early."""
+    return [path for path in space.domains if path.startswith("schedule.") or path == "epochs"]
