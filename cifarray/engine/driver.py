@@ -50,7 +50,8 @@ class Groups(Protocol[G]):
         """From time to time, even when no trial waits for a group."""
 
     def acquire(self, remaining: int, wait: bool) -> G | None:
-        """A group that is free and warm; None if there is none now. `wait`: block until there is one."""
+        """A group that is free, until a trial moves in, and warm; None if there is none now. `wait`: block until there
+        is one."""
 
     def move_in(self, group: G, assignment: Assignment, config: Mapping[str, Any], folder: str) -> int:
         """Lease `group` to a trial. Returns the lease."""

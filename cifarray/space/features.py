@@ -101,6 +101,8 @@ def nearest(domain: Domain, value: Any) -> Value:
     value = comparable(value)
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if isinstance(domain, Range):
+        if is_number and domain.low <= value <= domain.high and not (domain.integer and value % 1):
+            return value
         return value_at(domain, min(max(_share_of_range(domain, value), 0.0), 1.0) if is_number else CENTRE)
     if value in domain.values:
         return domain.values[_place(domain, value)]

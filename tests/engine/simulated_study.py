@@ -35,6 +35,7 @@ from cifarray.space.domains import log_uniform
 from cifarray.space.space import SearchSpace
 from cifarray.study.events import CheckpointLost, EpochEnded, TrialEnded, WorkersRestarted
 from cifarray.study.faults import MAX_DEATHS, Fault
+from cifarray.study.schedulers import RunAll
 from cifarray.study.state import StudyState
 from cifarray.study.trial_record import Outcome
 
@@ -59,7 +60,15 @@ class SimulatedStudy:
     """A study of `trials` trials on `groups` groups of so many `workers`."""
 
     def __init__(
-        self, groups=1, workers=1, trials=1, epochs=2, checkpoint_every=1, auto_micro_batch=False, seed=0
+        self,
+        groups=1,
+        workers=1,
+        trials=1,
+        epochs=2,
+        checkpoint_every=1,
+        auto_micro_batch=False,
+        scheduler=None,
+        seed=0,
     ) -> None:
         self.workers, self.chance = workers, random.Random(seed)
         self.loop = VirtualLoop()
@@ -88,7 +97,7 @@ class SimulatedStudy:
             epochs=epochs, batch_size=12, checkpoint_every=checkpoint_every, auto_micro_batch=auto_micro_batch
         )
         space = SearchSpace("simulated", config, {"optimizer.lr": log_uniform(0.001, 1.0)})
-        self.state = StudyState(space, trials, "random")
+        self.state = StudyState(space, trials, "random", scheduler or RunAll())
         settings = GroupSettings(workers, 1.0, 0.0, "", NodeRequirements({}, ""), PATIENCE)
         cluster_of = Cluster((Node(groups * workers),))
         self.pool = Pool("study", settings, self.append, groups, lambda: cluster_of, self._host())
@@ -362,7 +371,7 @@ class SimulatedStudy:
             process.kill()
         self.trials.clear()
         self.pool.close()
-        rebuilt = StudyState(self.state.space, self.state.num_trials, "random")
+        rebuilt = StudyState(self.state.space, self.state.num_trials, "random", self.state.scheduler)
         rebuilt.replay(self.events)
         assert rebuilt.trials == self.state.trials, "the journal tells another story than the state"
 

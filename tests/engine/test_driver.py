@@ -14,7 +14,7 @@ from cifarray.space.domains import log_uniform
 from cifarray.space.space import SearchSpace
 from cifarray.study.events import CheckpointDropped, EpochEnded, TrialEnded, TrialStarted, WorkersRestarted
 from cifarray.study.faults import Fault, Losses
-from cifarray.study.schedulers import Asha, RunAll
+from cifarray.study.schedulers import Asha, FreezeThaw, Promote, RunAll
 from cifarray.study.state import StudyState
 from cifarray.study.trial_record import Decision, Outcome
 
@@ -46,9 +46,10 @@ class VirtualPool:
         return True
 
     def acquire(self, remaining, wait):
-        return self.free.pop() if self.free else None
+        return self.free[-1] if self.free else None
 
     def move_in(self, group, assignment, config, folder):
+        self.free.remove(group)
         lease = len(self.leases) + 1
         self.leases[lease] = group
         self.order(assignment.number, assignment.epoch + 1)
@@ -237,3 +238,65 @@ def test_what_workers_have_to_say_is_told_once_and_their_format_goes_along():
     assert started == [(0, ""), (0, "bf16")]
     told = [(event.epoch, event.remark) for event in driver.journal.events if isinstance(event, EpochEnded)]
     assert told == [(1, ""), (2, ""), (3, "goes on in bf16"), (4, "")]
+
+
+def starts_of(driver, number):
+    return [(e.epoch, e.group) for e in driver.journal.events if isinstance(e, TrialStarted) and e.trial == number]
+
+
+@pytest.mark.parametrize("scheduler", [Promote(3, 1), FreezeThaw()], ids=lambda scheduler: scheduler.name)
+def test_a_paused_trial_leaves_its_group_to_others_and_goes_on_from_its_checkpoint(scheduler):
+    driver = make_driver(num_trials=30, num_groups=3, epochs=9, scheduler=scheduler)
+    moved_in = {}
+    move_in = driver.pool.move_in
+
+    def watched(group, assignment, config, folder):
+        epoch, address = driver.state.trials[assignment.number].checkpoint or (0, None)
+        assert (assignment.epoch, assignment.checkpoint) == (epoch, address)
+        moved_in.setdefault(assignment.number, []).append(epoch)
+        return move_in(group, assignment, config, folder)
+
+    driver.pool.move_in = watched
+    run(driver)
+    pauses = [e for e in driver.journal.events if isinstance(e, EpochEnded) and e.decision is Decision.PAUSE]
+    assert pauses
+    paused_at = {}
+    for event in pauses:
+        paused_at.setdefault(event.trial, []).append(event.epoch)
+    assert all(epochs[1:] == paused_at[number][: len(epochs) - 1] for number, epochs in moved_in.items() if number)
+    assert any(len(epochs) > 1 for epochs in moved_in.values())
+    # Each epoch is trained once, each group is leased to one trial at a time, and nothing is left.
+    epochs = [(e.trial, e.epoch) for e in driver.journal.events if isinstance(e, EpochEnded)]
+    assert len(set(epochs)) == len(epochs) == driver.state.epochs_done
+    assert len(driver.pool.free) == 3
+    assert driver.state.is_over()
+
+
+def test_what_is_paused_at_the_end_is_over_and_keeps_no_checkpoint_but_the_best():
+    deleted = []
+    driver = make_driver(num_trials=30, num_groups=3, epochs=9, scheduler=Promote(3, 1), deleted=deleted)
+    run(driver)
+    outcomes = [trial.outcome for trial in driver.state.trials.values()]
+    assert set(outcomes) == {Outcome.COMPLETED, Outcome.STOPPED}
+    kept = [trial.number for trial in driver.state.trials.values() if trial.checkpoints]
+    assert sorted(kept) == sorted(trial.number for trial in driver.state.ranking()[:3])
+    assert len(set(deleted)) == len(deleted)
+
+
+def test_nothing_is_decided_where_there_is_no_group_for_it():
+    driver = make_driver(num_trials=3, num_groups=1, epochs=2)
+    assert driver.next_trial() is not None
+    driver.state.next = lambda running: pytest.fail("something is decided")
+    assert driver.next_trial() is None
+
+
+def test_what_comes_of_a_trial_that_was_told_to_pause_is_taken_once():
+    """Tune gives the last result again when the trial leaves, or loses its actor just then."""
+    for last in (answer_of(0, 1), None):
+        driver = make_driver(num_trials=9, num_groups=1, epochs=9, scheduler=Promote(3, 1))
+        driver.next_trial()
+        assert driver.take(answer_of(0, 1)) is Decision.PAUSE
+        driver.end(0, last)
+        assert driver.journal.count(EpochEnded) == 1
+        assert driver.journal.count(WorkersRestarted) == 0
+        assert driver.state.trials[0].is_paused

@@ -17,6 +17,7 @@ from simulated_study import SimulatedStudy
 from simulated_workers import Rank
 
 from cifarray.study.faults import MAX_LOSSES
+from cifarray.study.schedulers import Promote, RunAll
 from cifarray.study.trial_record import Outcome
 
 OWN_REASONS = {"raised": Outcome.FAILED, "out of memory": Outcome.OUT_OF_MEMORY, "diverged": Outcome.DIVERGED}
@@ -46,6 +47,7 @@ class Protocol(RuleBasedStateMachine):
         epochs=st.integers(1, 5),
         checkpoint_every=st.integers(1, 2),
         auto_micro_batch=st.booleans(),
+        scheduler=st.sampled_from([RunAll(), Promote(2, 1)]),
         seed=st.integers(0, 99),
     )
     def begin(self, **plan) -> None:

@@ -79,6 +79,19 @@ def test_trial_that_goes_on_is_running_again(journal):
     assert told(journal).changes[0].status == "RUNNING"
 
 
+def test_trial_that_pauses_is_neither_running_nor_over(journal):
+    """Nor killed, where its driver is gone: it goes on when another one chooses it."""
+    journal.study()
+    journal.trial(0)
+    journal.epoch(0, 1, decision="pause", reason="2nd of 3 after epoch 1")
+    runs = told(journal)
+    runs.driver_gone()
+    assert runs.changes[0].status == "SCHEDULED"
+    assert runs.changes[0].tags["decision"] == "paused: 2nd of 3 after epoch 1"
+    journal.start(0, epoch=1)
+    assert told(journal).changes[0].status == "RUNNING"
+
+
 def test_smaller_micro_batches_are_told_as_a_tag_since_params_are_written_once(journal):
     journal.study()
     journal.trial(0)

@@ -1,0 +1,52 @@
+"""A study carried out by one group and a curve for each trial: the decisions alone, event by event."""
+
+from collections.abc import Callable
+from typing import Any
+
+from histories import started
+
+from cifarray.study import decisions
+from cifarray.study.events import Event, TrialEnded, TrialSampled
+from cifarray.study.state import StudyState
+from cifarray.study.trial_record import Decision, Outcome
+
+Curve = Callable[[dict[str, Any], int], float | None]
+"""The metric of a point after an epoch; None where it diverges in that epoch."""
+
+
+def carry_out(state: StudyState, curve: Curve, seconds: Callable[[dict[str, Any]], float] = lambda params: 1.0):
+    """Runs what is left of a study to its end. Yields every event when it is in the state."""
+
+    def record(*events: Event):
+        for event in events:
+            state.apply(event)
+            yield event
+
+    while not state.is_over():
+        assignment = state.next(running=[])
+        if assignment is None:
+            closings = decisions.closings(state, running=[])
+            assert closings, "nothing runs, nothing is started, and it is not over"
+            yield from record(*closings)
+            continue
+        number = assignment.number
+        if number not in state.trials:
+            params = state.sample(number) if assignment.params is None else dict(assignment.params)
+            config = state.space.config(params).to_dict()
+            yield from record(TrialSampled(trial=number, params=params, config=config, num_params=1, macs=1))
+        yield from record(started(number, assignment.epoch, attempt=assignment.attempt))
+        yield from _stay(state, number, assignment.epoch, curve, seconds, record)
+
+
+def _stay(state, number, epoch, curve, seconds, record):
+    """Until the trial leaves its group."""
+    decision, params = Decision.CONTINUE, dict(state.trials[number].params)
+    while decision is Decision.CONTINUE:
+        epoch += 1
+        value = curve(params, epoch)
+        if value is None:
+            yield from record(TrialEnded(trial=number, outcome=Outcome.DIVERGED, message="the loss is nan"))
+            return
+        metrics = {"epoch": epoch, state.metric.name: value, "epoch_seconds": seconds(params)}
+        decision, events = decisions.after_epoch(state, number, epoch, metrics, f"/{number}/{epoch}")
+        yield from record(*events)
