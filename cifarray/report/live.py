@@ -127,9 +127,14 @@ class TableView(Progress):
         room = min(BAR_WIDTH, width - text.cell_len - 4)
         if room < 8:
             return text
-        shares = [share_done(state.trials[number], self.paces.get(number)) for number in running]
+        most = state.scheduler.epochs_at_most(state.budget, state.space.base.epochs)
+        if most is not None:
+            share = state.epochs_done / most
+        else:
+            shares = [share_done(state.trials[number], self.paces.get(number)) for number in running]
+            share = (len(state.ended) + sum(shares)) / max(1, state.budget)
         line = Table.grid(padding=(0, 2, 0, 0))
-        line.add_row(ProgressBar(1.0, (len(state.ended) + sum(shares)) / max(1, state.budget), width=room), text)
+        line.add_row(ProgressBar(1.0, min(1.0, share), width=room), text)
         return line
 
     def _table(self, running: Sequence[int], room: int, width: int) -> RenderableType:
@@ -177,8 +182,13 @@ class TableView(Progress):
         """What is to be said of the study as a whole."""
         state = self.state
         assert state is not None
-        trials = f"{len(state.ended)} of {state.budget} trials done"
-        parts = [trials, f"{len(running)} running", f"{clock(time.monotonic() - self.began)} so far"]
+        most = state.scheduler.epochs_at_most(state.budget, state.space.base.epochs)
+        done = f"{len(state.ended)} of {state.budget} trials done"
+        if most is not None:
+            done = f"{state.epochs_done} of {most} epochs done by {len(state.trials)} trials"
+        paused = sum(trial.is_paused for trial in list(state.unfinished.values()))
+        parts = [done, *([f"{paused} paused"] if paused else []), f"{len(running)} running"]
+        parts.append(f"{clock(time.monotonic() - self.began)} so far")
         left = self.left(self.paces)
         if left is not None and (running or not state.is_over()):
             parts.append(say_left(left))

@@ -90,6 +90,9 @@ class Forecast:
         and how many seconds it took.
         """
         state, paces, waited = self._state, paces or {}, waited or {}
+        most = state.scheduler.epochs_at_most(state.budget, state.space.base.epochs)
+        if most is not None:
+            return self._rest_of(most - state.epochs_done, max(1, at_once))
         self._count_ended()
         shortest = longest = self._ended
         if just_ended is not None and just_ended[0] in state.unfinished:
@@ -106,7 +109,7 @@ class Forecast:
                 # Of such a trial no more is known than of one that is not there yet.
                 seconds = longest.mean / trial.config["epochs"]
             epochs = trial.config["epochs"]
-            soonest = state.scheduler.soonest_end(trial.epoch, epochs)
+            soonest = trial.epoch if trial.is_paused else state.scheduler.soonest_end(trial.epoch, epochs)
             done = trial.epoch + _share(trial, seconds, paces.get(trial.number), waited.get(trial.number, 0.0))
             low.append(max(0.0, soonest - done) * seconds)
             high.append(max(0.0, epochs - done) * seconds)
@@ -115,6 +118,20 @@ class Forecast:
         if not shortest.n:
             return None
         return self._together(low, high, new, shortest, longest, max(1, at_once))
+
+    def _rest_of(self, epochs: int, at_once: int) -> Interval | None:
+        """Where a number of epochs is spent, of trials that nobody knows yet: as those so far, but of so many trials at
+        least as these epochs make whole ones."""
+        sample = _Sample()
+        for trial in list(self._state.trials.values()):
+            if trial.epoch and trial.seconds:
+                sample = sample.with_value(trial.seconds / trial.epoch)
+        if not sample.n:
+            return None
+        trials = max(1.0, epochs / self._state.space.base.epochs)
+        doubt = LIKELY * sample.deviation(alike=False) / math.sqrt(trials)
+        epochs = max(0, epochs)
+        return Interval(epochs * max(0.0, sample.mean - doubt) / at_once, epochs * (sample.mean + doubt) / at_once)
 
     def _together(
         self, low: list[float], high: list[float], new: int, shortest: _Sample, longest: _Sample, at_once: int

@@ -7,7 +7,8 @@ from cifarray.config import TrainConfig
 from cifarray.report.lines import LineView
 from cifarray.space.domains import choice
 from cifarray.space.space import SearchSpace
-from cifarray.study.events import GroupChanged, TrialEnded, WorkersRestarted
+from cifarray.study.events import GroupChanged, TrialEnded, TrialStarted, WorkersRestarted
+from cifarray.study.schedulers import Promote
 from cifarray.study.trial_record import Decision, Outcome
 
 
@@ -43,6 +44,20 @@ def test_the_first_trial_that_ends_gives_an_estimate(scene):
     assert decision is Decision.COMPLETE
     # Three more trials like the first are 360 s; if others are half as long or as long again, ± 1.28 · 60 · √(3 + 9) s.
     assert scene.lines[-1] == "trial 0 completed (1–11 min left)"
+
+
+def test_a_pause_is_told_and_why_a_trial_goes_on():
+    space = SearchSpace("toy", TrainConfig(epochs=4), {"batch_size": choice(64, 128, 256, 512)})
+    scene = Scene(LineView, space, scheduler=Promote(2, 1))
+    scene.begins(0)
+    scene.epoch(0, 1, 0.5)
+    assert (scene.lines[-1], scene.view.running) == (
+        "trial 0 epoch 1/4: train loss 1.000, val accuracy 50.00 %, 1,000 images/s (pauses: 1st of 1 after epoch 1)",
+        {},
+    )
+    scene.happens(TrialStarted(trial=0, attempt=2, group="toy/group-0", epoch=1, reason="1st of 2 after epoch 1"))
+    assert scene.lines[-1] == "trial 0 starts after epoch 1: batch_size 64 (1st of 2 after epoch 1)"
+    assert scene.view.running == {0: "toy/group-0"}
 
 
 def test_what_happens_to_groups_and_workers_is_told(scene):

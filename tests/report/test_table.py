@@ -15,7 +15,7 @@ from cifarray.space.domains import choice
 from cifarray.space.space import SearchSpace
 from cifarray.study.events import GroupChanged
 from cifarray.study.forecast import Interval, Pace
-from cifarray.study.schedulers import RunAll
+from cifarray.study.schedulers import FreezeThaw, RunAll
 from search_spaces import pyramidnet, tricks
 
 SPACE = SearchSpace("toy", TrainConfig(epochs=4), {"batch_size": choice(*range(64, 264))})
@@ -122,6 +122,18 @@ def test_the_best_so_far_may_still_run_and_is_marked():
     text = words(scene)
     assert "best so far 60.00 %: trial 1 after epoch 1 of 4, running; of the completed 50.00 %: trial 0" in text
     assert "1 of 14 trials done · 1 running" in text
+
+
+def test_paused_trials_are_counted_and_epochs_where_these_are_what_is_spent():
+    """5 · 1 + 3 · 1 + 2 · 2 epochs of five trials, and 4 of the base point."""
+    scene = table_of(SPACE, (80, 24), num_trials=5, scheduler=FreezeThaw())
+    scene.begins(0, params={"batch_size": 128})
+    scene.begins(1)
+    scene.epoch(0, 1, 0.4)
+    scene.epoch(1, 1, 0.5)
+    text = words(scene)
+    assert "2 of 16 epochs done by 2 trials · 1 paused · 1 running" in text
+    assert "best so far 50.00 %: trial 1 after epoch 1 of 4, paused" in text
 
 
 def test_more_trials_than_lines_are_counted_and_those_that_run_come_first():

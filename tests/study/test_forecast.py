@@ -9,7 +9,7 @@ from cifarray.space.space import SearchSpace
 from cifarray.study import decisions
 from cifarray.study.events import TrialEnded
 from cifarray.study.forecast import Forecast, Interval, Pace, share_done
-from cifarray.study.schedulers import Asha, RunAll
+from cifarray.study.schedulers import Asha, FreezeThaw, Promote, RunAll
 from cifarray.study.state import StudyState
 
 BASE = TrainConfig(epochs=9)
@@ -105,3 +105,20 @@ def test_the_share_of_a_trial_is_that_of_its_epochs():
     trial = study([((10, 10), None)], 1).trials[0]
     assert share_done(trial, None) == pytest.approx(2 / 9)
     assert share_done(trial, Pace(0, 3, 50, 100, 64)) == pytest.approx(2.5 / 9)
+
+
+def test_a_paused_trial_may_be_over_or_go_on_to_its_end():
+    state = study([((10,) * 9, "completed"), ((10,), None)], 2, scheduler=Promote(3, 1))
+    state.trials[1].is_paused = True
+    assert left(state) == Interval(0, 80)
+
+
+def test_where_epochs_are_spent_those_that_are_left_take_as_long_as_the_others_did():
+    """30 trials of 9 epochs, rungs 2, 3 and 5: 9 + 30 · 2 + 15 + 8 · 2 + 4 · 4 = 116 epochs, of which 11 are done."""
+    scheduler = FreezeThaw(grace_epochs=2)
+    state = study([((10,) * 9, "completed"), ((10, 10), None)], 30, NETWORKS, scheduler)
+    assert scheduler.epochs_at_most(30, 9) == 116
+    assert left(state) == Interval(105 * 10, 105 * 10)
+    assert left(state, at_once=3) == Interval(350, 350)
+    wider = left(study([((10,) * 9, "completed"), ((20, 20), None)], 30, NETWORKS, scheduler))
+    assert wider.low < 105 * 15 < wider.high

@@ -83,7 +83,7 @@ def test_trial_that_pauses_is_neither_running_nor_over(journal):
     """Nor killed, where its driver is gone: it goes on when another one chooses it."""
     journal.study()
     journal.trial(0)
-    journal.epoch(0, 1, decision="pause", reason="2nd of 3 after epoch 1")
+    journal.write(epoch_ended(0, 1, decision="pause", reason="2nd of 3 after epoch 1"))
     runs = told(journal)
     runs.driver_gone()
     assert runs.changes[0].status == "SCHEDULED"

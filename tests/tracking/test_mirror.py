@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from histories import OLDER, driver_ended, driver_started, sampled
+from histories import OLDER, driver_ended, driver_started, epoch_ended, sampled
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
@@ -152,6 +152,23 @@ def test_no_run_stays_running_after_the_driver(journal, new_mirror, runs, ended)
         journal.ended("interrupted")
     new_mirror().update(driver_gone=True)
     assert statuses(runs()) == {"wrn": "KILLED", "wrn-0": "KILLED"}
+
+
+def test_a_paused_trial_is_scheduled_and_runs_when_it_goes_on(journal, new_mirror, runs):
+    journal.study()
+    for number in (0, 1):
+        journal.trial(number)
+    mirror = new_mirror()
+    mirror.update()
+    journal.write(epoch_ended(0, 1, decision="pause", val_accuracy=0.5))
+    mirror.update()
+    assert statuses(runs()) == {"wrn": "RUNNING", "wrn-0": "SCHEDULED", "wrn-1": "RUNNING"}
+    journal.start(0, epoch=1)
+    journal.write(epoch_ended(1, 1, decision="pause", val_accuracy=0.5))
+    new_mirror().update()
+    assert statuses(runs()) == {"wrn": "RUNNING", "wrn-0": "RUNNING", "wrn-1": "SCHEDULED"}
+    new_mirror().update(driver_gone=True)
+    assert statuses(runs()) == {"wrn": "KILLED", "wrn-0": "KILLED", "wrn-1": "SCHEDULED"}
 
 
 def test_next_command_closes_what_a_killed_driver_and_mirror_left(journal, new_mirror, runs):
