@@ -127,6 +127,11 @@ def test_train_is_a_study_of_one_trial_or_of_one_for_each_seed(capsys):
         ("tune", ["--dry-run", "--tracking-uri", "ftp://host"], "'ftp://host' is none that MLflow keeps runs in"),
         ("tune", ["--trials", "0"], "trials 0 is too few: choose 1 or more"),
         ("tune", ["--name", "a/b"], "study name 'a/b' is not valid"),
+        (
+            "tune",
+            ["--strategy", "freeze-thaw", "--searcher", "tpe"],
+            "leave --searcher out, or take --strategy promote",
+        ),
         ("tune", ["--set", "data.validation=0"], "set --strategy none, or hold images out"),
         ("tune", ["--storage", "ftp://host/x"], "storage 'ftp://host/x' has an unknown scheme"),
         ("tune", ["--data", "imagenet"], "imagenet"),
@@ -165,6 +170,27 @@ def test_asha_is_the_default_of_searches_but_not_where_schedules_vary(capsys):
     text = capsys.readouterr().out
     assert "warning: ASHA compares trials after few epochs, which favours rates that fall early" in text
     assert "scheduler ASHA" in text
+
+
+def test_a_strategy_is_planned_with_what_it_spends(capsys):
+    """Of 200 epochs, from a 27th of them on: 200 + 20 · 13 + 10 · 12 + 5 · 25 + 3 · 50 + 2 · 100."""
+    assert run("tune", "--dry-run", "--strategy", "freeze-thaw", "--epochs", "200") == 0
+    text = capsys.readouterr().out
+    assert (
+        "20 trials, compared by val_accuracy, scheduler freeze-thaw, pauses after epochs (7, 13, 25, 50, 100)" in text
+    )
+    assert "\nas much work as 855 epochs of networks of average size: trials are begun" in text
+    assert run("tune", "--dry-run", "--strategy", "promote", "--epochs", "4", "--searcher", "tpe") == 0
+    assert "searcher tpe, scheduler ASHA that pauses and promotes, rungs after epochs (1, 3)" in capsys.readouterr().out
+
+
+def test_where_schedules_vary_freeze_thaw_runs_all_to_their_end(capsys):
+    varied = ("--space", "schedule.name=multistep,cosine")
+    assert run("tune", "--dry-run", *varied, "--strategy", "freeze-thaw") == 0
+    text = capsys.readouterr().out
+    assert "scheduler freeze-thaw, all run to their end" in text
+    assert "as much work" not in text
+    assert "warning" not in text
 
 
 def test_schedules_are_searched_around_the_recipe_that_is_named(capsys):

@@ -39,7 +39,10 @@ def show_plan(study: Study, console: Console, notes: Iterable[str]) -> None:
     say(f"\n{trials}, compared by {study.metric.name}, {searcher}scheduler {scheduler}")
     most = study.scheduler.epochs_at_most(budget, space.base.epochs)
     if most is not None:
-        say(f"{most} epochs in all: trials are begun, and those that are paused go on, until these are spent")
+        say(
+            f"as much work as {most} epochs of networks of average size: trials are begun, and those that are paused "
+            "go on, until it is done"
+        )
     short = shortage(budget, study.num_trials)
     if short:
         say(short)

@@ -127,10 +127,8 @@ class TableView(Progress):
         room = min(BAR_WIDTH, width - text.cell_len - 4)
         if room < 8:
             return text
-        most = state.scheduler.epochs_at_most(state.budget, state.space.base.epochs)
-        if most is not None:
-            share = state.epochs_done / most
-        else:
+        share = state.scheduler.share_spent(state, ())
+        if share is None:
             shares = [share_done(state.trials[number], self.paces.get(number)) for number in running]
             share = (len(state.ended) + sum(shares)) / max(1, state.budget)
         line = Table.grid(padding=(0, 2, 0, 0))
@@ -182,10 +180,10 @@ class TableView(Progress):
         """What is to be said of the study as a whole."""
         state = self.state
         assert state is not None
-        most = state.scheduler.epochs_at_most(state.budget, state.space.base.epochs)
+        share = state.scheduler.share_spent(state, ())
         done = f"{len(state.ended)} of {state.budget} trials done"
-        if most is not None:
-            done = f"{state.epochs_done} of {most} epochs done by {len(state.trials)} trials"
+        if share is not None:
+            done = f"{100 * min(1.0, share):.0f} % done by {len(state.trials)} trials"
         paused = sum(trial.is_paused for trial in list(state.unfinished.values()))
         parts = [done, *([f"{paused} paused"] if paused else []), f"{len(running)} running"]
         parts.append(f"{clock(time.monotonic() - self.began)} so far")

@@ -90,9 +90,9 @@ class Forecast:
         and how many seconds it took.
         """
         state, paces, waited = self._state, paces or {}, waited or {}
-        most = state.scheduler.epochs_at_most(state.budget, state.space.base.epochs)
-        if most is not None:
-            return self._rest_of(most - state.epochs_done, max(1, at_once))
+        share = state.scheduler.share_spent(state, ())
+        if share is not None:
+            return self._rest_after(share, max(1, at_once))
         self._count_ended()
         shortest = longest = self._ended
         if just_ended is not None and just_ended[0] in state.unfinished:
@@ -119,19 +119,18 @@ class Forecast:
             return None
         return self._together(low, high, new, shortest, longest, max(1, at_once))
 
-    def _rest_of(self, epochs: int, at_once: int) -> Interval | None:
-        """Where a number of epochs is spent, of trials that nobody knows yet: as those so far, but of so many trials at
-        least as these epochs make whole ones."""
+    def _rest_after(self, share: float, at_once: int) -> Interval | None:
+        """Where an amount of work is done, whatever trials do it: the rest takes as long for what it is as what was
+        done did, but for how different trials are."""
         sample = _Sample()
         for trial in list(self._state.trials.values()):
             if trial.epoch and trial.seconds:
-                sample = sample.with_value(trial.seconds / trial.epoch)
-        if not sample.n:
+                sample = sample.with_value(trial.seconds / trial.epoch / max(1, trial.macs))
+        if not sample.n or not share:
             return None
-        trials = max(1.0, epochs / self._state.space.base.epochs)
-        doubt = LIKELY * sample.deviation(alike=False) / math.sqrt(trials)
-        epochs = max(0, epochs)
-        return Interval(epochs * max(0.0, sample.mean - doubt) / at_once, epochs * (sample.mean + doubt) / at_once)
+        rest = self._state.seconds_trained * max(0.0, 1 - share) / share
+        doubt = LIKELY * sample.deviation(alike=True) / sample.mean / math.sqrt(sample.n)
+        return Interval(rest * max(0.0, 1 - doubt) / at_once, rest * (1 + doubt) / at_once)
 
     def _together(
         self, low: list[float], high: list[float], new: int, shortest: _Sample, longest: _Sample, at_once: int

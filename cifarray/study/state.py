@@ -62,6 +62,8 @@ class StudyState:
     reason of its own before its last epoch."""
     epochs_done: int = 0
     """By all trials together, each epoch once."""
+    macs_done: int = 0
+    """Multiply-adds for one image, summed over all epochs of all trials, each once."""
     seconds_trained: float = 0.0
     losses_in_a_row: int = 0
     """Of the workers of any trials, without a new epoch of any in between, by this driver."""
@@ -171,6 +173,7 @@ class StudyState:
         trial.seconds += seconds
         self.seconds_trained += seconds
         self.epochs_done += 1
+        self.macs_done += trial.macs
         self.timeline.append((trial.number, trial.epoch))
         trial.is_paused = event.decision is Decision.PAUSE
         self.losses_in_a_row = self.dead_nodes_in_a_row = 0

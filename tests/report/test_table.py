@@ -125,14 +125,14 @@ def test_the_best_so_far_may_still_run_and_is_marked():
 
 
 def test_paused_trials_are_counted_and_epochs_where_these_are_what_is_spent():
-    """5 · 1 + 3 · 1 + 2 · 2 epochs of five trials, and 4 of the base point."""
+    """2 of 16: 5 · 1 + 3 · 1 + 2 · 2 epochs of five trials, and 4 of the base point."""
     scene = table_of(SPACE, (80, 24), num_trials=5, scheduler=FreezeThaw())
     scene.begins(0, params={"batch_size": 128})
     scene.begins(1)
     scene.epoch(0, 1, 0.4)
     scene.epoch(1, 1, 0.5)
     text = words(scene)
-    assert "2 of 16 epochs done by 2 trials · 1 paused · 1 running" in text
+    assert "12 % done by 2 trials · 1 paused · 1 running" in text
     assert "best so far 50.00 %: trial 1 after epoch 1 of 4, paused" in text
 
 

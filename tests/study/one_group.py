@@ -14,8 +14,9 @@ Curve = Callable[[dict[str, Any], int], float | None]
 """The metric of a point after an epoch; None where it diverges in that epoch."""
 
 
-def carry_out(state: StudyState, curve: Curve, seconds: Callable[[dict[str, Any]], float] = lambda params: 1.0):
-    """Runs what is left of a study to its end. Yields every event when it is in the state."""
+def carry_out(state: StudyState, curve: Curve, macs: Callable[[dict[str, Any]], int] = lambda params: 1):
+    """Runs what is left of a study to its end, an epoch as many seconds as its network has `macs`. Yields every event
+    when it is in the state."""
 
     def record(*events: Event):
         for event in events:
@@ -33,12 +34,12 @@ def carry_out(state: StudyState, curve: Curve, seconds: Callable[[dict[str, Any]
         if number not in state.trials:
             params = state.sample(number) if assignment.params is None else dict(assignment.params)
             config = state.space.config(params).to_dict()
-            yield from record(TrialSampled(trial=number, params=params, config=config, num_params=1, macs=1))
+            yield from record(TrialSampled(trial=number, params=params, config=config, num_params=1, macs=macs(params)))
         yield from record(started(number, assignment.epoch, attempt=assignment.attempt))
-        yield from _stay(state, number, assignment.epoch, curve, seconds, record)
+        yield from _stay(state, number, assignment.epoch, curve, record)
 
 
-def _stay(state, number, epoch, curve, seconds, record):
+def _stay(state, number, epoch, curve, record):
     """Until the trial leaves its group."""
     decision, params = Decision.CONTINUE, dict(state.trials[number].params)
     while decision is Decision.CONTINUE:
@@ -47,6 +48,6 @@ def _stay(state, number, epoch, curve, seconds, record):
         if value is None:
             yield from record(TrialEnded(trial=number, outcome=Outcome.DIVERGED, message="the loss is nan"))
             return
-        metrics = {"epoch": epoch, state.metric.name: value, "epoch_seconds": seconds(params)}
+        metrics = {"epoch": epoch, state.metric.name: value, "epoch_seconds": float(state.trials[number].macs)}
         decision, events = decisions.after_epoch(state, number, epoch, metrics, f"/{number}/{epoch}")
         yield from record(*events)

@@ -4,7 +4,7 @@ After Swersky, Snoek & Adams 2014, "Freeze-thaw Bayesian optimization", arXiv:14
 ⌈E / 2^k⌉. The space's base point comes first and runs to its end, a few points that fill the space evenly come next;
 then a Gaussian process over points and epochs says for every candidate how much it is expected to improve, after its
 last epoch, on the best of those that have done theirs, and what that costs. Where the model has too little to go by it
-is ASHA with promotion. The study ends when it has spent as many epochs as successive halving of its trials would.
+is ASHA with promotion. The study ends when it has done as much work as successive halving of its trials would.
 
 A pure function of a study's state and seed, cheap to ask again: what is fitted depends on the first so many
 observations, in the journal's order. Not here: the model (`cifarray.study.gaussian_process`), what is known of the
@@ -12,6 +12,7 @@ curves (`observed`), where points come from (`cifarray.study.proposals`).
 """
 
 import math
+import statistics
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
@@ -77,9 +78,25 @@ class FreezeThaw:
         return replace(chosen, pauses=pauses)
 
     def is_spent(self, study: StudyView, running: Collection[int]) -> bool:
-        under_way = sum(self._target(study, study.trials[number]) - study.trials[number].epoch for number in running)
+        share = self.share_spent(study, running)
+        return share is not None and share >= 1
+
+    def share_spent(self, study: StudyView, running: Collection[int]) -> float | None:
+        """Epochs count by their multiply-adds, against those of the points that cover the space: who tries small
+        networks may try more of them. Those of the first trial count as they are, however large its network is."""
         most = self.epochs_at_most(study.budget, study.space.base.epochs)
-        return most is not None and study.epochs_done + under_way >= most
+        if most is None:
+            return None
+        if not study.trials:
+            return 0.0
+        first, others = study.trials[0], range(1, min(DESIGN + 1, len(study.trials)))
+        typical = statistics.fmean(study.trials[number].macs for number in others) if others else 0.0
+        under_way = {
+            number: self._target(study, study.trials[number]) - study.trials[number].epoch for number in running
+        }
+        work = study.macs_done - first.epoch * first.macs
+        work += sum(epochs * study.trials[number].macs for number, epochs in under_way.items() if number)
+        return (first.epoch + under_way.get(0, 0) + work / (typical or 1.0)) / most
 
     def epochs_at_most(self, trials: int, epochs: int) -> int | None:
         """What the base point takes, and as if each rung were reached by half of those that reach the one before, and

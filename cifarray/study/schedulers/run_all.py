@@ -25,6 +25,9 @@ class RunAll:
     def is_spent(self, study: StudyView, running: Collection[int]) -> bool:
         return False
 
+    def share_spent(self, study: StudyView, running: Collection[int]) -> float | None:
+        return None
+
     def epochs_at_most(self, trials: int, epochs: int) -> int | None:
         return None
 

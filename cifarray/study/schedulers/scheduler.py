@@ -58,8 +58,8 @@ class StudyView(Protocol):
         """Trials in all."""
 
     @property
-    def epochs_done(self) -> int:
-        """By all trials together, each epoch once."""
+    def macs_done(self) -> int:
+        """Multiply-adds for one image, summed over all epochs of all trials, each once."""
 
     @property
     def timeline(self) -> Sequence[tuple[int, int]]:
@@ -113,8 +113,15 @@ class Scheduler(Protocol):
         running: as for `next`; what they will do before they pause counts.
         """
 
+    def share_spent(self, study: StudyView, running: Collection[int]) -> float | None:
+        """How much of what the study may do is done, from 0 to 1 or a little more; None where only trials are counted.
+
+        running: as for `is_spent`.
+        """
+
     def epochs_at_most(self, trials: int, epochs: int) -> int | None:
-        """After how many epochs in all a study of `trials` trials of `epochs` epochs is spent; None if it never is."""
+        """How many epochs a study of `trials` trials of `epochs` epochs may do in all, of networks of average size;
+        None where only trials are counted."""
 
     def soonest_end(self, epoch: int, epochs: int) -> int:
         """After which epoch a trial of `epochs` epochs that has done `epoch` of them may be over, at the earliest."""
