@@ -295,6 +295,23 @@ def test_it_is_what_its_settings_say():
         FreezeThaw(0)
 
 
+def test_a_decision_takes_one_core_and_leaves_the_others_to_those_who_train(monkeypatch):
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    seen = []
+
+    def watched(observations):
+        seen.extend(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas")
+        return fit(observations)
+
+    fit = observed.fit
+    monkeypatch.setattr(observed, "fit", watched)
+    with threadpool_limits(2, "blas"):
+        list(carry_out(make_state(10), learns))
+        after = {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+    assert (set(seen), after) == ({1}, {2})
+
+
 def test_a_decision_among_two_thousand_trials_takes_less_than_60_ms():
     state, source = make_state(4000, grace_epochs=1), random.Random(0)
     rungs = FreezeThaw().rungs(EPOCHS)

@@ -25,6 +25,8 @@ from cifarray.study.schedulers.scheduler import Assignment, StudyView, interrupt
 from cifarray.study.trial_record import Decision, TrialRecord
 
 if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
+
     from cifarray.study.gaussian_process import Array, Posterior
     from cifarray.study.schedulers.observed import Observed
 
@@ -166,13 +168,15 @@ class FreezeThaw:
         from cifarray.study.gaussian_process import NotPositiveError, Posterior
         from cifarray.study.schedulers.observed import Observed, fitted
 
-        observed = Observed.of(study, self.rungs, self._proposals(study).features)
+        features = self._proposals(study).features
+        observed = Observed.of(study, self.rungs, features)
         if len(observed) < MIN_OBSERVATIONS:
             return None
         try:
-            posterior = Posterior(fitted(study, self.rungs, self._proposals(study).features), observed.standardised)
-            posterior = self._believing(study, running, observed, posterior)
-            return self._best(study, observed, posterior)
+            with study.once("threads", _threads).limit(limits=1, user_api="blas"):
+                posterior = Posterior(fitted(study, self.rungs, features), observed.standardised)
+                posterior = self._believing(study, running, observed, posterior)
+                return self._best(study, observed, posterior)
         except NotPositiveError:
             return None
 
@@ -250,6 +254,14 @@ class FreezeThaw:
 
     def _proposals(self, study: StudyView) -> Proposals:
         return study.once("proposals", lambda: Proposals(study.space, study.seed))
+
+
+def _threads() -> "ThreadpoolController":
+    """Of the libraries that do the algebra, once they are loaded; to look for them takes longer than to limit them."""
+    import scipy.linalg  # noqa: F401
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 @cache
