@@ -137,7 +137,7 @@ def closings(state: StudyState, running: Collection[int]) -> list[TrialEnded]:
             outcome=Outcome.STOPPED,
             message=f"paused after epoch {trial.epoch} of {trial.config['epochs']}, others were given preference",
         )
-        for trial in paused(state)
+        for trial in paused(state, running)
     ]
 
 

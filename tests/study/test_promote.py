@@ -110,6 +110,16 @@ def test_what_is_promoted_has_its_checkpoint_and_says_why():
     assert (assignment.pauses, assignment.reason) == ((1, 3), "1st of 3 after epoch 1")
 
 
+def test_a_trial_that_has_not_left_its_group_yet_is_neither_promoted_nor_over():
+    state = make_state(3)
+    for number in range(3):
+        state.replay([sampled(number, config=TrainConfig(epochs=EPOCHS).to_dict()), started(number)])
+        state.apply(epoch_ended(number, 1, f"/{number}/1", decision="pause", val_accuracy=0.5))
+    assert state.next(running=[0, 1]) is None
+    assert state.next(running=[1]).number == 0
+    assert decisions.closings(state, running=[1]) == []
+
+
 def test_a_trial_that_was_interrupted_comes_before_all_that_are_paused():
     state = make_state(9)
     for number in range(4):

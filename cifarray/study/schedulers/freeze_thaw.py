@@ -154,7 +154,7 @@ class FreezeThaw:
 
     def _by_rank(self, study: StudyView, running: Collection[int]) -> Assignment | None:
         begun = len(study.trials) >= study.budget
-        chosen = promotable(study, RATIO, self.rungs, at_least_one=begun and not running)
+        chosen = promotable(study, running, RATIO, at_least_one=begun and not running)
         return chosen or (None if begun else self._any_new(study))
 
     def _any_new(self, study: StudyView) -> Assignment:
@@ -176,7 +176,7 @@ class FreezeThaw:
             with study.once("threads", _threads).limit(limits=1, user_api="blas"):
                 posterior = Posterior(fitted(study, self.rungs, features), observed.standardised)
                 posterior = self._believing(study, running, observed, posterior)
-                return self._best(study, observed, posterior)
+                return self._best(study, running, observed, posterior)
         except NotPositiveError:
             return None
 
@@ -193,7 +193,9 @@ class FreezeThaw:
         rows = observed.rows_of(trials, [self._target(study, trial) for trial in trials])
         return Posterior(posterior.logs, observed.standardised.joined(*rows, posterior.predict(*rows)[0]))
 
-    def _best(self, study: StudyView, observed: "Observed", posterior: "Posterior") -> Assignment | None:
+    def _best(
+        self, study: StudyView, running: Collection[int], observed: "Observed", posterior: "Posterior"
+    ) -> Assignment | None:
         import numpy as np
 
         from cifarray.study.gaussian_process import chance_of_improvement, log_expected_improvement
@@ -203,7 +205,7 @@ class FreezeThaw:
         best = observed.best_completed
         if best is None:
             best = float(at_end.max())
-        waiting = best_of_each_rung(paused(study), PAUSED)
+        waiting = best_of_each_rung(paused(study, running), PAUSED)
         new: list[Params] = []
         if len(study.trials) < study.budget:
             promising = [begun[place].params for place in np.argsort(-at_end, kind="stable")[:BEST]]

@@ -49,7 +49,7 @@ class Promote:
 
     def _next(self, study: StudyView, running: Collection[int]) -> Assignment | None:
         begun = len(study.trials) >= study.budget
-        chosen = promotable(study, self.reduction_factor, self.rungs, at_least_one=begun and not running)
+        chosen = promotable(study, running, self.reduction_factor, at_least_one=begun and not running)
         if chosen is not None:
             return chosen
         return None if begun else Assignment(len(study.trials))
@@ -85,14 +85,16 @@ Rungs = Callable[[int], tuple[int, ...]]
 """Of a trial of so many epochs: those after which it pauses, rising."""
 
 
-def promotable(study: StudyView, factor: int, rungs: Rungs, at_least_one: bool = False) -> Assignment | None:
+def promotable(
+    study: StudyView, running: Collection[int], factor: int, at_least_one: bool = False
+) -> Assignment | None:
     """The best paused trial that is among the best 1/`factor` of all that have reached its rung, of the highest rung
     that has one; None if no rung has. Of equal trials the one of the lowest number is the better.
 
     at_least_one: where there are fewer than `factor` at a rung, one is still promoted.
     """
     at_rung: dict[int, list[TrialRecord]] = {}
-    for trial in paused(study):
+    for trial in paused(study, running):
         at_rung.setdefault(trial.epoch, []).append(trial)
     for rung in sorted(at_rung, reverse=True):
         reached = sorted(_places(study.trials.values(), rung))

@@ -144,9 +144,10 @@ def interrupted(study: StudyView, running: Collection[int]) -> Assignment | None
     return resumed(study.trials[min(waiting)]) if waiting else None
 
 
-def paused(study: StudyView) -> list[TrialRecord]:
-    """By number."""
-    return [study.unfinished[number] for number in sorted(study.unfinished) if study.unfinished[number].is_paused]
+def paused(study: StudyView, running: Collection[int]) -> list[TrialRecord]:
+    """By number; a trial that was told to pause runs until it has left its group."""
+    waiting = (trial for number, trial in study.unfinished.items() if trial.is_paused and number not in running)
+    return sorted(waiting, key=lambda trial: trial.number)
 
 
 def resumed(trial: TrialRecord) -> Assignment:
