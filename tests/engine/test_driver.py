@@ -291,8 +291,9 @@ def test_nothing_is_decided_where_there_is_no_group_for_it():
 
 
 def test_what_comes_of_a_trial_that_was_told_to_pause_is_taken_once():
-    """Tune gives the last result again when the trial leaves, or loses its actor just then."""
-    for last in (answer_of(0, 1), None):
+    """Tune gives the last result again when the trial leaves, or loses its actor just then; or its group is lost."""
+    lost = Answer(0, 1, fault=Fault.GROUP_DIED, message="gone", replace=True)
+    for last in (answer_of(0, 1), lost, None):
         driver = make_driver(num_trials=9, num_groups=1, epochs=9, scheduler=Promote(3, 1))
         driver.next_trial()
         assert driver.take(answer_of(0, 1)) is Decision.PAUSE

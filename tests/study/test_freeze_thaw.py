@@ -12,8 +12,10 @@ from one_group import carry_out
 from cifarray.config import TrainConfig, override
 from cifarray.journal.events import from_json, to_json
 from cifarray.space.domains import choice, log_uniform, uniform
+from cifarray.space.features import Features
 from cifarray.space.space import SearchSpace
 from cifarray.study.events import EpochEnded, TrialEnded, TrialSampled, TrialStarted
+from cifarray.study.gaussian_process import Posterior
 from cifarray.study.schedulers import FreezeThaw, from_settings, observed
 from cifarray.study.state import StudyState
 from cifarray.study.trial_record import Decision, Metric, Outcome
@@ -248,6 +250,23 @@ def test_several_groups_are_not_given_the_same():
         points.append(math.log10(state.trials[assignment.number].params["optimizer.lr"]))
     assert len(set(running)) == 6
     assert max(points) - min(points) > 0.1
+
+
+def test_what_runs_counts_as_if_it_had_come_out_as_predicted(monkeypatch):
+    """So more is known of it, and nothing else is expected of it."""
+    state = make_state()
+    for event in carry_out(state, learns):
+        if isinstance(event, EpochEnded) and event.trial == 8:
+            break
+    asked = []
+    monkeypatch.setattr(FreezeThaw, "_best", lambda self, study, running, seen, posterior: asked.append(posterior))
+    state.next(running=[3])
+    seen = observed.Observed.of(state, state.scheduler.rungs, Features(SPACE.tree))
+    before, after = Posterior(asked[0].logs, seen.standardised), asked[0]
+    at_next_rung = seen.rows_of([state.trials[3]], [2])
+    (mean, deviation), (mean_then, deviation_then) = before.predict(*at_next_rung), after.predict(*at_next_rung)
+    assert mean_then == pytest.approx(mean, abs=1e-4)
+    assert deviation_then < 0.9 * deviation
 
 
 def test_a_new_point_that_is_like_a_trial_is_not_begun():
