@@ -11,6 +11,7 @@ from cifarray import recipes
 from cifarray.cli.flags import apply, checked_seeds, make_study, study_parser
 from cifarray.cli.parser import whole
 from cifarray.cli.running import errors_in_a_sentence, run_job
+from cifarray.cli.sentences import say
 from cifarray.config import override
 from cifarray.errors import StudyError
 from cifarray.journal.journal import FILE_NAME, read_events
@@ -84,7 +85,7 @@ def _show_final(study: Study, result: "StudyResult", console: Console) -> None:
     if result.reason == "finished" and any(trial.outcome is Outcome.COMPLETED for trial in state.trials.values()):
         with progress_on(console) as tell:
             for line in run_final_test(study.name, study.storage, study.tracking_uri, only_new=True, tell=tell):
-                console.print(line, highlight=False, markup=False, soft_wrap=True)
+                say(console, line)
         state = StudyState.from_events(read_events(study.folder / FILE_NAME))
         console.print()
     name = study.metric.name.removeprefix("val_")

@@ -8,6 +8,7 @@ from typing import NoReturn
 from cifarray import recipes
 from cifarray.cli.flags import apply, make_study, study_parser
 from cifarray.cli.running import errors_in_a_sentence, make_console, run_job
+from cifarray.cli.sentences import say
 from cifarray.config import TrainConfig
 from cifarray.space.space import SearchSpace
 
@@ -51,10 +52,9 @@ def _search(space: SearchSpace, flags: argparse.Namespace) -> NoReturn:
         risky = [path for path in space.domains if path.startswith("schedule.") or path == "epochs"]
         study = make_study(space, flags, scheduler=flags.scheduler or ("none" if risky else "asha"))
     if risky and study.scheduler.compares:
-        make_console().print(
+        say(
+            make_console(),
             "warning: ASHA compares trials after few epochs, which favours rates that fall early, and these vary: "
             f"{', '.join(risky)}; --scheduler none runs all to their end",
-            highlight=False,
-            soft_wrap=True,
         )
     sys.exit(run_job(study, flags))
