@@ -13,8 +13,8 @@ from called_jobs import run
 from rich.console import Console
 
 from cifarray.cli.parser import Parser, whole
-from cifarray.cli.sentences import say
 from cifarray.cli.tune import tune
+from cifarray.report.sentences import say
 from search_spaces import wrn
 
 ROOT = Path(__file__).parents[1]

@@ -11,11 +11,11 @@ from cifarray import recipes
 from cifarray.cli.flags import apply, checked_seeds, make_study, study_parser
 from cifarray.cli.parser import whole
 from cifarray.cli.running import errors_in_a_sentence, run_job
-from cifarray.cli.sentences import say
 from cifarray.config import override
 from cifarray.errors import StudyError
 from cifarray.journal.journal import FILE_NAME, read_events
 from cifarray.report.comparison import comparison
+from cifarray.report.sentences import say
 from cifarray.space.domains import Choice, choice
 from cifarray.space.space import RECIPE, SearchSpace
 from cifarray.study.state import StudyState

@@ -7,7 +7,7 @@ from typing import NoReturn
 from cifarray.cli.flags import add_places, make_parser, storage_and_tracking
 from cifarray.cli.progress import progress_on
 from cifarray.cli.running import errors_in_a_sentence, make_console
-from cifarray.cli.sentences import say
+from cifarray.report.sentences import say
 
 
 def final_test(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -8,7 +8,7 @@ from cifarray.cli.flags import add_data, add_places, data_source, make_parser, s
 from cifarray.cli.parser import whole
 from cifarray.cli.progress import progress_on
 from cifarray.cli.running import errors_in_a_sentence, make_console
-from cifarray.cli.sentences import say
+from cifarray.report.sentences import say
 
 
 def lesion(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 
 from rich.console import Console
 
-from cifarray.cli.sentences import say
 from cifarray.fields import flatten
 from cifarray.redaction import redact
 from cifarray.report.leaderboard import short_value
+from cifarray.report.sentences import say
 from cifarray.study.samplers import Sampler, shortage
 from cifarray.study.study import Study
 

@@ -7,9 +7,9 @@ from typing import NoReturn
 from cifarray.cli.flags import add_data, data_source, make_parser
 from cifarray.cli.parser import whole
 from cifarray.cli.running import errors_in_a_sentence, make_console
-from cifarray.cli.sentences import say
 from cifarray.data import resolve
 from cifarray.data.names import hidden_folder
+from cifarray.report.sentences import say
 
 EXAMPLES = (
     ("", "CIFAR-10, downloaded"),

@@ -29,7 +29,6 @@ from cifarray.cli.before import (
 from cifarray.cli.layers import show_layers
 from cifarray.cli.parser import PAUSED, REFUSED
 from cifarray.cli.plan import show_plan
-from cifarray.cli.sentences import print_error, say
 from cifarray.engine.connection import refuse_malformed_address
 from cifarray.engine.signals import INTERRUPTED
 from cifarray.errors import UserError
@@ -38,6 +37,7 @@ from cifarray.redaction import redact
 from cifarray.report.last_screen import COMMANDS, about_the_best, labelled, time_spent
 from cifarray.report.leaderboard import table
 from cifarray.report.live import view_for
+from cifarray.report.sentences import print_error, say
 from cifarray.space.domains import parse_assignment
 from cifarray.space.sizes import Sizes
 from cifarray.study.study import Study

@@ -8,8 +8,8 @@ from typing import NoReturn
 from cifarray import recipes
 from cifarray.cli.flags import apply, make_study, study_parser
 from cifarray.cli.running import errors_in_a_sentence, make_console, run_job
-from cifarray.cli.sentences import say
 from cifarray.config import TrainConfig
+from cifarray.report.sentences import say
 from cifarray.space.space import SearchSpace
 
 EXAMPLES = (
