@@ -1,6 +1,7 @@
 """Help, mistyped flags and refusals: what they say, and that nothing heavy is imported for it."""
 
 import importlib
+import io
 import os
 import re
 import subprocess
@@ -9,10 +10,11 @@ from pathlib import Path
 
 import pytest
 from called_jobs import run
+from rich.console import Console
 
 from cifarray.cli.parser import Parser, whole
-from cifarray.cli.sentences import wrapped
 from cifarray.cli.tune import tune
+from cifarray.report.sentences import say
 from search_spaces import wrn
 
 ROOT = Path(__file__).parents[1]
@@ -137,12 +139,16 @@ def test_every_flag_of_a_parser_is_offered_for_a_similar_one(capsys):
     assert "did you mean --widen-factor?" in capsys.readouterr().err
 
 
-def test_a_long_sentence_is_broken_between_words_on_a_terminal_and_whole_elsewhere(monkeypatch):
+def test_a_long_sentence_is_broken_between_words_on_a_terminal_and_whole_elsewhere():
     path = "/a/very/long/path" * 6
     line = f"error: the folder {path} cannot be written: choose another --storage that you may write to, please"
-    assert wrapped(line) == line
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    monkeypatch.setenv("COLUMNS", "60")
-    broken = wrapped(line)
-    assert path in broken.splitlines()
-    assert broken.replace("\n", " ") == line
+    shown = {}
+    for terminal in (True, False):
+        console = Console(file=io.StringIO(), force_terminal=terminal, width=60, color_system=None)
+        say(console, f"\n{line}\n  a = 1")
+        shown[terminal] = console.file.getvalue()
+    assert shown[False] == f"\n{line}\n  a = 1\n"
+    first, *broken, last, _ = shown[True].split("\n")
+    assert (first, last) == ("", "  a = 1")
+    assert path in broken
+    assert " ".join(broken) == line

@@ -119,8 +119,8 @@ def notes_on(study: Study, notes: tuple[str, ...]) -> list[str]:
     epochs = study.space.base.epochs
     if isinstance(study.scheduler, Asha | Promote) and study.scheduler.rungs(epochs)[:1] == (1,):
         found.append(
-            f"ASHA compares these trials of {epochs} epochs after their first one, which favours what learns fast: "
-            "more --epochs give more grace, --strategy none runs all to their end"
+            f"ASHA compares trials of {epochs} epochs from the first epoch on, which favours what learns fast: raise "
+            "--epochs, or give --strategy none to run all to their end"
         )
     return found
 

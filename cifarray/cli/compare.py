@@ -15,6 +15,7 @@ from cifarray.config import override
 from cifarray.errors import StudyError
 from cifarray.journal.journal import FILE_NAME, read_events
 from cifarray.report.comparison import comparison
+from cifarray.report.sentences import say
 from cifarray.space.domains import Choice, choice
 from cifarray.space.space import RECIPE, SearchSpace
 from cifarray.study.state import StudyState
@@ -84,7 +85,7 @@ def _show_final(study: Study, result: "StudyResult", console: Console) -> None:
     if result.reason == "finished" and any(trial.outcome is Outcome.COMPLETED for trial in state.trials.values()):
         with progress_on(console) as tell:
             for line in run_final_test(study.name, study.storage, study.tracking_uri, only_new=True, tell=tell):
-                console.print(line, highlight=False, markup=False, soft_wrap=True)
+                say(console, line)
         state = StudyState.from_events(read_events(study.folder / FILE_NAME))
         console.print()
     name = study.metric.name.removeprefix("val_")

@@ -7,6 +7,7 @@ from typing import NoReturn
 from cifarray.cli.flags import add_places, make_parser, storage_and_tracking
 from cifarray.cli.progress import progress_on
 from cifarray.cli.running import errors_in_a_sentence, make_console
+from cifarray.report.sentences import say
 
 
 def final_test(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -26,5 +27,5 @@ def final_test(arguments: Sequence[str] | None = None) -> NoReturn:
     console = make_console()
     with errors_in_a_sentence(), progress_on(console) as tell:
         for line in run_final_test(flags.target, *storage_and_tracking(flags), again=flags.again, tell=tell):
-            console.print(line, highlight=False, markup=False, soft_wrap=not console.is_terminal)
+            say(console, line)
     sys.exit(0)

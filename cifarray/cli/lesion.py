@@ -8,6 +8,7 @@ from cifarray.cli.flags import add_data, add_places, data_source, make_parser, s
 from cifarray.cli.parser import whole
 from cifarray.cli.progress import progress_on
 from cifarray.cli.running import errors_in_a_sentence, make_console
+from cifarray.report.sentences import say
 
 
 def lesion(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -28,5 +29,5 @@ def lesion(arguments: Sequence[str] | None = None) -> NoReturn:
         where, uri = storage_and_tracking(flags)
         source = data_source(flags.data) if flags.data else None
         for line in run_lesion_study(flags.target, where, uri, source, flags.limit, tell):
-            console.print(line, highlight=False, markup=False, soft_wrap=True)
+            say(console, line)
     sys.exit(0)

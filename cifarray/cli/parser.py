@@ -12,9 +12,9 @@ import sys
 from collections.abc import Collection, Sequence
 from typing import Any, NoReturn
 
-from cifarray.cli.sentences import print_error
 from cifarray.engine.signals import INTERRUPTED
 from cifarray.output import take_streams
+from cifarray.report.sentences import print_error
 
 REFUSED, PAUSED = 2, 3
 WITHOUT_TRIALS = (

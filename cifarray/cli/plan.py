@@ -10,6 +10,7 @@ from rich.console import Console
 from cifarray.fields import flatten
 from cifarray.redaction import redact
 from cifarray.report.leaderboard import short_value
+from cifarray.report.sentences import say
 from cifarray.study.samplers import Sampler, shortage
 from cifarray.study.study import Study
 
@@ -17,39 +18,37 @@ from cifarray.study.study import Study
 def show_plan(study: Study, console: Console, notes: Iterable[str]) -> None:
     """What would run; `notes` are sentences about it."""
 
-    def say(text: str) -> None:
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
-
     space = study.space
-    say(f"study {study.name} in {study.address}, tracked at {redact(study.tracking_uri)}")
-    say("\nbase config")
+    say(console, f"study {study.name} in {study.address}, tracked at {redact(study.tracking_uri)}")
+    say(console, "\nbase config")
     for path, value in flatten(space.base.to_dict()).items():
-        say(f"  {path} = {short_value(value)}")
-    say("\nwhat varies" if space.domains else "\nnothing varies")
+        say(console, f"  {path} = {short_value(value)}")
+    say(console, "\nwhat varies" if space.domains else "\nnothing varies")
     for path, domain in space.domains.items():
-        say(f"  {path} in {domain}")
+        say(console, f"  {path} in {domain}")
     for limit, what in ((space.max_params, "parameters"), (space.max_macs, "MACs")):
         if limit is not None:
-            say(f"  at most {limit:,} {what}")
+            say(console, f"  at most {limit:,} {what}")
     scheduler = study.scheduler.describe(space.base.epochs)
     # Whatever the limits: which networks are within them is known when the data are open.
     budget = Sampler(space, study.searcher, study.seed).budget(study.num_trials)
     trials = f"{budget} trial{'s' if budget != 1 else ''}"
     searcher = "" if study.scheduler.chooses else f"searcher {study.searcher}, "
-    say(f"\n{trials}, compared by {study.metric.name}, {searcher}scheduler {scheduler}")
+    say(console, f"\n{trials}, compared by {study.metric.name}, {searcher}scheduler {scheduler}")
     most = study.scheduler.epochs_at_most(budget, space.base.epochs)
     if most is not None:
         say(
+            console,
             f"as much work as {most} epochs of networks of average size: trials are begun, and those that are paused "
-            "go on, until it is done"
+            "go on, until it is done",
         )
     short = shortage(budget, study.num_trials)
     if short:
-        say(short)
+        say(console, short)
     cpus = "auto" if study.cpus_per_worker is None else f"{study.cpus_per_worker:g}"
     gpus = "auto" if study.gpus_per_worker is None else f"{study.gpus_per_worker:g}"
     at_once = "as many trials at once as fit" if study.concurrent is None else f"at most {study.concurrent} at once"
     workers = f"{study.workers} worker{'s' if study.workers > 1 else ''}"
-    say(f"{workers} a trial, CPUs per worker {cpus}, GPUs per worker {gpus}; {at_once}")
+    say(console, f"{workers} a trial, CPUs per worker {cpus}, GPUs per worker {gpus}; {at_once}")
     for note in notes:
-        say(note)
+        say(console, note)

@@ -9,6 +9,7 @@ from cifarray.cli.parser import whole
 from cifarray.cli.running import errors_in_a_sentence, make_console
 from cifarray.data import resolve
 from cifarray.data.names import hidden_folder
+from cifarray.report.sentences import say
 
 EXAMPLES = (
     ("", "CIFAR-10, downloaded"),
@@ -26,12 +27,12 @@ def prepare_data(arguments: Sequence[str] | None = None) -> NoReturn:
     with errors_in_a_sentence():
         source = resolve(data_source(flags.data))
         if hidden := hidden_folder(source):
-            make_console().print(hidden, highlight=False, markup=False, soft_wrap=True)
+            say(make_console(), hidden)
         # Late: it brings torch along, which help, mistyped flags and names of no data do without.
         from cifarray.data import open_store, prepare
 
         folder = prepare(source, flags.image_size)
         images = open_store(source, "train", flags.image_size)
         text = f"{len(images.labels):,} training images of {images.side}×{images.side}, {len(images.classes)} classes"
-        make_console().print(f"{text}: {folder}", highlight=False, soft_wrap=True)
+        say(make_console(), f"{text}: {folder}")
     sys.exit(0)

@@ -29,7 +29,6 @@ from cifarray.cli.before import (
 from cifarray.cli.layers import show_layers
 from cifarray.cli.parser import PAUSED, REFUSED
 from cifarray.cli.plan import show_plan
-from cifarray.cli.sentences import print_error
 from cifarray.engine.connection import refuse_malformed_address
 from cifarray.engine.signals import INTERRUPTED
 from cifarray.errors import UserError
@@ -38,6 +37,7 @@ from cifarray.redaction import redact
 from cifarray.report.last_screen import COMMANDS, about_the_best, labelled, time_spent
 from cifarray.report.leaderboard import table
 from cifarray.report.live import view_for
+from cifarray.report.sentences import print_error, say
 from cifarray.space.domains import parse_assignment
 from cifarray.space.sizes import Sizes
 from cifarray.study.study import Study
@@ -77,19 +77,19 @@ def run_job(study: Study, flags: argparse.Namespace, epilogue: Epilogue | None =
 
 def _run_and_conclude(study: Study, flags: argparse.Namespace, console: Console, epilogue: Epilogue | None) -> int:
     for line in [about_data(study.space), *notes_on(study, flags.notes), *unused_settings()]:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        say(console, line)
     # A smoke run that only showed the last one's results would prove nothing.
     if flags.fresh or (flags.smoke and is_finished(study)):
         aside = set_aside(study)
         if aside:
-            console.print(f"the study that was there is now {aside}", highlight=False, soft_wrap=True)
+            say(console, f"the study that was there is now {aside}")
     done = None if flags.repair else already_done(study, flags.retry_failed)
     if done is not None:
-        console.print(nothing_to_do(study, done.state, flags), highlight=False, markup=False, soft_wrap=True)
+        say(console, nothing_to_do(study, done.state, flags))
         return _conclude(study, done, console, epilogue, None)
     refuse_malformed_address()
     if away := unreachable(study.tracking_uri):
-        console.print(away, highlight=False, markup=False, soft_wrap=True)
+        say(console, away)
     # Late: it brings Ray along.
     from cifarray.engine.run import run_study
 
@@ -104,11 +104,9 @@ def _conclude(
     """The last screen, and the exit code. seconds: that the study took this time; None if there was nothing to do."""
     completed = sum(trial.outcome is Outcome.COMPLETED for trial in result.state.trials.values())
 
-    def say(text: str) -> None:
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
-
     def tell(label: str, text: str, prose: bool = False) -> None:
-        say(labelled(label, text, console.width if prose else None))
+        line = labelled(label, text, console.width if prose else None)
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     if result.state.trials:
         console.print()
@@ -118,14 +116,14 @@ def _conclude(
             drawn, notes = table(result.state, console.width)
             console.print(drawn)
             for note in notes:
-                say(note)
+                say(console, note)
             console.print()
             for label, text in about_the_best(study, result.state):
                 tell(label, text, prose=label not in COMMANDS)
         tell("time", time_spent(study, result.state, seconds), prose=True)
     tell("results", str(study.folder))
     if result.tracking and result.tracking.message:
-        say(result.tracking.message)
+        say(console, result.tracking.message)
     if study.tracking_uri.startswith("sqlite:"):
         tell("MLflow", f"mlflow ui --host 127.0.0.1 --backend-store-uri {shlex.quote(study.tracking_uri)}")
     else:
@@ -134,15 +132,15 @@ def _conclude(
     left, them = ("1 trial remains", "it") if remaining == 1 else (f"{remaining} trials remain", "them")
     if result.reason == "interrupted":
         text = f"interrupted: {left}; the same command again goes on with {them}"
-        say(text)
+        say(console, text)
         if output.is_broken():
             print(text, file=sys.stderr)
         return INTERRUPTED
     if result.reason == "paused":
-        say(f"paused: {result.message}; {left}, the same command goes on with {them}")
+        say(console, f"paused: {result.message}; {left}, the same command goes on with {them}")
         return PAUSED
     if not completed:
-        say("no trial completed")
+        say(console, "no trial completed")
     return 0 if completed else 1
 
 

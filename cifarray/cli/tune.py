@@ -10,6 +10,7 @@ from cifarray.cli.flags import apply, make_study, study_parser
 from cifarray.cli.running import errors_in_a_sentence, make_console, run_job
 from cifarray.cli.strategies import varied_in_time
 from cifarray.config import TrainConfig
+from cifarray.report.sentences import say
 from cifarray.space.space import SearchSpace
 from cifarray.study.schedulers import Asha, Promote
 
@@ -53,10 +54,9 @@ def _search(space: SearchSpace, flags: argparse.Namespace) -> NoReturn:
         risky = varied_in_time(space)
         study = make_study(space, flags, scheduler=flags.scheduler or ("none" if risky else "asha"))
     if risky and isinstance(study.scheduler, Asha | Promote):
-        make_console().print(
+        say(
+            make_console(),
             "warning: ASHA compares trials after few epochs, which favours rates that fall early, and these vary: "
             f"{', '.join(risky)}; --strategy none runs all to their end",
-            highlight=False,
-            soft_wrap=True,
         )
     sys.exit(run_job(study, flags))

@@ -5,6 +5,7 @@ Not here: reaching it (`connection`), how much of it a study uses (`capacity`).
 
 import contextlib
 import logging
+import time
 from collections.abc import Iterable
 from functools import cache
 from typing import Any
@@ -92,6 +93,19 @@ def remove_orphaned_placement_groups() -> None:
 
     for orphan in ray_internals.orphaned_placement_groups(ray.get_runtime_context().get_job_id()):
         remove_placement_group(orphan)
+
+
+def free_places(seconds: float) -> None:
+    """The same when all actors of this driver that had any were killed: as they die, for so long at most."""
+    import ray
+
+    deadline = time.monotonic() + seconds
+    # A Ray that is about to go, and answers no more, takes all of it along.
+    with contextlib.suppress(Exception):
+        job_id = ray.get_runtime_context().get_job_id()
+        while any(ray_internals.placement_groups_of_actors(job_id)) and time.monotonic() < deadline:
+            remove_orphaned_placement_groups()
+            time.sleep(0.1)
 
 
 def cancel_request(requester_id: str) -> None:

@@ -128,17 +128,21 @@ class StudyDriver:
             self._close_paused()
             return None
         number = assignment.number
-        events: list[Event] = [] if number in self.state.trials else [self._sampled(assignment)]
-        events.append(
-            TrialStarted(
-                trial=number,
-                attempt=assignment.attempt,
-                group=group.name,
-                epoch=assignment.epoch,
-                reason=assignment.reason,
-            )
+        events: list[Event] = []
+        if number not in self.state.trials:
+            events.append(self._sampled(assignment))
+            # Applied before it is written, with the start in one go: a view that hears of the start looks the trial up.
+            # Where it cannot be written the study pauses, and this state is not gone on with.
+            self.state.replay(events)
+        started = TrialStarted(
+            trial=number,
+            attempt=assignment.attempt,
+            group=group.name,
+            epoch=assignment.epoch,
+            reason=assignment.reason,
         )
-        self.record(events)
+        self.journal.append([*events, started])
+        self.state.apply(started)
         config = self.state.trials[number].config
         folder = storage.join(self.checkpoints, f"trial-{number:04d}")
         lease = self.pool.move_in(group, assignment, config, folder)

@@ -35,6 +35,8 @@ LOOK_SECONDS = 5.0
 HASTE_SECONDS = 1.0
 """How often for CLEARING_SECONDS after the end of a group: its workers' places are taken back then, for the next."""
 CLEARING_SECONDS = 10.0
+END_SECONDS = 3.0
+"""How long the end of a study waits for its hosts' places to be free."""
 LEAVE_SECONDS = 10.0
 """How long the workers of a group that nobody needs may take to go home; Train may be restarting them just then."""
 
@@ -227,14 +229,14 @@ class Pool:
             # Where the journal's disk is full, the groups end all the same.
             with contextlib.suppress(PausedError):
                 self._discard(group, "closed", "the driver is done")
-        self._reap(float("inf"))
+        self._reap_all()
 
     def kill(self) -> None:
         """End what is left at once; the journal, which may have had its last word, hears nothing of it."""
         for group in self.groups:
             self._kill(group)
         self.groups.clear()
-        self._reap(float("inf"))
+        self._reap_all()
 
     def _free(self) -> list[Group]:
         return [group for group in self.groups if group.lease is None and group.ready is None]
@@ -297,6 +299,12 @@ class Pool:
             if now >= deadline or ray.wait([ref], timeout=0)[0]:
                 self._leaving.remove(leaving)
                 self._kill(group)
+
+    def _reap_all(self) -> None:
+        """At the end. A program that goes on, as a notebook, would keep what hosts had when they were killed."""
+        self._reap(float("inf"))
+        if self._last_kill > float("-inf"):
+            cluster.free_places(END_SECONDS)
 
     def _end_deaf_hosts(self, now: float) -> None:
         """A host that is stopped or stuck would keep its trial for ever; killed, it costs that one a restart."""

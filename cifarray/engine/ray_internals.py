@@ -118,7 +118,7 @@ def orphaned_placement_groups(job_id: str) -> Iterator[Any]:
     import ray
     from ray.util.placement_group import PlacementGroup
 
-    for record in _placement_groups_of_actors(job_id):
+    for record in placement_groups_of_actors(job_id):
         if _is_orphan(record):
             yield PlacementGroup(ray.PlacementGroupID(record.placement_group_id))
 
@@ -129,13 +129,13 @@ def train_starts(job_id: str) -> tuple[int, int, int]:
     from ray._private.state import actors
     from ray.core.generated.gcs_pb2 import PlacementGroupTableData
 
-    records = [record for record in _placement_groups_of_actors(job_id) if not _is_orphan(record)]
+    records = [record for record in placement_groups_of_actors(job_id) if not _is_orphan(record)]
     placed = sum(record.state == PlacementGroupTableData.CREATED for record in records)
     alive = actors(job_id=ray.JobID(bytes.fromhex(job_id)), actor_state_name="ALIVE").values()
     return len(records), placed, sum(actor["ActorClassName"] == TRAIN_WORKER for actor in alive)
 
 
-def _placement_groups_of_actors(job_id: str) -> Iterator[Any]:
+def placement_groups_of_actors(job_id: str) -> Iterator[Any]:
     """Records of the job's placement groups, without those that the driver made itself, as Tune does for trials: of
     these, Ray says too that their actor is dead."""
     from ray._private.state import state

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 
 from rich.console import Console
 
+from cifarray.report.sentences import say
 from cifarray.report.stages import stage
 from cifarray.study.events import EpochEnded, Event, GroupChanged, TrialEnded, TrialStarted
 from cifarray.study.forecast import Forecast, Interval, Pace
@@ -63,7 +64,7 @@ class Progress:
             self.say(f"going on: {ended} trials are done, {state.remaining()} remain")
 
     def say(self, text: str) -> None:
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        say(self.console, text)
 
     def event(self, event: Event) -> None:
         """Keep up with one event of the journal."""

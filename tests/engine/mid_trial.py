@@ -131,7 +131,7 @@ def assert_nothing_is_left(ray: Any) -> None:
     deadline = time.monotonic() + LEFT_SECONDS
     while (left := [*_actors(), *_placement_groups(ray)]) and time.monotonic() < deadline:
         time.sleep(0.2)
-    assert not left
+    assert left == []
 
 
 def _actors() -> list[str]:

@@ -133,6 +133,7 @@ class SimulatedStudy:
         self.patch.setattr(storage, "exists", lambda address: address == "/marker" or address in self.checkpoints)
         self.patch.setattr(cluster, "living_nodes", lambda: frozenset({NODE}))
         self.patch.setattr(cluster, "remove_orphaned_placement_groups", lambda: None)
+        self.patch.setattr(cluster, "free_places", lambda seconds: None)
         self.patch.setattr(cluster, "starts", Starts)
         self.patch.setattr(cluster, "cancel_request", lambda requester_id: None)
         self.patch.setattr(cluster, "any_node_gone", lambda nodes: self.gone_nodes)

@@ -140,6 +140,20 @@ def test_who_is_stopped_frees_a_group_for_the_next_at_once():
     assert (stopped[0].trial, stopped[0].message) == (3, "3rd of 4 after epoch 1, 1 goes on")
 
 
+def test_a_view_that_hears_of_a_start_finds_the_trial(monkeypatch):
+    """As the journal's listeners are told: while the event is written."""
+    driver, seen = make_driver(num_trials=2, num_groups=1, epochs=1), []
+    append = driver.journal.append
+
+    def append_and_tell(events):
+        seen.extend(driver.state.trials[event.trial].params for event in events if isinstance(event, TrialStarted))
+        append(events)
+
+    monkeypatch.setattr(driver.journal, "append", append_and_tell)
+    run(driver)
+    assert len(seen) == 2
+
+
 def test_only_what_is_wanted_is_kept():
     deleted = []
     driver = make_driver(num_trials=10, num_groups=2, epochs=3, deleted=deleted)
