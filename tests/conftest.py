@@ -14,6 +14,9 @@ import psutil
 import pytest
 import torch
 
+# Modules beside the tests whose assertions are told with their values.
+pytest.register_assert_rewrite("mid_trial", "living")
+
 CIFAR10_FOLDER = Path(__file__).parents[2] / "shared" / "cifar10"
 
 
