@@ -8,7 +8,6 @@ from typing import Any
 from cifarray.report.leaderboard import SIZES, measured, rows, short_names
 from cifarray.report.page.parts import Column, Part, Table, plural
 from cifarray.report.page.told import Told
-from cifarray.study.faults import last_line
 from cifarray.study.state import StudyState
 from cifarray.study.trial_record import Metric, Outcome
 
@@ -16,7 +15,7 @@ DIGITS = 6
 """Of a number, as in leaderboard.csv."""
 KINDS = {"num_params": "size", "macs": "size", "images_per_second": "count", "minutes": "minutes"}
 HEADINGS = {"num_params": "params", "macs": "MACs", "images_per_second": "images/s"}
-LONGEST_REASON = 200
+LONGEST = 200
 """Characters."""
 
 
@@ -47,8 +46,7 @@ def table_of(state: StudyState) -> Table:
         *(Column(fields[path]) for path in state.space.domains),
     ]
     keys = ["rank", "trial", "outcome", "reason", "epochs", *names, *SIZES, *state.space.domains]
-    found = [{**row, "reason": _reason(state.trials[row["trial"]].message)} for row in rows(state)]
-    cells = [[_rounded(row[key]) for key in keys] for row in found]
+    cells = [[_rounded(row[key]) for key in keys] for row in rows(state)]
     numeric = {
         index
         for index in range(len(columns))
@@ -62,15 +60,12 @@ def table_of(state: StudyState) -> Table:
     return Table("All trials, best first", columns, cells)
 
 
-def _reason(message: str) -> str:
-    line = last_line(message)
-    return line if len(line) <= LONGEST_REASON else f"{line[: LONGEST_REASON - 1]}…"
-
-
 def _rounded(value: Any) -> Any:
     """As JSON has it, short."""
     if isinstance(value, float):
         return float(f"{value:.{DIGITS}g}")
+    if isinstance(value, str) and len(value) > LONGEST:
+        return f"{value[: LONGEST - 1]}…"
     if isinstance(value, list | tuple):
         return ", ".join(f"{part:g}" if isinstance(part, float) else str(part) for part in value)
     return value

@@ -25,7 +25,6 @@ from cifarray.report.page.price import price
 from cifarray.report.page.told import Told
 from cifarray.report.page.trust import trust
 
-FILE_NAME = "report.html"
 DIGITS = 6
 """Of a number in a figure."""
 NOT_EXAMINED = "The champion was not looked at: python jobs/report.py evaluates it on the validation images."

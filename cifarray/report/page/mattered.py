@@ -147,7 +147,7 @@ def _rgb(color: str) -> tuple[int, ...]:
 
 
 def _bars(importances: Mapping[str, float]) -> list[dict[str, Any]]:
-    rows = list(reversed(importances.items()))
+    rows = list(reversed(list(importances.items())))
     return [
         {
             "y": [name for name, _ in rows],

@@ -42,7 +42,12 @@
     if (width) box.style.minWidth = `${width}px`;
     box.closest("figure").classList.toggle("wide", wide);
     const copy = structuredClone(figure);
-    const layout = layoutOf(copy.layout, parseFloat(box.style.height));
+    // On a narrow page the legend is a list above the figure, which keeps its height.
+    const named = copy.data.filter((trace) => trace.name && trace.showlegend !== false).length;
+    box.dataset.height = box.dataset.height || parseFloat(box.style.height);
+    const height = Number(box.dataset.height) + (box.clientWidth < 520 && named > 2 ? 19 * named : 0);
+    box.style.height = `${height}px`;
+    const layout = layoutOf(copy.layout, height);
     return Plotly.react(box, copy.data, layout, { responsive: true, displaylogo: false, displayModeBar: false });
   }
 
