@@ -5,7 +5,6 @@ In memory all are whole. Not here: how an event is written (`events`), what is a
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +40,12 @@ class Addresses:
             changes["checkpoint"] = change(values["checkpoint"], self.study, _CHECKPOINT)
         if values.get("artifacts"):
             changes["artifacts"] = tuple(change(path, self.folder, _REPORT) for path in values["artifacts"])
-        return replace(event, **changes) if changes else event
+        if not changes:
+            return event
+        # As `replace` does, at a third of its time, which is much of what reading a million epochs takes.
+        changed = object.__new__(type(event))
+        vars(changed).update(values, **changes)
+        return changed
 
 
 def _rebased(address: str, base: str, inside: re.Pattern[str]) -> str:

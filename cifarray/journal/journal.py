@@ -59,7 +59,7 @@ def events_in(path: Path) -> Iterator[Event]:
             if not line.endswith(b"\n"):
                 return
             try:
-                event = from_json(line)
+                event = from_json(line.decode())
             except JournalError:
                 raise
             except (ValueError, TypeError) as error:

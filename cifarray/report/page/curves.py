@@ -27,7 +27,7 @@ LINES = {
 
 def curves(told: Told) -> Part:
     state = told.state
-    ranked = [trial for trial in state.ranking() if trial.scores]
+    ranked = [trial for trial in state.ranking() if trial.value is not None]
     if not ranked:
         return Part("No trial has measured an epoch, so there are no curves.")
     best = winner(told)
@@ -47,7 +47,7 @@ def curves(told: Told) -> Part:
         "yaxis": {"title": {"text": metric.label}, **({} if metric.lower_is_better else {"tickformat": ".1%"})},
     }
     stopped = sum(trial.outcome is Outcome.STOPPED for trial in ranked)
-    sentence = f"{plural(len(ranked), 'trial')} measured {sum(len(trial.scores) for trial in ranked):,} epochs"
+    sentence = f"{plural(len(ranked), 'trial')} measured {sum(trial.epoch for trial in ranked):,} epochs"
     sentence += (
         f"; {stopped:,} were stopped by the scheduler, at the crosses." if stopped else "; none was stopped early."
     )

@@ -192,10 +192,12 @@ def _bars(
 def _events(told: Told, short: dict[str, str]) -> list[dict[str, Any]]:
     """Restarts and the like as triangles on the group that the trial was in, and groups that ended before the study."""
     places: list[tuple[float, str, str]] = []
+    stays: dict[int, list[Stay]] = {}
+    for stay in told.stays:
+        stays.setdefault(stay.trial, []).append(stay)
     for mark in told.marks:
-        group = next(
-            (s.group for s in told.stays if s.trial == mark.trial and s.began <= mark.time <= s.ended + 1), None
-        )
+        around = (stay.group for stay in stays.get(mark.trial, ()) if stay.began <= mark.time <= stay.ended + 1)
+        group = next(around, None)
         if group in short:
             text = f"trial {mark.trial} {mark.kind}"
             places.append((mark.time, group, f"{text}: {plain(mark.reason)}" if mark.reason else text))

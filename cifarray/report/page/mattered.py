@@ -72,20 +72,20 @@ def compared(told: Told) -> tuple[list[TrialRecord], int | None]:
     measured = [
         trial
         for trial in told.state.ranking()
-        if trial.scores and trial.outcome not in (Outcome.DIVERGED, Outcome.FAILED, Outcome.OUT_OF_MEMORY)
+        if trial.value is not None and trial.outcome not in (Outcome.DIVERGED, Outcome.FAILED, Outcome.OUT_OF_MEMORY)
     ]
     completed = [trial for trial in measured if trial.outcome is Outcome.COMPLETED]
     if len(completed) >= NEARLY_ALL * len(measured):
         return completed, None
-    epochs = sorted((len(trial.scores) for trial in measured), reverse=True)
+    epochs = sorted((trial.epoch for trial in measured), reverse=True)
     epoch = epochs[max(0, min(len(epochs), round(NEARLY_ALL * len(epochs))) - 1)]
-    there = [trial for trial in measured if len(trial.scores) >= epoch]
-    return sorted(there, key=lambda trial: (-trial.scores[epoch - 1], trial.number)), epoch
+    there = [(_value(trial, epoch), trial) for trial in measured if trial.epoch >= epoch]
+    score = told.state.metric.score
+    return [trial for value, trial in sorted(there, key=lambda each: (-score(each[0]), each[1].number))], epoch
 
 
 def _value(trial: TrialRecord, epoch: int | None) -> float:
-    score = trial.scores[-1 if epoch is None else epoch - 1]
-    return trial.metric.score(score)
+    return float(trial.epochs[-1 if epoch is None else epoch - 1][trial.metric.name])
 
 
 def _importances(study: Any) -> dict[str, float]:

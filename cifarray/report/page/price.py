@@ -16,11 +16,7 @@ Measure = Callable[[TrialRecord], float]
 
 
 def price(told: Told) -> Part:
-    done = [
-        trial
-        for trial in told.state.ranking()
-        if trial.outcome is Outcome.COMPLETED and trial.value is not None and trial.scores
-    ]
+    done = [trial for trial in told.state.ranking() if trial.outcome is Outcome.COMPLETED and trial.value is not None]
     if not done:
         return Part("No trial has run to its end, so there is no accuracy to hold against its cost.")
     workers = told.started.workers
@@ -59,7 +55,7 @@ def _figure(told: Told, trials: Sequence[TrialRecord], name: str, cost: Measure)
 
     metric = told.state.metric
     directions = ["minimize", "minimize" if metric.lower_is_better else "maximize"]
-    study = rebuilt(told.state.space, trials, lambda trial: (cost(trial), trial.value or 0.0), directions)
+    study = rebuilt(None, trials, lambda trial: (cost(trial), trial.value or 0.0), directions)
     drawn = plot_pareto_front(study, target_names=[name, metric.label]).to_plotly_json()
     line = front(trials, cost)
     data = [

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 def rebuilt(
-    space: SearchSpace,
+    space: SearchSpace | None,
     trials: Sequence[TrialRecord],
     values: Callable[[TrialRecord], Sequence[float]],
     directions: Sequence[str],
 ) -> "Study":
     """An Optuna study of the trials, all as completed, with `values` as their objectives; numbered as they are here.
 
-    directions: `maximize` or `minimize` for each value.
+    space: that of their params; None where those are not plotted. directions: `maximize` or `minimize` for each value.
     """
     # Late: it takes half a second.
     import optuna
@@ -35,13 +35,15 @@ def rebuilt(
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(directions=list(directions))
-    names = short_names(space.domains)
+    names = short_names(space.domains) if space is not None else {}
     made = []
     for trial in trials:
         params: dict[str, Any] = {}
         distributions: dict[str, BaseDistribution] = {}
         for path, value in trial.params.items():
-            named = space.tree.domain_at(path, trial.params) if path in space.domains else None
+            if space is None or path not in names:
+                continue
+            named = space.tree.domain_at(path, trial.params)
             if named is not None:
                 where, domain = named
                 name = plain(names[path] + where.removeprefix(path))

@@ -21,7 +21,7 @@ MOST_RUNGS, MOST_SEEDED = 12, 30
 
 def trust(told: Told) -> Part:
     metric = told.state.metric
-    done = [t for t in told.state.ranking() if t.outcome is Outcome.COMPLETED and t.scores and t.value is not None]
+    done = [t for t in told.state.ranking() if t.outcome is Outcome.COMPLETED and t.value is not None]
     rungs = stopping_epochs(told)
     figures, tables, facts = [], [], []
     if rungs and done:
