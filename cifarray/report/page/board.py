@@ -5,7 +5,7 @@ Not here: what a trial's row is (`leaderboard`), sorting and paging, which the p
 
 from typing import Any
 
-from cifarray.report.leaderboard import SIZES, measured, rows, short_names
+from cifarray.report.leaderboard import SIZES, columns_of, measured, rows, short_names
 from cifarray.report.page.parts import Column, Part, Table, plural
 from cifarray.report.page.told import Told
 from cifarray.study.state import StudyState
@@ -39,13 +39,13 @@ def table_of(state: StudyState) -> Table:
         Column("#", "count"),
         Column("trial", "count"),
         Column("outcome"),
-        Column("reason", "long"),
         Column("epochs", "count"),
         *(Column(name.replace("_", " "), "number" if Metric(name).lower_is_better else "percent") for name in names),
         *(Column(HEADINGS.get(name, name), KINDS[name]) for name in SIZES),
         *(Column(fields[path]) for path in state.space.domains),
+        Column("reason", "long"),
     ]
-    keys = ["rank", "trial", "outcome", "reason", "epochs", *names, *SIZES, *state.space.domains]
+    keys = [*columns_of(state), "reason"]
     cells = [[_rounded(row[key]) for key in keys] for row in rows(state)]
     numeric = {
         index

@@ -9,8 +9,8 @@ from typing import Any
 
 from cifarray.report.page.parts import BLUE, Column, Figure, Part, Picture, Table, plain, plural
 
-MOST_NAMED = 40
-"""Classes that a matrix has words for."""
+MOST_NAMED, MOST_PAIRS = 40, 12
+"""Classes that a matrix has words for, and pairs of them that are listed."""
 
 
 @dataclass(frozen=True)
@@ -84,17 +84,17 @@ def _matrix(examined: Examined) -> Figure:
     trace: dict[str, Any] = {
         "type": "heatmap",
         "z": [[round(share, 4) for share in row] for row in shares],
-        "customdata": [list(row) for row in examined.confusion],
+        "text": [list(row) for row in examined.confusion],
         "x": classes,
         "y": classes,
-        "colorscale": "Blues",
+        "colorscale": [[0, "rgba(31,119,180,0.05)"], [1, "rgba(31,119,180,1)"]],
         "zmin": 0,
         "zmax": 1,
         "colorbar": {"tickformat": ".0%", "thickness": 12},
-        "hovertemplate": "%{y} taken for %{x}: %{customdata} (%{z:.1%})<extra></extra>",
+        "hovertemplate": "%{y} taken for %{x}: %{text} (%{z:.1%})<extra></extra>",
     }
     if len(classes) <= 12:
-        trace |= {"texttemplate": "%{customdata}", "textfont": {"size": 10}}
+        trace |= {"texttemplate": "%{text}", "textfont": {"size": 10}}
     axis = {"type": "category", "automargin": True, "showticklabels": few}
     layout = {
         "xaxis": {**axis, "title": {"text": "answer"}, "tickangle": -45},
@@ -129,5 +129,6 @@ def _pairs(examined: Examined) -> Table:
         if count and label != answer
     ]
     cells = [[label, answer, count] for count, label, answer in sorted(pairs, key=lambda pair: (-pair[0], *pair[1:]))]
+    cells = cells[:MOST_PAIRS]
     columns = [Column("true class"), Column("answer"), Column("images", "count")]
     return Table("Most frequent mistakes", columns, cells)

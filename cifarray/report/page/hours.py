@@ -99,7 +99,8 @@ def _starting(told: Told) -> str:
     never = sum(group.ready is None for group in told.groups)
     if not took:
         return "no worker group was ready"
-    text = f"{plural(len(took), 'start')}, {min(took):.0f} to {max(took):.0f} s each"
+    low, high = f"{min(took):.0f}", f"{max(took):.0f}"
+    text = f"{plural(len(took), 'start')}, {low if low == high else f'{low} to {high}'} s each"
     return f"{text}; {never} more were never ready" if never else text
 
 

@@ -5,6 +5,7 @@ compared after the last epoch that nearly all of them have done, where that give
 study (`rebuilt`).
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -90,19 +91,19 @@ def _value(trial: TrialRecord, epoch: int | None) -> float:
 
 def _importances(study: Any) -> dict[str, float]:
     """By name, the largest first; empty where no field explains anything."""
-    import warnings
-
     from optuna.exceptions import ExperimentalWarning
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
+    with warnings.catch_warnings(record=True) as doubts:
+        warnings.simplefilter("always")
         try:
             found = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
         except (RuntimeError, ValueError):
-            # All values are equal, or no field is in all trials.
+            # No field is in all trials.
             return {}
-    return {name: float(share) for name, share in found.items()} if any(found.values()) else {}
+    # It warns where the better trials are no others than all, and then calls all fields equal.
+    told_apart = all(issubclass(doubt.category, ExperimentalWarning) for doubt in doubts)
+    return {name: float(share) for name, share in found.items()} if told_apart and any(found.values()) else {}
 
 
 def _figures(study: Any, importances: Mapping[str, float], metric: Metric, count: int) -> Any:
@@ -111,7 +112,9 @@ def _figures(study: Any, importances: Mapping[str, float], metric: Metric, count
 
     names = list(importances)
     axis = {} if metric.lower_is_better else {"tickformat": ".1%"}
-    bars = visualization.plot_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        bars = visualization.plot_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
     yield _figure(f"Importance of each field, {count} trials", bars, 120 + 34 * len(names), data=_bars(importances))
     for name in names[:MOST_SLICES]:
         drawn = visualization.plot_slice(study, params=[name], target_name=metric.label)

@@ -35,39 +35,46 @@ def rebuilt(
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(directions=list(directions))
-    names = short_names(space.domains) if space is not None else {}
-    made = []
-    for trial in trials:
-        params: dict[str, Any] = {}
-        distributions: dict[str, BaseDistribution] = {}
-        for path, value in trial.params.items():
-            if space is None or path not in names:
-                continue
-            named = space.tree.domain_at(path, trial.params)
-            if named is not None:
-                where, domain = named
-                name = plain(names[path] + where.removeprefix(path))
-                params[name], distributions[name] = _value(domain, value), _distribution(domain)
-        made.append(
-            create_trial(
-                state=TrialState.COMPLETE,
-                params=params,
-                distributions=distributions,
-                values=list(values(trial)),
-            )
+    points = [_point(space, trial) if space is not None else {} for trial in trials]
+    seen: dict[str, tuple[Domain, list[Any]]] = {}
+    for point in points:
+        for name, (domain, value) in point.items():
+            seen.setdefault(name, (domain, []))[1].append(value)
+    distributions = {name: _distribution(domain, values) for name, (domain, values) in seen.items()}
+    study.add_trials(
+        create_trial(
+            state=TrialState.COMPLETE,
+            params={name: value for name, (_, value) in point.items()},
+            distributions={name: distributions[name] for name in point},
+            values=list(values(trial)),
         )
-    study.add_trials(made)
+        for trial, point in zip(trials, points, strict=True)
+    )
     return study
 
 
-def _distribution(domain: Domain) -> "BaseDistribution":
+def _point(space: SearchSpace, trial: TrialRecord) -> dict[str, tuple[Domain, Any]]:
+    """By the name in a plot, each varied field's domain and value."""
+    names = short_names(space.domains)
+    point = {}
+    for path, value in trial.params.items():
+        named = space.tree.domain_at(path, trial.params) if path in names else None
+        if named is not None:
+            where, domain = named
+            point[plain(names[path] + where.removeprefix(path))] = domain, _value(domain, value)
+    return point
+
+
+def _distribution(domain: Domain, seen: Sequence[Any]) -> "BaseDistribution":
+    """With what was seen: a comparison may have been given more seeds than it began with."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     if not isinstance(domain, Range):
-        return CategoricalDistribution([_word(value) for value in domain.values])
+        return CategoricalDistribution(list(dict.fromkeys([*map(_word, domain.values), *seen])))
+    low, high = min(domain.low, *seen), max(domain.high, *seen)
     if domain.integer:
-        return IntDistribution(int(domain.low), int(domain.high), log=domain.log)
-    return FloatDistribution(domain.low, domain.high, log=domain.log)
+        return IntDistribution(int(low), int(high), log=domain.log)
+    return FloatDistribution(low, high, log=domain.log)
 
 
 def _value(domain: Domain, value: Any) -> Any:
