@@ -12,6 +12,8 @@
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
+  const ink = () => (printing ? "#1f2328" : color("ink"));
+
   function axis(given) {
     return {
       automargin: true, exponentformat: "none", gridcolor: color("grid"), linecolor: color("line"), zerolinecolor: color("line"),
@@ -24,7 +26,7 @@
     const layout = {
       ...given, height, autosize: true,
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-      font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: printing ? "#1f2328" : color("ink") },
+      font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: ink() },
       margin: { l: 48, r: 12, t: 12, b: 40, ...given.margin },
       legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom" },
       hoverlabel: { align: "left", namelength: -1 },
@@ -42,6 +44,7 @@
     if (width) box.style.minWidth = `${width}px`;
     box.closest("figure").classList.toggle("wide", wide);
     const copy = structuredClone(figure);
+    for (const trace of copy.data) if (trace.texttemplate) trace.textfont = { ...trace.textfont, color: ink() };
     // On a narrow page the legend is a list above the figure, which keeps its height.
     const named = copy.data.filter((trace) => trace.name && trace.showlegend !== false).length;
     box.dataset.height = box.dataset.height || parseFloat(box.style.height);
