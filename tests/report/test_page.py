@@ -182,9 +182,11 @@ def test_openings_of_the_test_split_and_costs_are_counted(tmp_path):
 def test_several_studies_stand_side_by_side(tmp_path):
     one, two = (tell(events_of_study(name, 6, 3), tmp_path / name) for name in ("one", "two"))
     page = Page(document.render(document.sections([one, two]), "one · two"))
-    assert page.count("article") == 18
+    assert page.count("article") == 19
     assert page.count("h3") == 18
-    assert page.count("section") == 9
+    assert page.count("section") == 10
+    (table,) = (each for each in page.json("tables") if each["columns"][0][0] == "study")
+    assert [row[0] for row in table["rows"]] == ["one", "two"]
 
 
 def test_a_page_is_written_whole_or_not_at_all(tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ from cifarray.report.page.champion import Examined, champion
 from cifarray.report.page.curves import BEST_CURVES, MOST_CURVES, chosen, curves, thinned
 from cifarray.report.page.hours import idle, where_time_went
 from cifarray.report.page.mattered import compared, mattered
+from cifarray.report.page.overview import overview
 from cifarray.report.page.price import front, price
 from cifarray.report.page.told import tell
 from cifarray.report.page.trust import place_after, same_order, trust
@@ -250,3 +251,16 @@ def test_the_champions_classes_are_counted():
     )
     assert part.tables[0].cells == [["b", "a", 4], ["a", "b", 1]]
     assert champion("There is none.").sentence == "There is none."
+
+
+def test_of_two_studies_it_is_said_whether_the_better_winner_is_more_than_chance(tmp_path):
+    """Of 1,000 images each, 80 and 78 % are within 1.96 · 1.82 points, 80 and 76 % are not."""
+    best, near, far = (
+        told_of(tmp_path / name, (0.1, 0, [0.1, 0.2, value], "completed"), data_sha256="same")
+        for name, value in (("a", 0.80), ("b", 0.78), ("c", 0.76))
+    )
+    assert overview([near, best]).sentence.endswith("comes next with 78.00 %; that is no more than the images explain.")
+    assert overview([far, best]).sentence.endswith("comes next with 76.00 %; that is more than the images explain.")
+    other = told_of(tmp_path, (0.1, 0, [0.1, 0.2, 0.7], "completed"), data_sha256="other")
+    assert "do not say that both saw the same images" in overview([best, other]).sentence
+    assert "nothing to compare" in overview([best, told_of(tmp_path)]).sentence

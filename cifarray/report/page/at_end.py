@@ -11,7 +11,7 @@ from cifarray.study.events import Event
 
 PAGE = "report.html"
 """In the study's folder."""
-MOST_EVENTS = 10_000
+MOST_EVENTS = 5_000
 """Of a journal; longer ones are for `jobs/report.py`."""
 
 log = logging.getLogger(__name__)

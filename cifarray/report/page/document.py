@@ -20,6 +20,7 @@ from cifarray.report.page.curves import curves
 from cifarray.report.page.hours import where_time_went
 from cifarray.report.page.mattered import mattered
 from cifarray.report.page.origins import origins
+from cifarray.report.page.overview import overview
 from cifarray.report.page.parts import Figure, Part, Table
 from cifarray.report.page.price import price
 from cifarray.report.page.told import Told
@@ -36,6 +37,7 @@ class Section:
 
     key: str
     title: str
+    """With its number, where it has one."""
     parts: Sequence[tuple[str, Part]]
     """With the names of the studies."""
 
@@ -56,7 +58,11 @@ def sections(
         ("champion", "The champion", lambda told: champion(examined.get(told.name, NOT_EXAMINED))),
         ("origins", "Where it comes from", origins),
     ]
-    return [Section(key, title, [(told.name, make(told)) for told in studies]) for key, title, make in makers]
+    made = [
+        Section(key, f"{number}. {title}", [(told.name, make(told)) for told in studies])
+        for number, (key, title, make) in enumerate(makers, start=1)
+    ]
+    return [Section("overview", "Side by side", [("", overview(studies))]), *made] if len(studies) > 1 else made
 
 
 def render(made: Sequence[Section], title: str) -> str:

@@ -40,21 +40,31 @@ def interval(told: Told, trial: TrialRecord) -> Interval | None:
 def told_apart(told: Told, best: TrialRecord) -> tuple[list[TrialRecord], list[TrialRecord]] | None:
     """Of the other completed trials: those that the images alone cannot tell from the best, and those that they can.
 
-    Two shares of n images differ by less than 1.96 standard errors of independent shares; the trials share their
-    images, so the true error of the difference is smaller, and this calls rather too many alike. None as `interval`.
+    None as `interval`.
     """
-    images = told.validation_images
-    if best.value is None or not images or not _is_share(best):
-        return None
     alike: list[TrialRecord] = []
     apart: list[TrialRecord] = []
     for trial in told.state.ranking():
         if trial is best or trial.outcome is not Outcome.COMPLETED or trial.value is None:
             continue
-        spread = best.value * (1 - best.value) + trial.value * (1 - trial.value)
-        near = abs(best.value - trial.value) < Z * (spread / images) ** 0.5
-        (alike if near else apart).append(trial)
-    return alike, apart
+        same = same_to_the_images(told, best, told, trial)
+        if same is None:
+            return None
+        (alike if same else apart).append(trial)
+    return None if interval(told, best) is None else (alike, apart)
+
+
+def same_to_the_images(told: Told, trial: TrialRecord, other_told: Told, other: TrialRecord) -> bool | None:
+    """Whether two accuracies differ by less than 1.96 standard errors of the difference of independent shares.
+
+    Trials share their images, so the true error of the difference is smaller, and this calls rather too many alike.
+    None where one is no share of images, or nobody knows of how many.
+    """
+    one, two = interval(told, trial), interval(other_told, other)
+    if one is None or two is None or trial.value is None or other.value is None:
+        return None
+    variance = trial.value * (1 - trial.value) / one.images + other.value * (1 - other.value) / two.images
+    return bool(abs(trial.value - other.value) < Z * variance**0.5)
 
 
 def _is_share(trial: TrialRecord) -> bool:
