@@ -33,6 +33,10 @@ class Addresses:
         """As it is meant here. Older journals hold whole addresses, of where the study was then."""
         return self._changed(event, _rebased)
 
+    def checkpoint(self, address: str) -> str:
+        """As it is meant here, of an address as it is written."""
+        return _rebased(address, self.study, _CHECKPOINT)
+
     def _changed(self, event: Event, change: Callable[[str, str, re.Pattern[str]], str]) -> Event:
         values = vars(event)
         changes: dict[str, Any] = {}

@@ -48,12 +48,14 @@ def read_events(path: Path) -> list[Event]:
 
     Raises DamagedError if a line in the middle is damaged, JournalError if the journal is of a newer format.
     """
-    return list(events_in(path))
+    addresses = Addresses(path.parent)
+    return [addresses.whole(event) for event in events_in(path)]
 
 
 def events_in(path: Path) -> Iterator[Event]:
-    """As `read_events`, one after the other: a journal of a million epochs need not be in memory at once."""
-    offset, addresses = 0, Addresses(path.parent)
+    """As `read_events`, one after the other, with addresses as they are written (`Addresses.whole`): a journal of a
+    million epochs need not be in memory at once."""
+    offset = 0
     with open(path, "rb") as file:
         for number, line in enumerate(file, start=1):
             if not line.endswith(b"\n"):
@@ -69,7 +71,7 @@ def events_in(path: Path) -> Iterator[Event]:
                     offset,
                 ) from None
             if event is not None:
-                yield addresses.whole(event)
+                yield event
             offset += len(line)
 
 

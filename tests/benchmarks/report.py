@@ -39,7 +39,7 @@ def main() -> None:
         folder = Path(flags.keep or temporary) / "made"
         if not folder.exists():
             scheduler = Asha(3, max(1, flags.epochs // 27)) if flags.asha else RunAll()
-            write_study(folder, flags.trials, flags.epochs, groups=16, scheduler=scheduler)
+            write_study(folder, flags.trials, flags.epochs, groups=16, scheduler=scheduler, mishaps=False)
         journal = next(folder.glob("*.jsonl")).stat().st_size / 1e6
         with fresh_processes(1) as process:
             found = process.submit(measure, folder).result()

@@ -68,7 +68,8 @@ def events_of_study(
 ) -> Iterator[Event]:
     """All events of a study of so many trials on so many worker groups, in the order of their times.
 
-    scheduler: ASHA if none is given. mishaps: now and then a trial loses its workers, diverges or fails.
+    scheduler: ASHA if none is given. mishaps: now and then a trial loses its workers, and of those that run to
+    their end one in twenty diverges or fails.
     """
     space = replace(space, base=override(space.base, {"epochs": epochs}))
     scheduler = scheduler or Asha(3, max(1, epochs // 27))
@@ -137,7 +138,7 @@ def _begin(state: StudyState, number: int, now: float, group: str) -> Iterator[E
 def _epoch(state: StudyState, number: int, now: float, chance: random.Random, mishaps: bool) -> Iterator[Event]:
     trial = state.trials[number]
     events: list[Event]
-    if mishaps and chance.random() < 0.004:
+    if mishaps and chance.random() < 0.05 / trial.config["epochs"]:
         outcome = chance.choice(["diverged", "failed"])
         events = [TrialEnded(trial=number, outcome=outcome, message="the loss is not finite")]  # type: ignore[arg-type]
     else:

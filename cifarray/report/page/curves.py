@@ -55,11 +55,11 @@ def curves(told: Told) -> Part:
     return Part(sentence, figures=[figure], notes=_notes(ranked, shown, step))
 
 
-def chosen(ranked: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """Of a ranking, the trials whose curves are drawn, in its order."""
-    if len(ranked) <= MOST_CURVES:
+def chosen(ranked: Sequence[TrialRecord], most: int = MOST_CURVES) -> list[TrialRecord]:
+    """Of a ranking, the trials that are drawn, in its order: the best, and others spread evenly over the ranks."""
+    if len(ranked) <= most:
         return list(ranked)
-    rest, count = ranked[BEST_CURVES:], MOST_CURVES - BEST_CURVES
+    rest, count = ranked[BEST_CURVES:], most - BEST_CURVES
     spread = [rest[round(place * (len(rest) - 1) / (count - 1))] for place in range(count)]
     return [*ranked[:BEST_CURVES], *spread]
 

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from cifarray.report.page.parts import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, Figure, Part, plain, plural
-from cifarray.report.page.told import Presence, Stay, Told
+from cifarray.report.page.told import Mark, Presence, Stay, Told
 from cifarray.study.trial_record import Outcome
 
-MOST_GROUPS = 60
-"""Rows of the time line."""
+MOST_GROUPS, MOST_MISHAPS = 60, 500
+"""Rows of the time line, and triangles on it."""
 COLORS = {
     "completed": BLUE,
     "stopped": GREY,
@@ -127,8 +127,14 @@ def _notes(told: Told) -> list[str]:
     rows = _rows(told)
     if len(rows) > MOST_GROUPS:
         notes.append(f"The time line has the first {MOST_GROUPS} of {len(rows)} worker groups.")
+    if len(told.marks) > MOST_MISHAPS:
+        notes.append(f"The time line has {len(_drawn(told))} of {len(told.marks):,} mishaps, spread evenly over time.")
     notes.append("On which node a group ran, and what else ran there, the journal does not say.")
     return notes
+
+
+def _drawn(told: Told) -> list[Mark]:
+    return told.marks[:: -(-len(told.marks) // MOST_MISHAPS) or 1]
 
 
 def _timeline(told: Told) -> Figure:
@@ -196,7 +202,7 @@ def _events(told: Told, short: dict[str, str]) -> list[dict[str, Any]]:
     stays: dict[int, list[Stay]] = {}
     for stay in told.stays:
         stays.setdefault(stay.trial, []).append(stay)
-    for mark in told.marks:
+    for mark in _drawn(told):
         around = (stay.group for stay in stays.get(mark.trial, ()) if stay.began <= mark.time <= stay.ended + 1)
         group = next(around, None)
         if group in short:

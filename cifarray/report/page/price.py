@@ -7,11 +7,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from cifarray.report.leaderboard import describe_params
+from cifarray.report.page.curves import chosen
 from cifarray.report.page.parts import BLUE, ORANGE, Figure, Part, plain, plural
 from cifarray.report.page.rebuilt import rebuilt
 from cifarray.report.page.told import Told
 from cifarray.study.trial_record import Outcome, TrialRecord
 
+MOST_POINTS = 800
+"""Of a figure."""
 Measure = Callable[[TrialRecord], float]
 
 
@@ -33,12 +36,16 @@ def price(told: Told) -> Part:
     for name, of in telling:
         on_front = front(done, of)
         fronts.append(f"{len(on_front)} by {name}")
-        figures.append(_figure(told, done, name, of))
+        drawn = list({trial.number: trial for trial in (*chosen(done, MOST_POINTS), *on_front)}.values())
+        figures.append(_figure(told, drawn, name, of))
     sentence = (
         f"Of {plural(len(done), 'completed trial')}, so many are on the front, which no other trial beats in both: "
         f"{', '.join(fronts)}."
     )
-    return Part(sentence, figures=figures)
+    notes = []
+    if len(done) > MOST_POINTS:
+        notes.append(f"Drawn are {MOST_POINTS} of them, spread evenly over the ranks, and all that are on a front.")
+    return Part(sentence, figures=figures, notes=notes)
 
 
 def front(trials: Sequence[TrialRecord], cost: Measure) -> list[TrialRecord]:

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cifarray import places
+from cifarray.journal.addresses import Addresses
 from cifarray.journal.journal import FILE_NAME, events_in
 from cifarray.study.events import (
+    CheckpointDropped,
     CheckpointLost,
     DriverEnded,
     DriverStarted,
@@ -132,7 +134,11 @@ class Told:
 
 def read(folder: Path) -> Told:
     """Of the study in `folder`. Raises what `events_in` does, and ValueError if it does not begin with a study."""
-    return tell(events_in(folder / FILE_NAME), folder)
+    told = tell(events_in(folder / FILE_NAME), folder)
+    addresses = Addresses(folder)
+    for trial in told.state.trials.values():
+        trial.checkpoints = {epoch: addresses.checkpoint(address) for epoch, address in trial.checkpoints.items()}
+    return told
 
 
 def tell(events: Iterable[Event], folder: Path) -> Told:
@@ -145,6 +151,10 @@ def tell(events: Iterable[Event], folder: Path) -> Told:
     told = Told(first, state, folder)
     fold = _Fold(told)
     for event in events:
+        if isinstance(event, CheckpointDropped):
+            # The rest of what the state makes of it is whose checkpoint goes next, which no page asks for.
+            state.trials[event.trial].checkpoints.pop(event.epoch, None)
+            continue
         state.apply(event)
         fold.take(event)
     return told
