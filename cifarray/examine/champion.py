@@ -41,7 +41,7 @@ def examine_champion(told: Told, tell: Tell = tell_nobody) -> Examined | str:
         best = winner(told)
         if best is None:
             return "No trial has finished an epoch, so there is no champion."
-        if best.config["data"]["grid"] != 1:
+        if data.grid != 1:
             return "The champion answers for 2 × 2 grids, which have no confusion matrix."
         if data.validation == 0:
             return "All images were trained on (data.validation 0): none is left to hold against the champion."

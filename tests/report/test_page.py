@@ -3,21 +3,22 @@ journal becomes markup."""
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
-from histories import driver_ended, driver_started, epoch_ended, sampled, split_opened, started, study_started
+from histories import OLDER, driver_ended, driver_started, epoch_ended, sampled, split_opened, started, study_started
 from made_studies import events_of_study
 
 from cifarray.config import TrainConfig, override
-from cifarray.journal.events import to_json
+from cifarray.journal.events import from_json, to_json
 from cifarray.report.leaderboard import rows
 from cifarray.report.page import document
 from cifarray.report.page.champion import Examined, Wrong
 from cifarray.report.page.told import read, tell
 from cifarray.space.domains import choice
 from cifarray.space.space import SearchSpace
-from cifarray.study.events import TrialEnded
+from cifarray.study.events import EpochEnded, TrialEnded
 
 BASE = override(TrainConfig(), {"epochs": 2, "data.source": "synthetic:1000"})
 RATES = SearchSpace("toy", BASE, {"optimizer.lr": choice(0.1, 0.2, 0.3, 0.4)})
@@ -106,6 +107,36 @@ def test_a_study_without_validation_images_has_a_page(tmp_path):
     ]
     page, _ = page_of(tmp_path, events)
     assert "was trained without held-out images" in page.text
+
+
+def test_an_older_journal_has_a_page(tmp_path):
+    """One without reasons, classes, digests, groups' ends; its trials' configs lack most fields."""
+    events = [from_json(line) for line in OLDER.splitlines()]
+    page, _ = page_of(tmp_path, events, images=None)
+    assert "Trial 0 has the best val accuracy, 60.00 % after epoch 2 of 2: lr 0.1." in page.text
+    assert "opened 1 time; trial 0 55.00 % test accuracy" in page.text
+    assert "no digest in the journal" in page.text
+
+
+def test_a_loss_is_better_where_it_is_lower(tmp_path):
+    trials = [({"optimizer.lr": lr}, [0.5, 0.5], None) for lr in (0.1, 0.2, 0.3, 0.4)]
+    losses = {0: 0.9, 1: 0.5, 2: 0.7, 3: 0.8}
+    events = [
+        replace(event, metrics={"val_loss": losses[event.trial] + 1 / event.epoch}, decision=decision)
+        if isinstance(event, EpochEnded) and (decision := "complete" if event.epoch == 2 else "continue")
+        else event
+        for event in begun(*trials, metric="val_loss")
+    ]
+    page, _ = page_of(tmp_path, events)
+    assert "Trial 1 has the best val loss, 1.0000 after epoch 2 of 2: lr 0.2." in page.text
+    assert "the number of images alone gives one to an accuracy and to nothing else" in page.text
+    (front,) = (
+        trace
+        for figure in page.json("figures")
+        for trace in figure["content"]["data"]
+        if trace.get("name") == "on the front"
+    )
+    assert sorted(zip(front["x"], front["y"], strict=True)) == [(1000, 1.4), (2000, 1.0)]
 
 
 def test_the_numbers_are_the_leaderboards(tmp_path):

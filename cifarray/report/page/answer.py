@@ -20,8 +20,9 @@ from cifarray.report.page.worth import interval, told_apart, winner
 from cifarray.report.recipe_table import published_error
 from cifarray.report.repeat import repeat
 from cifarray.space.space import RECIPE
-from cifarray.study.trial_record import Metric, Outcome, TrialRecord
+from cifarray.study.trial_record import DEFAULT_METRIC, Metric, Outcome, TrialRecord
 
+NO_SHARE = "the number of images alone gives one to an accuracy and to nothing else"
 NAMED = 8
 """Trials that are named where there are more of them."""
 
@@ -61,7 +62,8 @@ def _about(told: Told, best: TrialRecord) -> list[tuple[str, str]]:
         low, high = best.metric.show(found.low), best.metric.show(found.high)
         facts.append(("interval", f"{low} to {high}: 95 %, from {found.images:,} validation images (Wilson)"))
     elif best.value is not None:
-        facts.append(("interval", "not known: the journal does not say how many images were held out"))
+        why = "nobody knows how many images were held out" if best.metric.name == DEFAULT_METRIC.name else NO_SHARE
+        facts.append(("interval", f"not known: {why}"))
     if best.value is not None:
         facts.append(("seeds", seeds(told, best)))
     facts.append(("not told from", _alike(told, best)))

@@ -108,13 +108,10 @@ def _mishaps(told: Told) -> str:
     counts: dict[str, int] = {}
     for mark in told.marks:
         counts[mark.kind] = counts.get(mark.kind, 0) + 1
-    replaced = sum(group.why != "" and group.ended is not None and "over" not in group.why for group in told.groups)
-    if not counts:
-        return "no trial lost its workers, its node or a checkpoint"
-    found = [f"{kind} {plural(count, 'time')}" for kind, count in sorted(counts.items())]
-    return (
-        "trials " + ", ".join(found) + (f"; {plural(replaced, 'group')} replaced or closed early" if replaced else "")
-    )
+    replaced = sum(group.replaced for group in told.groups)
+    found = ", ".join(f"{kind} {plural(count, 'time')}" for kind, count in sorted(counts.items()))
+    text = f"trials {found}" if found else "no trial lost its workers, its node or a checkpoint"
+    return f"{text}; {plural(replaced, 'worker group')} broke and had to be replaced" if replaced else text
 
 
 def _drivers(told: Told) -> str:

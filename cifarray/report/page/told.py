@@ -51,6 +51,8 @@ class Presence:
     began: float
     ready: float | None = None
     ended: float | None = None
+    replaced: bool = False
+    """Whether it broke."""
     why: str = ""
     """It ended."""
 
@@ -231,6 +233,7 @@ class _Fold:
             presence.ready = event.time
         elif event.event in ("replaced", "closed"):
             presence.ended, presence.why = event.time, last_line(event.reason)
+            presence.replaced = event.event == "replaced"
             del self._present[event.group]
 
     def _end_all(self, when: float | None = None) -> None:

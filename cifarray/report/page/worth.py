@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cifarray.report.page.told import Told
 from cifarray.study.stats import wilson
-from cifarray.study.trial_record import Outcome, TrialRecord
+from cifarray.study.trial_record import DEFAULT_METRIC, Outcome, TrialRecord
 
 Z = 1.959964
 """Standard deviations of a normal distribution that hold 95 % of it."""
@@ -68,4 +68,4 @@ def same_to_the_images(told: Told, trial: TrialRecord, other_told: Told, other: 
 
 
 def _is_share(trial: TrialRecord) -> bool:
-    return trial.metric.name.endswith("accuracy")
+    return trial.metric.name == DEFAULT_METRIC.name
