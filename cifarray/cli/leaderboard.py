@@ -11,6 +11,7 @@ from cifarray.cli.running import errors_in_a_sentence, make_console
 from cifarray.journal import targets
 from cifarray.report.leaderboard import as_csv, columns_of, rows, table
 from cifarray.report.page.told import read
+from cifarray.report.sentences import say
 
 EXAMPLES = (
     ("wrn", "the best 20 trials"),
@@ -43,12 +44,12 @@ def leaderboard(arguments: Sequence[str] | None = None) -> NoReturn:
     console = make_console()
     for told in found:
         if len(found) > 1:
-            console.print(f"\n{told.name}", highlight=False, markup=False)
+            say(console, f"\n{told.name}")
         if not told.state.trials:
-            console.print("no trial has begun", highlight=False)
+            say(console, "no trial has begun")
             continue
         drawn, notes = table(told.state, console.width, flags.rows, f"--rows {len(told.state.trials)} or --csv has all")
         console.print(drawn)
         for note in notes:
-            console.print(note, highlight=False, markup=False, soft_wrap=True)
+            say(console, note)
     sys.exit(0)

@@ -10,6 +10,7 @@ from cifarray.cli.flags import add_places, make_parser, storage_and_tracking
 from cifarray.cli.parser import number
 from cifarray.cli.progress import progress_on
 from cifarray.cli.running import errors_in_a_sentence, make_console
+from cifarray.report.sentences import say
 
 EXAMPLES = (
     ("wrn --open", "the page of a study, in the browser"),
@@ -36,9 +37,7 @@ def report(arguments: Sequence[str] | None = None) -> NoReturn:
     with errors_in_a_sentence(OSError), progress_on(console) as tell:
         where, uri = storage_and_tracking(flags)
         for said in run_report(flags.studies, where, uri, flags.price, not flags.no_champion, tell):
-            console.print(
-                f"report: {said}" if isinstance(said, Path) else said, highlight=False, markup=False, soft_wrap=True
-            )
+            say(console, f"report: {said}" if isinstance(said, Path) else said)
             if flags.open and isinstance(said, Path):
                 webbrowser.open(said.as_uri())
     sys.exit(0)
