@@ -20,7 +20,7 @@ FEWEST = 4
 MOST_SLICES = 6
 """Fields, the most important first."""
 NEARLY_ALL = 0.8
-SLICE = {"color": BLUE, "size": 6, "opacity": 0.6}
+SLICE = {"color": BLUE, "size": 6, "opacity": 0.8}
 FAINT = "#8ea6bf"
 WIDTH_OF_AXIS = 130
 """Pixels, of a parallel coordinate: its words are whole."""
