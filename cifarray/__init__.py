@@ -1,6 +1,7 @@
 """cifarray: searches and trains CIFAR networks with Ray, and remembers every run in MLflow.
 
-Here: the version, and `load` for a trained network. Imports are late, so that `import cifarray` costs nothing.
+Here: the version, `load` for a trained network, `results` for a study's trials. Imports are late, so that
+`import cifarray` costs nothing.
 """
 
 from collections.abc import Sequence
@@ -8,9 +9,11 @@ from os import PathLike
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import pandas
+
     from cifarray.training.classifier import Classifier
 
-__all__ = ["__version__", "load"]
+__all__ = ["__version__", "load", "results"]
 
 __version__ = "0.1.0"
 
@@ -39,3 +42,16 @@ def load(
     from cifarray.examine.networks import load_by_name
 
     return load_by_name(target, storage, tracking_uri, classes)
+
+
+def results(study: str | PathLike[str], *, storage: str | None = None) -> "pandas.DataFrame":
+    """The trials of a study, best first, a row each: outcome with its reason, metrics of the last epoch (accuracies in
+    0..1), sizes, minutes, and what was varied, by dotted field. The study may be running.
+
+    study: its name or folder, its MLflow run, or a trial of it. storage: where the studies are; else $CIFARRAY_STORAGE,
+    else ~/cifarray-results.
+    Raises StudyError, a ValueError, if there is no such study.
+    """
+    from cifarray.report.frame import frame
+
+    return frame(study, storage)

@@ -42,8 +42,8 @@ ALLOWED = {
     "redaction": set(),
     "storage": {"places", "redaction"},
     "wrong_fields": set(),
-    # `cifarray.load` of a trained network.
-    "__init__": {"training", "examine"},
+    # `cifarray.load` of a trained network, `cifarray.results` of a study.
+    "__init__": {"training", "examine", "report"},
 }
 LIBRARIES = {
     "torch": {"models", "data", "training", "engine", "examine", "cli"},
@@ -51,7 +51,10 @@ LIBRARIES = {
     "pyarrow": {"data", "storage"},
     "mlflow": {"tracking", "report"},
     "ray": {"engine", "cluster_file"},
-    "optuna": {"study"},
+    "optuna": {"study", "report"},
+    "plotly": {"report"},
+    "jinja2": {"report"},
+    "pandas": {"report", "__init__"},
     "matplotlib": {"report", "examine", "ablation"},
     "rich": {"report", "ablation", "cli", "cluster_file"},
     "pydantic": {"config", "wrong_fields", "cluster_file"},

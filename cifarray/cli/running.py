@@ -37,6 +37,7 @@ from cifarray.redaction import redact
 from cifarray.report.last_screen import COMMANDS, about_the_best, labelled, time_spent
 from cifarray.report.leaderboard import table
 from cifarray.report.live import view_for
+from cifarray.report.page.at_end import PAGE
 from cifarray.report.sentences import print_error, say
 from cifarray.space.domains import parse_assignment
 from cifarray.space.sizes import Sizes
@@ -122,6 +123,10 @@ def _conclude(
                 tell(label, text, prose=label not in COMMANDS)
         tell("time", time_spent(study, result.state, seconds), prose=True)
     tell("results", str(study.folder))
+    if (study.folder / PAGE).exists():
+        tell("report", str(study.folder / PAGE))
+    elif result.state.trials:
+        tell("report", shlex.join(["python", "jobs/report.py", str(study.folder)]))
     if result.tracking and result.tracking.message:
         say(console, result.tracking.message)
     if study.tracking_uri.startswith("sqlite:"):

@@ -5,14 +5,17 @@ Not here: what is shown to the user then (`cifarray.report.last_screen`).
 
 import logging
 import threading
+from functools import partial
 from typing import Literal
 
 from cifarray import storage
+from cifarray.data.split_sizes import split_sizes
 from cifarray.engine.checkpoints import sweep
 from cifarray.errors import PausedError
 from cifarray.journal.journal import Journal
 from cifarray.report.failures import write_failures
 from cifarray.report.leaderboard import write_reports
+from cifarray.report.page.at_end import write_at_end
 from cifarray.study.events import CheckpointDropped, DriverEnded
 from cifarray.study.state import StudyState
 from cifarray.study.study import Study
@@ -38,6 +41,8 @@ class LastWord:
         try:
             reports = write_reports(self._state, self._study.folder)
             reports += write_failures(self._state, self._study.folder)
+            if reason == "finished":
+                reports += write_at_end(self._journal.events, self._study.folder, partial(held_out, self._study))
         except OSError as error:
             log.warning("the leaderboard cannot be written (%s)", error)
         try:
@@ -45,6 +50,16 @@ class LastWord:
         except PausedError as error:
             log.warning("%s", error)
         return reports
+
+
+def held_out(study: Study) -> int:
+    """How many images the study holds out; its data were opened when it began."""
+    # Late: it brings torch along.
+    from cifarray.data import open_store
+
+    data = study.space.base.data
+    total = len(open_store(data.source, "train", data.image_size).labels)
+    return split_sizes(total, data.validation, data.limit)[1]
 
 
 def sweep_up(study: Study, journal: Journal) -> None:

@@ -45,17 +45,16 @@ def from_json(line: str | bytes) -> Event | None:
         _warn_of(kind)
         return None
     required, allowed = _fields(kind)
-    unknown = sorted(values.keys() - allowed)
     newer = kind == StudyStarted.kind and values.get("format", 1) > FORMAT
-    if unknown or newer:
+    if newer or not values.keys() <= allowed:
+        unknown = sorted(values.keys() - allowed)
         what = f"format {values['format']}" if newer else f"the field {unknown[0]!r} of {kind!r}"
         raise JournalError(
             f"the journal was written by a newer cifarray ({what}, this one knows format {FORMAT}): bring cifarray up "
             "to date, or choose another --name"
         )
-    missing = sorted(required - values.keys())
-    if missing:
-        raise ValueError(f"an event of kind {kind!r} lacks {', '.join(missing)}")
+    if not values.keys() >= required:
+        raise ValueError(f"an event of kind {kind!r} lacks {', '.join(sorted(required - values.keys()))}")
     if "artifacts" in values:
         values["artifacts"] = tuple(values["artifacts"])
     return KINDS[kind](**values)

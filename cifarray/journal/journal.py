@@ -9,7 +9,7 @@ import contextlib
 import errno
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -48,22 +48,31 @@ def read_events(path: Path) -> list[Event]:
 
     Raises DamagedError if a line in the middle is damaged, JournalError if the journal is of a newer format.
     """
-    events, offset, addresses = [], 0, Addresses(path.parent)
-    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
-        try:
-            event = from_json(line)
-        except JournalError:
-            raise
-        except (ValueError, TypeError) as error:
-            raise DamagedError(
-                f"{path} is damaged at line {number} ({error}): restore the file, go on from what is before that line "
-                "with --repair, or start the study anew with --fresh",
-                offset,
-            ) from None
-        if event is not None:
-            events.append(addresses.whole(event))
-        offset += len(line) + 1
-    return events
+    addresses = Addresses(path.parent)
+    return [addresses.whole(event) for event in events_in(path)]
+
+
+def events_in(path: Path) -> Iterator[Event]:
+    """As `read_events`, one after the other, with addresses as they are written (`Addresses.whole`): a journal of a
+    million epochs need not be in memory at once."""
+    offset = 0
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.endswith(b"\n"):
+                return
+            try:
+                event = from_json(line.decode())
+            except JournalError:
+                raise
+            except (ValueError, TypeError) as error:
+                raise DamagedError(
+                    f"{path} is damaged at line {number} ({error}): restore the file, go on from what is before that "
+                    "line with --repair, or start the study anew with --fresh",
+                    offset,
+                ) from None
+            if event is not None:
+                yield event
+            offset += len(line)
 
 
 class Journal:

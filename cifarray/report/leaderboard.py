@@ -18,6 +18,7 @@ from rich.table import Table
 from cifarray.report import columns
 from cifarray.report.columns import Column
 from cifarray.space.space import SearchSpace
+from cifarray.study.faults import last_line
 from cifarray.study.state import StudyState
 from cifarray.study.trial_record import Metric, TrialRecord
 
@@ -32,6 +33,7 @@ def rows(state: StudyState) -> list[dict[str, Any]]:
             "rank": rank,
             "trial": trial.number,
             "outcome": trial.ending,
+            "reason": last_line(trial.message),
             "epochs": trial.epoch,
             **{name: trial.epochs[-1].get(name) if trial.epochs else None for name in names},
             "num_params": trial.num_params,
@@ -44,6 +46,11 @@ def rows(state: StudyState) -> list[dict[str, Any]]:
     ]
 
 
+def columns_of(state: StudyState) -> list[str]:
+    """Of a table of all trials: what is in each row but the reasons, which are prose."""
+    return ["rank", "trial", "outcome", "epochs", *measured(state), *SIZES, *state.space.domains]
+
+
 def measured(state: StudyState) -> list[str]:
     """What validation gave, the study's metric first."""
     names = {name for trial in state.trials.values() for metrics in trial.epochs[-1:] for name in metrics}
@@ -51,8 +58,11 @@ def measured(state: StudyState) -> list[str]:
     return [state.metric.name, *others]
 
 
-def table(state: StudyState, width: int, limit: int = 10) -> tuple[Table, list[str]]:
-    """The best `limit` trials for a terminal of `width` columns; and what there was no room for, in sentences."""
+def table(
+    state: StudyState, width: int, limit: int = 10, all_in: str = "all in leaderboard.md"
+) -> tuple[Table, list[str]]:
+    """The best `limit` trials for a terminal of `width` columns; and what there was no room for, in sentences, of which
+    `all_in` says where it is."""
     best = state.ranking()[:limit]
     speeds = [trial.epochs[-1].get("images_per_second") if trial.epochs else None for trial in best]
     drawn, left_out = columns.fitting(
@@ -74,7 +84,7 @@ def table(state: StudyState, width: int, limit: int = 10) -> tuple[Table, list[s
         notes.append(f"{len(best)} of {len(state.trials)} rows")
     if left_out:
         notes.append(f"without {', '.join(column.heading for column in left_out)}")
-    lines = [f"{', '.join(notes)}; all in leaderboard.md"] if notes else []
+    lines = [f"{', '.join(notes)}; {all_in}"] if notes else []
     lines += [f"trial {trial.number}: {trial.ending}" for trial in best if trial.halvings]
     return columns.draw(drawn, width), lines
 
@@ -90,7 +100,7 @@ def param_columns(params: Sequence[Mapping[str, Any]], space: SearchSpace) -> li
 
 def write_reports(state: StudyState, folder: Path) -> list[str]:
     """leaderboard.csv, leaderboard.md and config.json in `folder`; returns their paths."""
-    names = ["rank", "trial", "outcome", "epochs", *measured(state), *SIZES, *state.space.domains]
+    names = columns_of(state)
     cells = [[row[name] for name in names] for row in rows(state)]
     contents = {
         "leaderboard.csv": as_csv(names, cells),

@@ -1,4 +1,5 @@
-"""Paired comparisons: differences between two rows of trials that share their seeds, and how far to believe them.
+"""Paired comparisons: differences between two rows of trials that share their seeds, and how far to believe them; the
+interval of a share.
 
 Pure functions of numbers. Not here: which rows are compared (`cifarray.ablation.rows`), how it
 looks (`cifarray.ablation`).
@@ -67,6 +68,17 @@ def needed(step: Paired, tests: int, level: float = LEVEL) -> float | None:
         return float(stats.t.ppf(1 - risk / 2, step.n - 1))
 
     return step.half_width * quantile((1 - level) / tests) / quantile(1 - LEVEL)
+
+
+def wilson(share: float, n: int, level: float = LEVEL) -> tuple[float, float]:
+    """The interval of a share that was seen in `n` independent cases (n > 0); within 0..1 also at the ends.
+
+    Wilson 1927, "Probable inference, the law of succession, and statistical inference", JASA 22, 209-212.
+    """
+    z = statistics.NormalDist().inv_cdf((1 + level) / 2)
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * (share * (1 - share) / n + z * z / (4 * n * n)) ** 0.5
+    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

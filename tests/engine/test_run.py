@@ -6,7 +6,7 @@ import signal
 from dataclasses import replace
 
 import pytest
-from histories import sampled, split_opened
+from histories import sampled, split_opened, study_started
 from living import living_actors
 from scripted import ScriptedGroup, accuracy
 
@@ -20,6 +20,7 @@ from cifarray.space.domains import cases, choice, log_uniform
 from cifarray.space.space import SearchSpace
 from cifarray.study import decisions
 from cifarray.study.events import (
+    DriverEnded,
     EpochEnded,
     GroupChanged,
     MicroBatchHalved,
@@ -283,6 +284,19 @@ def test_a_driver_has_one_last_word(make_study):
     last.say("error", "the head of Ray is gone")
     journal.close()
     assert [event.reason for event in read_events(journal.path)] == ["interrupted"]
+
+
+def test_a_study_that_is_finished_has_a_page_among_its_reports_and_an_interrupted_one_has_none(make_study):
+    study = make_study(num_trials=1)
+    journal = Journal(study.folder)
+    journal.append([study_started(study.name, study.space)])
+    interrupted = LastWord(study, study.new_state(), journal).say("interrupted")
+    finished = LastWord(study, study.new_state(), journal).say("finished")
+    journal.close()
+    assert not [path for path in interrupted if path.endswith(".html")]
+    assert str(study.folder / "report.html") in finished
+    ends = [event.artifacts for event in read_events(journal.path) if isinstance(event, DriverEnded)]
+    assert ends == [tuple(interrupted), tuple(finished)]
 
 
 def test_the_journal_alone_tells_the_study(ray_session, make_study, make_recorder):
