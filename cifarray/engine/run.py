@@ -5,6 +5,7 @@ bottom. Not here: decisions (`cifarray.study`), worker groups (`pool`, `worker_g
 (`cifarray.cli`).
 """
 
+import gc
 import json
 import logging
 import os
@@ -155,6 +156,9 @@ def run_study(
                 view.stop()
                 reports = last.say(reason, message)
             tracked = tracking.finish(timeout=2.0 if reason == "interrupted" or ending.wanted else 60.0)
+            if reason != "finished":
+                # Tune's actors hang on objects that refer to each other alone; a program that goes on would keep them.
+                gc.collect()
         return StudyResult(state, reason, message, tracked, reports)
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from histories import sampled, split_opened, study_started
 from living import living_actors
+from mid_trial import assert_nothing_is_left
 from scripted import ScriptedGroup, accuracy
 
 from cifarray.config import TrainConfig, override
@@ -267,6 +268,7 @@ def test_an_interrupt_leaves_a_study_that_goes_on(ray_session, make_study, make_
 
     stopped = run_study(study, make_recorder(interrupt), host=ScriptedGroup)
     assert stopped.reason == "interrupted"
+    assert_nothing_is_left(ray_session)
     assert read_events(study.folder / "journal.jsonl")[-1].reason == "interrupted"
     result = run_study(study, make_recorder(), host=ScriptedGroup)
     assert told(result.state) == simulated(study)
