@@ -20,8 +20,9 @@ from cifarray.report.page.worth import interval, told_apart, winner
 from cifarray.space.domains import choice
 from cifarray.space.space import SearchSpace
 from cifarray.study.events import GroupChanged, TrialEnded, WorkersRestarted
+from cifarray.study.schedulers import FreezeThaw
 from cifarray.study.stats import wilson
-from cifarray.study.trial_record import TrialRecord
+from cifarray.study.trial_record import Decision, TrialRecord
 
 BASE = override(TrainConfig(), {"epochs": 3, "data.source": "synthetic:1000"})
 SPACE = SearchSpace("toy", BASE, {"optimizer.lr": choice(0.1, 0.2, 0.3, 0.4, 0.5), "seed": choice(0, 1, 2)})
@@ -176,6 +177,32 @@ def test_idle_gaps_are_what_a_ready_group_had_no_trial_in(tmp_path):
     assert fact(part, "starting") == "1 start, 9 s each"
     assert fact(part, "plan") == "2 trials of 3 epochs: 6 epochs if none were stopped"
     assert fact(part, "actual") == "2 epochs, 33% of the plan"
+
+
+def test_a_trial_that_pauses_leaves_its_group_to_the_next(tmp_path):
+    """Trial 0 from 10 to 20, trial 1 from 20 to 40, trial 0 again from 40 to 60; it waits no time in the group."""
+    params = [{"optimizer.lr": rate, "seed": 0} for rate in (0.1, 0.2)]
+    events = [
+        study_started("toy", SPACE, scheduler=FreezeThaw().settings(), num_trials=2),
+        driver_started(),
+        GroupChanged(group="group-0", event="started"),
+        at(10, GroupChanged(group="group-0", event="ready", reason="9.0 s")),
+        at(10, sampled(0, params[0], SPACE.config(params[0]).to_dict())),
+        at(10, started(0)),
+        at(20, epoch_ended(0, 1, "0/1", Decision.PAUSE, "1st of 1", val_accuracy=0.5, epoch_seconds=9.0)),
+        at(20, sampled(1, params[1], SPACE.config(params[1]).to_dict())),
+        at(20, started(1)),
+        at(40, epoch_ended(1, 1, "1/1", Decision.PAUSE, "2nd of 2", val_accuracy=0.4, epoch_seconds=19.0)),
+        at(40, started(0, 1, attempt=2)),
+        at(60, epoch_ended(0, 2, "0/2", Decision.PAUSE, "1st of 1", val_accuracy=0.6, epoch_seconds=19.0)),
+        at(90, TrialEnded(trial=1, outcome="stopped", message="2nd of 2")),
+        at(90, driver_ended()),
+    ]
+    told = tell(events, tmp_path / "toy")
+    assert [(stay.trial, stay.began, stay.ended) for stay in told.stays] == [(0, 10, 20), (1, 20, 40), (0, 40, 60)]
+    assert list(idle(told)) == [("group-0", 30)]
+    # Halves would be 7: 3 of the base point, 2 trials to 1, one to 2, one to 3; but both to their end are no more.
+    assert fact(where_time_went(told), "plan").endswith("as much work as 6 epochs of networks of average size")
 
 
 def test_a_driver_that_was_killed_ends_with_its_last_event(tmp_path):

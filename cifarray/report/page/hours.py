@@ -55,12 +55,17 @@ def _rows(told: Told) -> list[str]:
 
 def _plan(told: Told) -> str:
     trials, epochs = told.state.budget, told.state.space.base.epochs
+    most = told.state.scheduler.epochs_at_most(trials, epochs)
+    if most is not None:
+        whole = f"{plural(trials, 'trial')} of {plural(epochs, 'epoch')} at most"
+        return f"{whole}, and as much work as {most:,} epochs of networks of average size"
     return f"{plural(trials, 'trial')} of {plural(epochs, 'epoch')}: {trials * epochs:,} epochs if none were stopped"
 
 
 def _actual(told: Told) -> str:
     state = told.state
-    planned = state.budget * state.space.base.epochs
+    most = state.scheduler.epochs_at_most(state.budget, state.space.base.epochs)
+    planned = state.budget * state.space.base.epochs if most is None else most
     share = state.epochs_done / planned if planned else 0.0
     stopped = sum(trial.outcome is Outcome.STOPPED for trial in state.trials.values())
     text = f"{state.epochs_done:,} epochs, {share:.0%} of the plan"

@@ -31,6 +31,7 @@ from cifarray.study.events import (
 )
 from cifarray.study.faults import Fault, last_line
 from cifarray.study.state import StudyState
+from cifarray.study.trial_record import Decision
 
 
 @dataclass
@@ -178,6 +179,8 @@ class _Fold:
                 self._slim(event.trial)
                 if event.trial in self._staying:
                     self._staying[event.trial].ended = event.time
+                if event.decision is Decision.PAUSE:
+                    self._leave(event.trial)
             case TestOpened():
                 told.openings += 1
             case DriverStarted():
