@@ -47,7 +47,7 @@ from cifarray.models import build
 from cifarray.space.space import SearchSpace
 from cifarray.study.study import Study
 from cifarray.training.loop import Training
-from cifarray.training.precision import autocast
+from cifarray.training.precision import Resolved, autocast
 from tests.benchmarks import augmentations
 from tests.benchmarks.augmentations import CUTOUT
 from tests.benchmarks.setting import Quiet, compared, data_in, print_table
@@ -66,15 +66,15 @@ class BesideBareLoop(Training):
     def run_epoch(self, on_step: Callable[[], None] = lambda: None) -> dict[str, float]:
         metrics = super().run_epoch(on_step)
         if not hasattr(self, "bare"):
-            self.bare = BareLoop(self.config, self.world_size)
+            self.bare = BareLoop(self.config, self.world_size, self.precision)
         return {**metrics, "bare_images_per_second": self.bare.run(self.steps_per_epoch)}
 
 
 class BareLoop:
     """One fixed batch, forward, loss, backward, step."""
 
-    def __init__(self, config: TrainConfig, world_size: int) -> None:
-        self.config, self.world_size = config, world_size
+    def __init__(self, config: TrainConfig, world_size: int, precision: Resolved) -> None:
+        self.config, self.world_size, self.precision = config, world_size, precision
         network = build(config.model.name, CLASSES, **config.model.options).to(memory_format=torch.channels_last)
         share = config.batch_size // world_size
         self.images = torch.randn(share, 3, SIDE, SIDE).to(memory_format=torch.channels_last)
@@ -101,7 +101,7 @@ class BareLoop:
             dist.barrier()
         began = time.perf_counter()
         for _ in range(steps):
-            with autocast(self.config.precision, self.images.device):
+            with autocast(self.precision, self.images.device):
                 logits = self.module(self.images)
             loss = F.cross_entropy(logits.float(), self.labels)
             self.optimizer.zero_grad()
