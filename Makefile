@@ -52,7 +52,7 @@ $(VENV)/.installed-cluster: $(VENV)/.installed
 
 demo: install
 	$(BIN)/python jobs/tune_wrn.py --smoke --workers 2 --storage '$(STORAGE)'
-	@echo "open MLflow with: make ui"
+	@echo "before these commands: source $(VENV)/bin/activate; MLflow's pages without it: make ui"
 
 # Tests that start no Ray run on all cores, a thread each; those that do run one after the other.
 PYTEST := $(BIN)/python -m pytest

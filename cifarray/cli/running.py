@@ -77,7 +77,9 @@ def run_job(study: Study, flags: argparse.Namespace, epilogue: Epilogue | None =
 
 
 def _run_and_conclude(study: Study, flags: argparse.Namespace, console: Console, epilogue: Epilogue | None) -> int:
-    for line in [about_data(study.space), *notes_on(study, flags.notes), *unused_settings()]:
+    # Of a smoke run nobody wants to know how it searches.
+    notes = flags.notes if flags.smoke else notes_on(study, flags.notes)
+    for line in [about_data(study.space), *notes, *unused_settings()]:
         say(console, line)
     # A smoke run that only showed the last one's results would prove nothing.
     if flags.fresh or (flags.smoke and is_finished(study)):

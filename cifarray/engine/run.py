@@ -126,7 +126,7 @@ def run_study(
             storage.write_bytes(study.marker, json.dumps({"id": started.id, **study.identity()}, indent=2).encode())
             journal.append([started])
         running = {**versions(), "mlflow": metadata.version("mlflow")}
-        begins = DriverStarted(pid=os.getpid(), versions=running)
+        begins = DriverStarted(pid=os.getpid(), versions=running, num_trials=study.num_trials)
         journal.append([begins, *repairs])
         # Resets what is counted in a row, which each driver does for itself.
         state.apply(begins)

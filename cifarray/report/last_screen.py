@@ -34,7 +34,7 @@ def labelled(label: str, text: str, width: int | None = None) -> str:
     return first + f"\n{'':<{LABEL_WIDTH}}".join(lines)
 
 
-COMMANDS = ("test it", "load it")
+COMMANDS = ("test it", "load it", "use it")
 """Labels of what is typed, and so stays one line."""
 
 
@@ -55,6 +55,7 @@ def about_the_best(study: Study, state: StudyState) -> list[tuple[str, str]]:
     if any(trial.outcome is Outcome.COMPLETED and trial.checkpoint for trial in state.trials.values()):
         found.append(("test it", _final_test(study)))
     found.append(("load it", f'network = cifarray.load("{best.checkpoint[1]}")'))
+    found.append(("use it", 'network.classify("photo.png")'))
     return found
 
 

@@ -72,6 +72,8 @@ class DriverStarted(Event):
     kind = "driver"
     pid: int
     versions: Mapping[str, str]
+    num_trials: int = 0
+    """That the study is to have now: it may go on with more; 0 in a journal that does not say."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -52,8 +52,13 @@ class Classifier(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Of images larger than what the network was trained on, the centre (`cifarray.data.center_view`).
 
-        Raises ValueError for images of another type or size.
+        Raises TypeError for what is no tensor, ValueError for images of another type or size.
         """
+        if not isinstance(images, Tensor):
+            raise TypeError(
+                f"{type(images).__name__} is no tensor of images: call the network's classify or probabilities, which "
+                "take files, arrays and Pillow's images"
+            )
         side = self.image_size
         if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1:] != (side, side, 3):
             raise ValueError(

@@ -205,6 +205,22 @@ def test_a_trial_that_pauses_leaves_its_group_to_the_next(tmp_path):
     assert fact(where_time_went(told), "plan").endswith("as much work as 6 epochs of networks of average size")
 
 
+@pytest.mark.parametrize("said", [0, 3])
+def test_a_study_that_went_on_with_more_trials_is_measured_by_them(tmp_path, said):
+    """One trial, then two more of 3 epochs; an older journal does not say so."""
+    events = [study_started("toy", SPACE, num_trials=1), driver_started()]
+    for number, rate in enumerate((0.1, 0.2, 0.3)):
+        if number == 1:
+            events += [driver_ended(), dataclasses.replace(driver_started(), num_trials=said)]
+        params = {"optimizer.lr": rate, "seed": 0}
+        events += [sampled(number, params, SPACE.config(params).to_dict()), started(number)]
+        events += [epoch_ended(number, epoch, val_accuracy=0.5, epoch_seconds=1.0) for epoch in (1, 2, 3)]
+        events.append(TrialEnded(trial=number, outcome="completed", message=""))
+    told = tell([*events, driver_ended()], tmp_path / "toy")
+    assert fact(answer(told), "trials") == "3 of 3: 3 completed"
+    assert fact(where_time_went(told), "plan") == "3 trials of 3 epochs: 9 epochs if none were stopped"
+
+
 def test_a_driver_that_was_killed_ends_with_its_last_event(tmp_path):
     told = told_of(tmp_path, (0.1, 0, [0.5], None), extra=[at(30, epoch_ended(0, 2, val_accuracy=0.6))])
     assert told.drivers[0].ended == 30

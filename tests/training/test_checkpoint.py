@@ -71,6 +71,11 @@ def test_images_of_another_type_or_shape_are_refused(images: torch.Tensor, addre
         cifarray.load(address)(images)
 
 
+def test_what_is_no_tensor_is_sent_to_the_methods_that_take_it(address: str) -> None:
+    with pytest.raises(TypeError, match=r"str is no tensor of images: call the network's classify or probabilities"):
+        cifarray.load(address)("cat.png")
+
+
 def test_a_split_is_evaluated_on_all_its_images(address: str) -> None:
     classifier = cifarray.load(address)
     store = open_store(TINY.data.source, "test", TINY.data.image_size)

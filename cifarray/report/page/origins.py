@@ -7,7 +7,7 @@ import datetime
 
 from cifarray.fields import as_text, flatten
 from cifarray.report.page.answer import recipe_of
-from cifarray.report.page.parts import Column, Part, Table
+from cifarray.report.page.parts import Column, Part, Table, plural
 from cifarray.report.page.told import Told
 from cifarray.report.page.worth import winner
 
@@ -58,7 +58,7 @@ def _search(told: Told) -> str:
     started, state = told.started, told.state
     domains = ", ".join(f"{path} in {domain}" for path, domain in state.space.domains.items())
     text = f"searcher {started.searcher}, scheduler {state.scheduler.describe(state.space.base.epochs)}, "
-    text += f"seed {started.seed}, {started.workers} workers a trial"
+    text += f"seed {started.seed}, {plural(started.workers, 'worker')} a trial"
     return f"{text}; {domains}" if domains else text
 
 

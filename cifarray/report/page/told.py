@@ -160,6 +160,8 @@ def tell(events: Iterable[Event], folder: Path) -> Told:
             continue
         state.apply(event)
         fold.take(event)
+    # Older journals do not say with how many more a study went on.
+    state.num_trials = max(state.num_trials, len(state.trials))
     return told
 
 
@@ -185,6 +187,7 @@ class _Fold:
                 told.openings += 1
             case DriverStarted():
                 self._end_all()
+                told.state.num_trials = event.num_trials or told.state.num_trials
                 told.drivers.append(Driver(event.time, event.time, versions=dict(event.versions)))
             case DriverEnded():
                 self._end_all(event.time)
