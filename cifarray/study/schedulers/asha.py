@@ -9,12 +9,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
-from cifarray.study.schedulers.scheduler import Assignment, StudyView, first_come
+from cifarray.study.schedulers.scheduler import Assignment, CountsTrials, StudyView, first_come
 from cifarray.study.trial_record import Decision, TrialRecord
 
 
 @dataclass(frozen=True)
-class Asha:
+class Asha(CountsTrials):
     """Successive halving on `epoch`.
 
     reduction_factor: η, one of η trials goes on from a rung.
@@ -62,15 +62,6 @@ class Asha:
 
     def next(self, study: StudyView, running: Collection[int]) -> Assignment | None:
         return first_come(study, running)
-
-    def is_spent(self, study: StudyView, running: Collection[int]) -> bool:
-        return False
-
-    def share_spent(self, study: StudyView, running: Collection[int]) -> float | None:
-        return None
-
-    def epochs_at_most(self, trials: int, epochs: int) -> int | None:
-        return None
 
     def soonest_end(self, epoch: int, epochs: int) -> int:
         return next((rung for rung in self.rungs(epochs) if rung > epoch), epochs)

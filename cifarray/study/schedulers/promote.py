@@ -12,12 +12,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
 from cifarray.study.schedulers.asha import Asha, ordinal
-from cifarray.study.schedulers.scheduler import Assignment, StudyView, interrupted, paused, resumed
+from cifarray.study.schedulers.scheduler import Assignment, CountsTrials, StudyView, interrupted, paused, resumed
 from cifarray.study.trial_record import Decision, TrialRecord
 
 
 @dataclass(frozen=True)
-class Promote:
+class Promote(CountsTrials):
     """Successive halving on `epoch` with pauses.
 
     reduction_factor: η, one of η trials is promoted from a rung.
@@ -58,15 +58,6 @@ class Promote:
         trial = study.trials.get(chosen.number)
         epochs = study.space.base.epochs if trial is None else trial.config["epochs"]
         return replace(chosen, pauses=self.rungs(epochs))
-
-    def is_spent(self, study: StudyView, running: Collection[int]) -> bool:
-        return False
-
-    def share_spent(self, study: StudyView, running: Collection[int]) -> float | None:
-        return None
-
-    def epochs_at_most(self, trials: int, epochs: int) -> int | None:
-        return None
 
     def soonest_end(self, epoch: int, epochs: int) -> int:
         return self._asha().soonest_end(epoch, epochs)

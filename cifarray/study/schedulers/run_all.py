@@ -4,12 +4,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import ClassVar
 
-from cifarray.study.schedulers.scheduler import Assignment, StudyView, first_come
+from cifarray.study.schedulers.scheduler import Assignment, CountsTrials, StudyView, first_come
 from cifarray.study.trial_record import Decision, TrialRecord
 
 
 @dataclass(frozen=True)
-class RunAll:
+class RunAll(CountsTrials):
     """A study's scheduler if it has no other."""
 
     name: ClassVar[str] = "none"
@@ -21,15 +21,6 @@ class RunAll:
 
     def next(self, study: StudyView, running: Collection[int]) -> Assignment | None:
         return first_come(study, running)
-
-    def is_spent(self, study: StudyView, running: Collection[int]) -> bool:
-        return False
-
-    def share_spent(self, study: StudyView, running: Collection[int]) -> float | None:
-        return None
-
-    def epochs_at_most(self, trials: int, epochs: int) -> int | None:
-        return None
 
     def soonest_end(self, epoch: int, epochs: int) -> int:
         return epochs

@@ -133,6 +133,19 @@ class Scheduler(Protocol):
         """`name` and fields, as the study's journal keeps them; None where there is nothing to tell."""
 
 
+class CountsTrials:
+    """A scheduler of which a study asks for so many trials, and for no amount of work."""
+
+    def is_spent(self, study: StudyView, running: Collection[int]) -> bool:
+        return False
+
+    def share_spent(self, study: StudyView, running: Collection[int]) -> float | None:
+        return None
+
+    def epochs_at_most(self, trials: int, epochs: int) -> int | None:
+        return None
+
+
 def first_come(study: StudyView, running: Collection[int]) -> Assignment | None:
     """The first trial that is unfinished and does not run, else a new one while the budget lasts."""
     return interrupted(study, running) or (Assignment(len(study.trials)) if len(study.trials) < study.budget else None)
