@@ -1,4 +1,5 @@
-"""What is said of workers whose processes are gone: Ray's own words, which this holds to what Ray makes of them."""
+"""What is said of workers whose processes are gone or not reached: Ray's own words, which this holds to what Ray makes
+of them."""
 
 import pytest
 
@@ -47,6 +48,46 @@ def health_check_failed(died):
 )
 def test_a_worker_that_is_gone_is_told_in_one_line(health_check_failed, reason, line):
     assert why_it_failed(1, health_check_failed(reason)) == line
+
+
+@pytest.fixture
+def seen_by_train():
+    """A worker as Train knows it, and writes it into its errors."""
+    from ray.train.v2._internal.execution.context import DistributedContext
+    from ray.train.v2._internal.execution.worker_group.worker import ActorMetadata, Worker
+
+    ranks = DistributedContext(world_rank=1, world_size=2, local_rank=0, local_world_size=1, node_rank=1)
+    return Worker(None, ActorMetadata("worker-2", "3df4", "192.0.2.2", 4711, {}), {}, ranks, "/tmp/worker.log")
+
+
+def unreachable():
+    """What Ray raises for an actor whose connection broke, before it knows more of it."""
+    from ray.exceptions import ActorUnavailableError
+
+    reason = "The actor is temporarily unavailable: RpcError: RPC error: recvmsg:Connection reset by peer rpc_code: 14"
+    return ActorUnavailableError(reason, b"\2" * 16)
+
+
+def test_a_worker_that_is_not_reached_is_told_in_one_line_with_its_place(seen_by_train):
+    """As when its node's raylet is killed: `temporarily` would be no word for it, nor the actor's id a place."""
+    from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
+
+    told = f"A worker health check failed.\nWorker info: {seen_by_train}"
+    line = "worker 1 (process 4711 on 192.0.2.2) is not reached any more: RPC error: recvmsg:Connection reset by peer"
+    assert why_it_failed(1, WorkerHealthCheckFailedError(told, unreachable())) == f"{line} rpc_code: 14"
+
+
+def test_a_worker_that_does_not_answer_train_is_told_in_one_line(seen_by_train):
+    from ray.train.v2._internal.exceptions import WorkerHealthCheckTimeoutError
+
+    told = "A worker health check has been hanging for 600.12 seconds. Marking the worker as dead."
+    line = "worker 1 (process 4711 on 192.0.2.2) has not answered for 600 s"
+    assert why_it_failed(1, WorkerHealthCheckTimeoutError(f"{told}\nWorker info: {seen_by_train}")) == line
+
+
+def test_a_host_that_is_not_reached_is_told_in_one_line():
+    line = "the worker group's host is not reached any more: RPC error: recvmsg:Connection reset by peer rpc_code: 14"
+    assert death_in_a_line("the worker group's host", str(unreachable())) == line
 
 
 def test_what_a_worker_raised_is_told_as_it_is():
