@@ -2,13 +2,14 @@
 # make test       the test suite;  make test-slow: the tests that train, kill and restart;  make check: ruff and mypy
 # make test-faults    of everything that can be killed, stopped, filled up or torn, one of each kind, and how long it took
 # make test-nightly   what the others leave out: all other faults, long repetitions of what shorter tests show
+# make test-gpu   families, toolbox, memory, ranks and broken devices on one CUDA GPU; CIFARRAY_TEST_DEVICE=cpu without
 # make test-cluster   `ray up`, a search and the death of a host, on hosts in network namespaces; needs root
 # make ui         MLflow's pages for the results in STORAGE
 # make cluster    a local Ray head that jobs can be submitted to;  make stop-cluster ends it
 # make cluster-check [FILE=cluster.yaml] [PRICES='m7i.xlarge=0.2 …']   what `ray up` would launch, and what it costs
 # make constraints                                                     the versions of this .venv, for all nodes
 # make pictures STUDY=FOLDER                                           README's pictures, of the study in that folder
-.PHONY: demo install test test-slow test-faults test-nightly test-cluster check ui cluster stop-cluster
+.PHONY: demo install test test-slow test-faults test-nightly test-gpu test-cluster check ui cluster stop-cluster
 .PHONY: cluster-check constraints pictures install-head start-mlflow stop-mlflow stop-machines
 
 VENV := .venv
@@ -59,7 +60,7 @@ PYTEST := $(BIN)/python -m pytest
 ON_ALL_CORES := --numprocesses logical --dist worksteal
 
 test: $(VENV)/.installed-test
-	$(PYTEST) $(ON_ALL_CORES) -m "not ray and not slow and not nightly and not cluster"
+	$(PYTEST) $(ON_ALL_CORES) -m "not ray and not slow and not nightly and not cluster and not gpu"
 	$(PYTEST) -m "ray and not slow and not nightly and not cluster"
 
 test-slow: $(VENV)/.installed-test
@@ -73,6 +74,9 @@ test-nightly: $(VENV)/.installed-test install-head
 
 test-faults: $(VENV)/.installed-test
 	$(PYTEST) -m "faults and not nightly" -s
+
+test-gpu: $(VENV)/.installed-test
+	$(PYTEST) -rs tests/gpu
 
 test-cluster: $(VENV)/.installed-test install-head
 	$(PYTEST) -m "cluster and not nightly" -rs tests/cluster

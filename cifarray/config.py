@@ -235,12 +235,16 @@ class TrainConfig(Part):
     Valpola 2017, arXiv:1703.01780, §2); 0: none."""
     clip_norm: Positive | None = None
     """Gradients are scaled down to this total norm (Pascanu et al. 2013, arXiv:1211.5063); None leaves them."""
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """auto: the fastest that is safe on the device (`training.precision`)."""
+    precision: Literal["auto", "fp32", "tf32", "bf16", "fp16"] = "auto"
+    """auto: the fastest that is safe on the device (`training.precision`). fp32 is IEEE 754's everywhere; tf32 is
+    float32 that a GPU rounds to 10 bits on the way into its matrix units."""
     sync_batch_norm: bool = False
     """Batch normalisation over the batches of all workers instead of each worker's part; on GPUs only."""
     channels_last: bool = True
     compile: bool = False
+    cuda_graph: Literal["auto", "on", "off"] = "auto"
+    """A step's kernels on a GPU launched at once; auto: where they can be and it is faster. The same weights either
+    way (`training.step`)."""
     deterministic: bool = True
     """Same seed, same hardware, same number of workers: the same weights, bit for bit."""
     seed: Annotated[int, Field(ge=0)] = 0

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 # Modules beside the tests whose assertions are told with their values.
-pytest.register_assert_rewrite("mid_trial", "living")
+pytest.register_assert_rewrite("mid_trial", "living", "tiny", "trainings")
 
 CIFAR10_FOLDER = Path(__file__).parents[2] / "shared" / "cifar10"
 

@@ -15,15 +15,17 @@ from cifarray.data.split_sizes import split_sizes
 if TYPE_CHECKING:
     from cifarray.data.augment import Augmentation, cutout, normalise
     from cifarray.data.crops import center_view
-    from cifarray.data.draws import below, draw
+    from cifarray.data.draws import Drawn, below, draw, rows_at_once
     from cifarray.data.given import as_images
-    from cifarray.data.grids import grid_members, multi_hot, quarter_numbers, tile
+    from cifarray.data.grids import grid_draws, grid_members, multi_hot, quarter_numbers, tile
     from cifarray.data.splits import epoch_order, split_indices, stratified_rows
     from cifarray.data.store import ImageStore, open_store, prepare
+    from cifarray.data.transfer import take
 
 __all__ = [
     "Augmentation",
     "DataError",
+    "Drawn",
     "ImageStore",
     "as_images",
     "below",
@@ -31,6 +33,7 @@ __all__ = [
     "cutout",
     "draw",
     "epoch_order",
+    "grid_draws",
     "grid_members",
     "known_size",
     "multi_hot",
@@ -39,20 +42,23 @@ __all__ = [
     "prepare",
     "quarter_numbers",
     "resolve",
+    "rows_at_once",
     "split_indices",
     "split_sizes",
     "stratified_rows",
+    "take",
     "tile",
 ]
 
 _FILES = {
     "augment": ("Augmentation", "cutout", "normalise"),
     "crops": ("center_view",),
-    "draws": ("below", "draw"),
+    "draws": ("Drawn", "below", "draw", "rows_at_once"),
     "given": ("as_images",),
-    "grids": ("grid_members", "multi_hot", "quarter_numbers", "tile"),
+    "grids": ("grid_draws", "grid_members", "multi_hot", "quarter_numbers", "tile"),
     "splits": ("epoch_order", "split_indices", "stratified_rows"),
     "store": ("ImageStore", "open_store", "prepare"),
+    "transfer": ("take",),
 }
 """What needs torch, by its file."""
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from cifarray.config import DataConfig
 from cifarray.data.colors import Channels, Covariance, add_pca_noise, jitter_colors
 from cifarray.data.crops import BOX_DRAWS, flipped, padded_crop, random_boxes, resized_crop
-from cifarray.data.draws import below, draw
+from cifarray.data.draws import Drawn, below
 from cifarray.data.policies import Policy
 
 
@@ -25,10 +25,27 @@ class Augmentation:
     Zero padding is black, not the mean: as in torchvision's RandomCrop before Normalize, which the field's recipes use.
     """
 
-    def __init__(self, config: DataConfig, mean: Channels, std: Channels, covariance: Covariance) -> None:
-        """`mean`, `std` and `covariance` are those of the store."""
+    def __init__(
+        self,
+        config: DataConfig,
+        mean: Channels,
+        std: Channels,
+        covariance: Covariance,
+        num_rows: int | None = None,
+    ) -> None:
+        """`mean`, `std` and `covariance` are those of the store; `num_rows` as in `Drawn`."""
         self.config, self.mean, self.std, self.covariance = config, mean, std, covariance
+        self.places = Drawn("augment", 5, num_rows)
+        self.boxes = Drawn("resized crop", BOX_DRAWS, num_rows)
+        self.operations = Drawn("policy", 1, num_rows)
+        self.jitter = Drawn("color jitter", 3, num_rows)
+        self.noise = Drawn("pca noise", 3, num_rows)
         self.policy = None if config.policy == "none" else Policy(config.policy)
+
+    def begin_epoch(self, seed: int, epoch: int) -> None:
+        """As `Drawn.begin_epoch`."""
+        for drawn in (self.places, self.boxes, self.operations, self.jitter, self.noise):
+            drawn.begin_epoch(seed, epoch)
 
     def __call__(self, images: Tensor, rows: Tensor, *, seed: int, epoch: int) -> Tensor:
         """(B, H, H, 3) uint8 and their row numbers (B,) to (B, 3, S, S) float32 in channels_last memory.
@@ -38,22 +55,20 @@ class Augmentation:
         """
         config = self.config
         rows = rows.to(images.device, non_blocking=True)
-        top, left, flip, blank_y, blank_x = draw("augment", seed, epoch, rows, 5).unbind(1)
+        top, left, flip, blank_y, blank_x = self.places(seed, epoch, rows).unbind(1)
         if config.crop == "resized":
             size = images.shape[1]
-            draws = draw("resized crop", seed, epoch, rows, BOX_DRAWS)
-            boxes = random_boxes(draws, size, config.crop_area, config.crop_ratio)
+            boxes = random_boxes(self.boxes(seed, epoch, rows), size, config.crop_area, config.crop_ratio)
             pixels = resized_crop(images, boxes, flipped(flip) & config.flip, config.crop_size or size)
         else:
             pixels = padded_crop(images, top, left, flip, config)
         if self.policy is not None:
             whole = pixels if pixels.dtype == torch.uint8 else pixels.round_().to(torch.uint8)
-            pixels = self.policy(whole, draw("policy", seed, epoch, rows, 1)[:, 0])
+            pixels = self.policy(whole, self.operations(seed, epoch, rows)[:, 0])
         if config.color_jitter:
-            pixels = jitter_colors(pixels, draw("color jitter", seed, epoch, rows, 3), config.color_jitter)
+            pixels = jitter_colors(pixels, self.jitter(seed, epoch, rows), config.color_jitter)
         if config.pca_noise:
-            draws = draw("pca noise", seed, epoch, rows, 3)
-            pixels = add_pca_noise(pixels, draws, self.covariance, config.pca_noise)
+            pixels = add_pca_noise(pixels, self.noise(seed, epoch, rows), self.covariance, config.pca_noise)
         batch = normalise(pixels, self.mean, self.std)
         if config.cutout:
             cutout(batch, blank_y, blank_x, config.cutout)

@@ -41,10 +41,17 @@ def jitter_colors(pixels: Tensor, draws: Tensor, strength: float) -> Tensor:
     value.mul_(by_value).clamp_(max=255)
     chroma.mul_(value)
     # And back: how far a channel is below the highest, in units of the chroma.
-    below = (hue - torch.tensor([3.0, 2.0, 4.0], device=hue.device)[:, None, None]).abs_().sub_(1)
+    below = (hue - _middles(hue.device)).abs_().sub_(1)
     below[0].neg_().add_(1)
     changed = below.clamp_(0, 1).mul_(chroma).neg_().add_(value)
     return changed.view(3, *pixels.shape[:3]).permute(1, 2, 3, 0).contiguous()
+
+
+@lru_cache(maxsize=16)
+def _middles(device: torch.device) -> Tensor:
+    """(3, 1, 1) float32: around which hue each channel is lowest (red) or highest; kept, since each copy to a GPU waits
+    for it."""
+    return torch.tensor([3.0, 2.0, 4.0])[:, None, None].to(device)
 
 
 def add_pca_noise(pixels: Tensor, draws: Tensor, covariance: Covariance, deviation: float) -> Tensor:

@@ -5,6 +5,7 @@ Not here: when a crop is drawn and what follows it (`augment`); the resizing of 
 """
 
 import math
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -69,11 +70,16 @@ def random_boxes(draws: Tensor, size: int, area: tuple[float, float], ratio: tup
     fits = ((sides > 0) & (sides <= size)).all(2)
     # Of several largest values argmax gives the first.
     chosen = sides[torch.arange(len(sides), device=sides.device), fits.int().argmax(1)]
-    middle = torch.tensor([max(1, round(size / max(ratio[0], 1))), max(1, round(size * min(ratio[1], 1)))])
-    sides = torch.where(fits.any(1)[:, None], chosen, middle.to(sides.device))
+    sides = torch.where(fits.any(1)[:, None], chosen, _middle(size, ratio, sides.device))
     free = size - sides
     corners = torch.where(fits.any(1)[:, None], below(draws[:, 2 * _TRIES :], free + 1), free // 2)
     return torch.cat([corners, sides], dim=1)
+
+
+@lru_cache(maxsize=16)
+def _middle(size: int, ratio: tuple[float, float], device: torch.device) -> Tensor:
+    """Height and width (2,) int64; kept, since each copy to a GPU waits for it."""
+    return torch.tensor([max(1, round(size / max(ratio[0], 1))), max(1, round(size * min(ratio[1], 1)))]).to(device)
 
 
 def resized_crop(images: Tensor, boxes: Tensor, mirrored: Tensor, side: int) -> Tensor:

@@ -9,15 +9,20 @@ Not here: augmentation (each quarter by itself, before it is put in place: `augm
 import torch
 from torch import Tensor
 
-from cifarray.data.draws import below, draw
+from cifarray.data.draws import Drawn, below
 
 EVALUATION_EPOCH = 0
 """The pictures of an evaluation are those of no epoch of training: a fixed list for all trials and seeds."""
 
 
-def grid_members(rows: Tensor, pool: Tensor, seed: int, epoch: int) -> Tensor:
+def grid_draws(num_rows: int | None = None) -> Drawn:
+    """What `grid_members` draws from."""
+    return Drawn("grid", 3, num_rows)
+
+
+def grid_members(rows: Tensor, pool: Tensor, seed: int, epoch: int, drawn: Drawn | None = None) -> Tensor:
     """The four row numbers (B, 4) of the pictures that belong to `rows` (B,): itself and three of `pool` (N,)."""
-    others = below(draw("grid", seed, epoch, rows, 3), len(pool))
+    others = below((drawn or grid_draws())(seed, epoch, rows), len(pool))
     return torch.cat([rows[:, None], pool.to(rows.device)[others]], dim=1)
 
 

@@ -21,14 +21,13 @@ import torch
 
 from cifarray import storage
 from cifarray.config import TrainConfig
-from cifarray.data.errors import DataError, SplitError
+from cifarray.engine.failures import LostCheckpointError, failure_of, is_sticky
 from cifarray.engine.nodes import missing
-from cifarray.engine.orders import Answer, Failure, NodeRequirements, Order, WorkerProcess
-from cifarray.redaction import redact
+from cifarray.engine.orders import Answer, NodeRequirements, Order, WorkerProcess
 from cifarray.study.faults import Fault
 from cifarray.study.forecast import Pace
-from cifarray.training.checkpoint import OtherTrainingError, load_checkpoint, save_checkpoint
-from cifarray.training.loop import Diverged, Training
+from cifarray.training.checkpoint import load_checkpoint, save_checkpoint
+from cifarray.training.loop import Training
 from cifarray.training.precision import Resolved
 
 WRITING_SECONDS = 2 * storage.AWAY_SECONDS + 60.0
@@ -49,7 +48,7 @@ def serve(settings: dict[str, Any]) -> None:
     try:
         generation = _begin(host, rank, settings["requirements"])
     except Exception as error:
-        if _failure(error, None).fault is Fault.RANK_LOST:
+        if failure_of(error, None).fault is Fault.RANK_LOST:
             # Another rank is gone; Train starts all of them again.
             raise
         # Told, and not raised: Train would start the workers again and again, and nobody would hear why.
@@ -78,10 +77,10 @@ def serve(settings: dict[str, Any]) -> None:
             elif training is not None and order.lease == lease:
                 _run_epoch(training, order, rank, host, pulse, settings["study"])
         except Exception as error:
-            if _is_sticky(error):
+            if is_sticky(error):
                 # Nothing on this GPU works any more in this process; Train starts another one.
                 raise
-            failure = _failure(error, training)
+            failure = failure_of(error, training)
             # The traceback's frames hold the batch, the logits and their graph.
             traceback.clear_frames(error.__traceback__)
         if failure is not None:
@@ -155,10 +154,6 @@ class Pulse:
         return pace
 
 
-class LostCheckpointError(Exception):
-    """The checkpoint that a trial was to go on from is torn, gone or another study's, though its storage is there."""
-
-
 def _move_in(order: Order, rank: int, settings: dict[str, Any]) -> Training:
     torch.set_num_threads(settings["threads"])
     checkpoint = None
@@ -205,29 +200,3 @@ def _run_epoch(training: Training, order: Order, rank: int, host: Any, pulse: Pu
         storage.patiently(address, partial(save_checkpoint, address, {**training.state(), "study": study_id}))
     answer = Answer(order.trial, training.epoch, metrics, address, training.precision, training.remark)
     ray.get(host.answer.remote(order.lease, answer))
-
-
-def _failure(error: Exception, training: Training | None) -> Failure:
-    """Which fault an error is; what follows from it is decided elsewhere (`cifarray.study.faults`)."""
-    clean = training is None or training.world_size == 1 or not training.in_backward
-    if isinstance(error, Diverged):
-        return Failure(Fault.DIVERGED, str(error), clean=True)
-    if isinstance(error, torch.OutOfMemoryError) or any(text in str(error) for text in _ALLOCATION_FAILED):
-        return Failure(Fault.OUT_OF_MEMORY, str(error).split("\n")[0], clean)
-    if isinstance(error, LostCheckpointError | OtherTrainingError):
-        return Failure(Fault.CHECKPOINT, str(error), clean)
-    if isinstance(error, OSError | DataError) and not isinstance(error, SplitError):
-        return Failure(Fault.STORAGE, str(error), clean)
-    if isinstance(error, torch.distributed.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error)):
-        # Another rank is gone. Whether the trial goes on is not for this one to say.
-        return Failure(Fault.RANK_LOST, str(error), clean=False)
-    return Failure(Fault.RAISED, redact("".join(traceback.format_exception(error))), clean)
-
-
-def _is_sticky(error: Exception) -> bool:
-    """Whether CUDA is broken for this process: an illegal access or an assertion on the device stays for good."""
-    return isinstance(error, torch.AcceleratorError) and not any(text in str(error) for text in _ALLOCATION_FAILED)
-
-
-_ALLOCATION_FAILED = ("out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
-"""What CUDA and its libraries say when there is no memory, where it is not a torch.OutOfMemoryError."""

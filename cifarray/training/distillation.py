@@ -44,9 +44,13 @@ class Distilled:
         check_study(self.teacher, config.distillation)
         check_teacher(self.teacher, config, store)
         self.to_teacher = _renormalisation(store, self.teacher, device)
+        self.batches_on_device = False  # the teacher's seconds are taken by events, which cannot be recorded
         self._began: list[torch.cuda.Event] = []
         self._ended: list[torch.cuda.Event] = []
         self._seconds = 0.0
+
+    def begin_epoch(self, epoch: int) -> None:
+        self.task.begin_epoch(epoch)
 
     def batch(self, rows: Tensor, share: slice, epoch: int) -> tuple[Tensor, Targets]:
         images, targets = self.task.batch(rows, share, epoch)

@@ -7,7 +7,7 @@ needed. Not here: when to save or stop, which is the caller's.
 import gc
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import torch
@@ -25,10 +25,11 @@ from cifarray.training.determinism import hashed_seed, seed_torch, set_determini
 from cifarray.training.distillation import Distilled, load_teacher
 from cifarray.training.evaluate import evaluate
 from cifarray.training.memory import peak_bytes, reset_peak
-from cifarray.training.optimizer import build_optimizer
-from cifarray.training.parallel import average_buffers, reduced, unreduced, wrapped
-from cifarray.training.precision import Resolved, agreed, autocast
+from cifarray.training.optimizer import build_optimizer, load_optimizer
+from cifarray.training.parallel import average_buffers, reduced, wrapped
+from cifarray.training.precision import Resolved, agreed, autocast, check_device
 from cifarray.training.schedule import build_schedule
+from cifarray.training.step import Batch, Step, beside, make_step
 from cifarray.training.tasks.registry import make_task
 from cifarray.training.tasks.task import Task
 
@@ -69,12 +70,12 @@ class Training:
         cannot be had.
         """
         check_batch(config.batch_size, world_size, config.accumulate)
+        check_device(config.precision, device)
         set_determinism(config.deterministic)
         reset_peak(device)
         self.config, self.device, self.rank, self.world_size = config, device, rank, world_size
         self.epoch = 0
         self.step = 0
-        self.in_backward = False
         self.metrics: dict[str, float] = {}
 
         store = open_store(config.data.source, "train", config.data.image_size)
@@ -108,6 +109,18 @@ class Training:
         self.module = wrapped(compiled, device, world_size)
         if world_size > 2:
             self._settle_reduction()
+        self.plain_step = Step(
+            self.module,
+            self.task,
+            self._batches,
+            self.optimizer,
+            self.scaler,
+            self.precision,
+            device,
+            num_micro_batches=len(self.shares),
+            clip_norm=config.clip_norm,
+        )
+        self.take_step = make_step(self.plain_step, config.cuda_graph, self.network, world_size)
         # Evaluated without compilation: its shapes would be compiled for a few batches an epoch.
         self.classifier = Classifier(self.networks[-1], config, self.data, precision=self.precision)
 
@@ -129,45 +142,35 @@ class Training:
 
         Raises Diverged if the loss is not finite.
         """
+        with beside(self.take_step.stream):
+            return self._run_epoch(on_step)
+
+    def _run_epoch(self, on_step: Callable[[], None]) -> dict[str, float]:
         config, epoch = self.config, self.epoch + 1
         began = time.perf_counter()
         seed_torch("dropout", config.seed, epoch, self.rank)
         seed_shared_draws(self.network, hashed_seed("shared", config.seed, epoch))
         self.network.train()
         order = epoch_order(self.train_rows, config.seed, epoch).to(self.images.device)
-        totals = torch.zeros(2, dtype=torch.float64, device=self.device)  # loss, correct
+        if self.device.type == "cuda" and order.device.type == "cpu":
+            order = order.pin_memory()  # else each batch's rows would wait for the device
+        self.task.begin_epoch(epoch)
+        totals = self.plain_step.totals.zero_()
         lr = 0.0
         for step in range(self.steps_per_epoch):
             self.step = step
-            rows = batch_rows(order, step, config.batch_size)
-            self.optimizer.zero_grad()
-            for share in self.shares:
-                images, targets = self.task.batch(rows, share, epoch)
-                if not config.channels_last:
-                    images = images.contiguous()
-                last = share is self.shares[-1]
-                with unreduced(self.module, last):
-                    with autocast(self.precision, self.device):
-                        logits = self.module(images)
-                    loss = self.task.loss(logits.float(), targets) / len(self.shares)
-                    self.in_backward = last
-                    self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-                totals += torch.stack([loss.detach(), self.task.correct(logits.detach(), targets)])
-            if config.clip_norm is not None:
-                self.scaler.unscale_(self.optimizer)
-                nn.utils.clip_grad_norm_(self.network.parameters(), config.clip_norm)
             lr = self.optimizer.param_groups[0]["lr"]
-            self.scaler.step(self.optimizer)
-            self.scaler.update()
+            self.take_step(batch_rows(order, step, config.batch_size), epoch)
             self.schedule.step()
-            self.in_backward = False
             on_step()
             if self.average is not None:
                 self.average.update()
             if (step + 1) % _STEPS_BETWEEN_CHECKS == 0:
                 self._raise_unless_finite(self._reduced(totals)[0], "training loss")
+                self.take_step.settle()
         loss_sum, correct = self._reduced(totals)
         self._raise_unless_finite(loss_sum, "training loss")
+        self.take_step.settle()
         train_seconds = time.perf_counter() - began
 
         average_buffers(self.networks, self.world_size)
@@ -205,6 +208,10 @@ class Training:
         }
         self.epoch, self.metrics = epoch, metrics
         return metrics
+
+    @property
+    def in_backward(self) -> bool:
+        return self.plain_step.in_backward
 
     def state(self) -> dict[str, Any]:
         """The checkpoint: copies on the CPU, of plain types alone. The same on every rank after an epoch."""
@@ -248,12 +255,18 @@ class Training:
         network.to(self.device)
         return network.to(memory_format=torch.channels_last) if config.channels_last else network
 
+    def _batches(self, rows: Tensor, epoch: int) -> Iterator[Batch]:
+        """This rank's micro-batches of the global batch `rows`."""
+        for share in self.shares:
+            images, targets = self.task.batch(rows, share, epoch)
+            yield images if self.config.channels_last else images.contiguous(), targets
+
     def _restore(self, checkpoint: dict[str, Any]) -> None:
         check_belongs(checkpoint, self.config, self.data)
         # Optimizers take over the tensors that they load and change them in place: the caller's stay as they are.
         checkpoint = _copied_to_cpu(checkpoint)
         self.network.load_state_dict(checkpoint["model"])
-        self.optimizer.load_state_dict(checkpoint["optimizer"])
+        load_optimizer(self.optimizer, checkpoint["optimizer"])
         self.schedule.load_state_dict(checkpoint["scheduler"])
         self.scaler.load_state_dict(checkpoint["scaler"])
         if self.average is not None:

@@ -8,7 +8,7 @@ import torch
 from scipy.special import betaincinv
 from torch import Tensor
 
-from cifarray.data import below, draw
+from cifarray.data import Drawn, below
 
 _QUANTILES = 4096
 """λ is one of so many quantiles of its distribution."""
@@ -17,14 +17,23 @@ _QUANTILES = 4096
 class Mixing:
     """`mixup` and `cutmix` are the α of Beta(α, α), 0 for none; with both, a fair coin chooses for each image."""
 
-    def __init__(self, mixup: float, cutmix: float, seed: int, device: torch.device) -> None:
+    def __init__(
+        self, mixup: float, cutmix: float, seed: int, device: torch.device, num_rows: int | None = None
+    ) -> None:
+        """`num_rows` as in `Drawn`."""
         self.seed = seed
+        self.order, self.mixtures = Drawn("mixing partner", 1, num_rows), Drawn("mixing", 4, num_rows)
         self.mixup = _beta_quantiles(mixup).to(device) if mixup else None
         self.cutmix = _beta_quantiles(cutmix).to(device) if cutmix else None
 
+    def begin_epoch(self, epoch: int) -> None:
+        """As `Drawn.begin_epoch`."""
+        self.order.begin_epoch(self.seed, epoch)
+        self.mixtures.begin_epoch(self.seed, epoch)
+
     def partners(self, rows: Tensor, epoch: int) -> Tensor:
         """Positions (B,) in the global batch `rows` (B,): a permutation of it, by which image i gets its partner."""
-        return draw("mixing partner", self.seed, epoch, rows, 1)[:, 0].argsort(stable=True)
+        return self.order(self.seed, epoch, rows)[:, 0].argsort(stable=True)
 
     def __call__(self, images: Tensor, others: Tensor, rows: Tensor, epoch: int) -> tuple[Tensor, Tensor]:
         """Images (B, 3, H, W) mixed with `others` of the same shape, in their memory layout, and λ (B,) float32.
@@ -32,7 +41,7 @@ class Mixing:
         λ is the share of `images` in the mixture: in mixup of every pixel, in CutMix of the area, after the box was cut
         off at the border. `rows` (B,) are those of `images`, on the same device.
         """
-        quantile, coin, center_y, center_x = draw("mixing", self.seed, epoch, rows, 4).unbind(1)
+        quantile, coin, center_y, center_x = self.mixtures(self.seed, epoch, rows).unbind(1)
         quantile = below(quantile, _QUANTILES)
         mixtures = []
         if self.mixup is not None:

@@ -19,9 +19,28 @@ def build_optimizer(network: nn.Module, config: OptimizerConfig, lr: float) -> O
         return MuonBesideAdamW(network, config, lr)
     groups = parameter_groups(network.parameters(), layer_weights(network), config)
     if config.name == "sgd":
-        return SGD(groups, lr=lr, momentum=config.momentum, nesterov=config.nesterov)
-    adaptive = {"adamw": AdamW, "adam": Adam}[config.name]
-    return adaptive(groups, lr=lr, betas=config.betas)
+        optimizer = SGD(groups, lr=lr, momentum=config.momentum, nesterov=config.nesterov, **_kernels(groups))
+        if config.momentum and reads_rates_on_device(optimizer):
+            # torch makes them without a value in the first step, and leaves them so where fp16 skips that step.
+            for group in optimizer.param_groups:
+                for parameter in group["params"]:
+                    optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+        return optimizer
+    return _adaptive(config.name, groups, lr, config)
+
+
+def reads_rates_on_device(optimizer: Optimizer) -> bool:
+    """Whether its step is one kernel that takes `lr` from the GPU's memory, and decides there what fp16 skips."""
+    return all(group.get("fused") for group in optimizer.param_groups)
+
+
+def load_optimizer(optimizer: Optimizer, state: dict[str, Any]) -> None:
+    """`load_state_dict` of what may come from another kind of device: which kernels there are is of this one."""
+    if "param_groups" in state:
+        own = [{key: group[key] for key in _KERNELS if key in group} for group in optimizer.param_groups]
+        groups = [{**saved, **kernels} for saved, kernels in zip(state["param_groups"], own, strict=True)]
+        state = {**state, "param_groups": groups}
+    optimizer.load_state_dict(state)
 
 
 def layer_weights(network: nn.Module) -> list[Tensor]:
@@ -44,6 +63,22 @@ def parameter_groups(
     others = [parameter for parameter in trained if config.decay == "weights" and id(parameter) not in chosen]
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
     return [group for group in groups if group["params"]]
+
+
+_KERNELS = ("fused", "foreach", "capturable")
+"""Options of torch's optimizers that say how they compute, and not what."""
+
+
+def _kernels(groups: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """On a GPU one kernel for all parameters, which waits for nothing (`capturable`: Adam's count of steps too)."""
+    on_gpu = all(parameter.is_cuda for group in groups for parameter in group["params"])
+    return {"fused": True} if on_gpu else {}
+
+
+def _adaptive(name: str, groups: Sequence[dict[str, Any]], lr: float, config: OptimizerConfig) -> Optimizer:
+    kernels = _kernels(groups)
+    kind = {"adamw": AdamW, "adam": Adam}[name]
+    return kind(groups, lr=lr, betas=config.betas, capturable=bool(kernels), **kernels)
 
 
 class MuonBesideAdamW(Optimizer):
@@ -70,7 +105,7 @@ class MuonBesideAdamW(Optimizer):
                 matrices, lr=lr, weight_decay=config.weight_decay, adjust_lr_fn="match_rms_adamw", **muon
             )
         if rest:
-            self.parts["adamw"] = AdamW(rest, lr=lr, betas=config.betas)
+            self.parts["adamw"] = _adaptive("adamw", rest, lr, config)
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
@@ -92,7 +127,7 @@ class MuonBesideAdamW(Optimizer):
         for group, known in zip(self.param_groups, state_dict["groups"], strict=True):
             group.update(known)
         for name, part in self.parts.items():
-            part.load_state_dict(state_dict[name])
+            load_optimizer(part, state_dict[name])
 
 
 def _matrix_view(weight: Tensor) -> Callable[[Tensor], Tensor]:

@@ -10,10 +10,10 @@ import torch.distributed as dist
 
 from cifarray.training.parallel import reduced
 
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
-Resolved = Literal["fp32", "bf16", "fp16"]
+Precision = Literal["auto", "fp32", "tf32", "bf16", "fp16"]
+Resolved = Literal["fp32", "tf32", "bf16", "fp16"]
 
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _AUTO: tuple[Resolved, ...] = ("fp32", "bf16")
 """What `auto` chooses from; what every device has comes first."""
 
@@ -51,6 +51,19 @@ def agreed(
     )
 
 
+def check_device(precision: Precision, device: torch.device) -> None:
+    """Raises ValueError for a format that is of other devices."""
+    if precision == "tf32" and device.type != "cuda":
+        raise ValueError(f"precision tf32 is of NVIDIA's GPUs, and this worker trains on {device.type}: choose fp32")
+
+
 def autocast(precision: Resolved, device: torch.device) -> torch.autocast:
-    """The context that a forward pass runs in; for fp32 it changes nothing."""
-    return torch.autocast(device.type, dtype=_DTYPES[precision], enabled=precision != "fp32")
+    """The context that a forward pass runs in; its backward pass runs in the same format, outside.
+
+    Of the whole process it sets whether float32 is rounded to TF32's 10 bits on the way into a GPU's matrix units
+    (torch's own default, in convolutions): in tf32 alone. In fp32 everything is IEEE 754's.
+    """
+    if device.type == "cuda":
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+    dtype = _DTYPES[precision]
+    return torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32)

@@ -92,7 +92,7 @@ def test_no_two_operations_share_their_draws(monkeypatch: pytest.MonkeyPatch) ->
         purposes.append(purpose)
         return draw(purpose, *arguments)
 
-    monkeypatch.setattr("cifarray.data.augment.draw", noted)
+    monkeypatch.setattr("cifarray.data.draws.draw", noted)
     augment(DataConfig(crop="resized", **ALL), random_images(4), torch.arange(4))
     # Flip and cutout have columns of the first.
     assert len(purposes) == len(set(purposes)) == 5

@@ -1,8 +1,9 @@
 """Draws are a published generator's numbers and depend on nothing but their arguments."""
 
+import pytest
 import torch
 
-from cifarray.data.draws import _GOLDEN, _mix, below, draw, uniform
+from cifarray.data.draws import _GOLDEN, Drawn, _mix, below, draw, uniform
 
 GOLDEN = 0x9E3779B97F4A7C15
 MASK = 2**64 - 1
@@ -56,3 +57,21 @@ def test_uniform_numbers_are_strictly_between_the_ends_with_all_32_bits() -> Non
     values = uniform(torch.tensor([0, 1, 2**31, 2**32 - 1]), 0, 1)
     assert values.tolist() == [0.5 / 2**32, 1.5 / 2**32, 0.5 + 0.5 / 2**32, 1 - 0.5 / 2**32]
     assert uniform(torch.tensor([2**31]), -1, 3).item() == 1 + 2 / 2**32
+
+
+@pytest.mark.parametrize("num_rows", [None, 500])
+def test_draws_of_all_rows_at_once_are_those_of_each_batch(num_rows: int | None) -> None:
+    drawn, rows = Drawn("test", 3, num_rows), torch.tensor([7, 3, 3, 499])
+    for seed, epoch in ((5, 1), (5, 2), (5, 1), (6, 1)):
+        assert drawn(seed, epoch, rows).equal(draw("test", seed, epoch, rows, 3))
+
+
+def test_an_epoch_is_drawn_in_the_memory_of_the_one_before() -> None:
+    """What was recorded once reads that memory, and not what it was asked for then."""
+    drawn = Drawn("test", 1, 500)
+    drawn(5, 1, torch.tensor([0]))
+    memory = drawn._table
+    drawn.begin_epoch(5, 2)
+    assert drawn._table is memory
+    assert memory is not None
+    assert memory.equal(draw("test", 5, 2, torch.arange(500), 1))

@@ -10,8 +10,9 @@ from cifarray import storage
 from cifarray.config import TrainConfig
 from cifarray.data.errors import DataError, SplitError
 from cifarray.engine import worker
+from cifarray.engine.failures import LostCheckpointError, failure_of, is_sticky
 from cifarray.engine.orders import Order
-from cifarray.engine.worker import LostCheckpointError, Pulse
+from cifarray.engine.worker import Pulse
 from cifarray.study.faults import Fault
 from cifarray.study.forecast import Pace
 from cifarray.training.checkpoint import PARTS, OtherTrainingError, save_checkpoint
@@ -44,16 +45,16 @@ def storage_error(cause):
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else value,
 )
 def test_which_fault_an_error_is(error, fault):
-    assert worker._failure(error, None).fault is fault
+    assert failure_of(error, None).fault is fault
 
 
 def test_an_illegal_access_ends_the_process_and_a_lack_of_memory_does_not():
     """After the first nothing on the GPU works in this process any more."""
-    assert worker._is_sticky(torch.AcceleratorError("CUDA error: an illegal memory access was encountered"))
-    assert worker._is_sticky(torch.AcceleratorError("CUDA error: device-side assert triggered"))
-    assert not worker._is_sticky(torch.AcceleratorError("CUDA error: out of memory"))
-    assert not worker._is_sticky(torch.OutOfMemoryError("CUDA out of memory"))
-    assert not worker._is_sticky(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+    assert is_sticky(torch.AcceleratorError("CUDA error: an illegal memory access was encountered"))
+    assert is_sticky(torch.AcceleratorError("CUDA error: device-side assert triggered"))
+    assert not is_sticky(torch.AcceleratorError("CUDA error: out of memory"))
+    assert not is_sticky(torch.OutOfMemoryError("CUDA out of memory"))
+    assert not is_sticky(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
 
 
 @pytest.fixture

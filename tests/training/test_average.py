@@ -6,6 +6,7 @@ import pytest
 import torch
 from tiny import CPU, tiny
 from torch import Tensor
+from trainings import family as family_of
 
 import cifarray
 from cifarray.config import override
@@ -81,8 +82,6 @@ def test_what_is_loaded_is_the_average(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_can_be_averaged(family: str) -> None:
-    from test_families import config_of
-
     names = {"densenet": "densenet", "torchvision": "mobilenet"}
-    config = override(config_of(names.get(family, family)), {"ema_decay": DECAY, "epochs": 1})
+    config = override(family_of(names.get(family, family)), {"ema_decay": DECAY, "epochs": 1})
     assert Training(config, CPU).run_epoch()["epoch"] == 1

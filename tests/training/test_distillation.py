@@ -8,7 +8,7 @@ import torch
 from tiny import CPU, tiny, train
 
 from cifarray.config import TrainConfig, override
-from cifarray.engine.worker import _failure
+from cifarray.engine.failures import failure_of
 from cifarray.storage import StorageError
 from cifarray.study.faults import Fault
 from cifarray.training.checkpoint import load_checkpoint, save_checkpoint
@@ -161,4 +161,4 @@ def test_a_teacher_of_other_classes_is_refused(teacher: str, tmp_path: Path) -> 
 def test_a_teacher_whose_storage_is_away_is_no_fault_of_the_trial() -> None:
     with pytest.raises(StorageError, match=r"distillation.teacher: .*nothing.pt cannot be read") as told:
         Training(taught("/no/where/nothing.pt"), CPU)
-    assert _failure(told.value, None).fault is Fault.STORAGE
+    assert failure_of(told.value, None).fault is Fault.STORAGE

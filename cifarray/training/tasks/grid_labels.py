@@ -7,7 +7,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cifarray.config import TrainConfig
-from cifarray.data import Augmentation, ImageStore, grid_members, multi_hot, quarter_numbers, tile
+from cifarray.data import (
+    Augmentation,
+    ImageStore,
+    grid_draws,
+    grid_members,
+    multi_hot,
+    quarter_numbers,
+    rows_at_once,
+    take,
+    tile,
+)
 from cifarray.data.grids import EVALUATION_EPOCH
 from cifarray.training.tasks.task import Exam
 
@@ -27,15 +37,24 @@ class GridLabels:
         """`pool`: the rows (M,) that may be in a grid."""
         self.config, self.images, self.labels, self.device = config, images, labels, device
         self.num_classes = len(store.classes)
-        self.augment = Augmentation(config.data, store.mean, store.std, store.covariance)
+        self.augment = Augmentation(
+            config.data, store.mean, store.std, store.covariance, rows_at_once(4 * len(images), device)
+        )
+        self.drawn = grid_draws(rows_at_once(len(images), images.device))
         self.pool = pool.to(images.device)
+        on_device = images.device == device and self.drawn.num_rows is not None
+        self.batches_on_device = on_device and config.data.policy == "none"
+
+    def begin_epoch(self, epoch: int) -> None:
+        self.augment.begin_epoch(self.config.seed, epoch)
+        self.drawn.begin_epoch(self.config.seed, epoch)
 
     def batch(self, rows: Tensor, share: slice, epoch: int) -> tuple[Tensor, Tensor]:
         """Each quarter is augmented by itself; targets (B, C) float32 multi-hot."""
         rows = rows[share]
-        members = grid_members(rows, self.pool, self.config.seed, epoch)
-        quarters = self.images.index_select(0, members.flatten()).to(self.device, non_blocking=True)
-        labels = self.labels[members].to(self.device, non_blocking=True)
+        members = grid_members(rows, self.pool, self.config.seed, epoch, self.drawn)
+        quarters = take(self.images, members.flatten(), self.device)
+        labels = take(self.labels, members.flatten(), self.device).view_as(members)
         pixels = self.augment(quarters, quarter_numbers(rows), seed=self.config.seed, epoch=epoch)
         return tile(pixels).contiguous(memory_format=torch.channels_last), multi_hot(labels, self.num_classes)
 

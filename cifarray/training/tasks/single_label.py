@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cifarray.config import TrainConfig
-from cifarray.data import Augmentation, ImageStore
+from cifarray.data import Augmentation, ImageStore, rows_at_once, take
 from cifarray.training.mixing import Mixing, mixed_targets
 from cifarray.training.tasks.task import Exam
 
@@ -21,9 +21,16 @@ class SingleLabel:
     ) -> None:
         self.config, self.images, self.labels, self.device = config, images, labels, device
         self.num_classes = len(store.classes)
-        self.augment = Augmentation(config.data, store.mean, store.std, store.covariance)
+        num_rows = rows_at_once(len(images), device)
+        self.augment = Augmentation(config.data, store.mean, store.std, store.covariance, num_rows)
+        self.batches_on_device = images.device == device and num_rows is not None and config.data.policy == "none"
         mixes = config.mixup or config.cutmix
-        self.mixing = Mixing(config.mixup, config.cutmix, config.seed, device) if mixes else None
+        self.mixing = Mixing(config.mixup, config.cutmix, config.seed, device, num_rows) if mixes else None
+
+    def begin_epoch(self, epoch: int) -> None:
+        self.augment.begin_epoch(self.config.seed, epoch)
+        if self.mixing is not None:
+            self.mixing.begin_epoch(epoch)
 
     def batch(self, rows: Tensor, share: slice, epoch: int) -> tuple[Tensor, Tensor]:
         """Targets (B,) int64, of mixed images (B, C) float32."""
@@ -54,8 +61,7 @@ class SingleLabel:
         return {}
 
     def _augmented(self, rows: Tensor, epoch: int) -> tuple[Tensor, Tensor]:
-        images = self.images.index_select(0, rows).to(self.device, non_blocking=True)
-        labels = self.labels.index_select(0, rows).to(self.device, non_blocking=True)
+        images, labels = (take(values, rows, self.device) for values in (self.images, self.labels))
         return self.augment(images, rows, seed=self.config.seed, epoch=epoch), labels
 
 

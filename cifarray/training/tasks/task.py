@@ -14,6 +14,13 @@ Targets = Any
 class Task(Protocol):
     """Batches, loss and counting while a network is trained for it. All tensors are on the network's device."""
 
+    batches_on_device: bool
+    """Whether `batch`, after `begin_epoch`, is nothing but kernels on what is on the device already: then it can be
+    recorded, and made of other rows by launching it again (`training.step`)."""
+
+    def begin_epoch(self, epoch: int) -> None:
+        """To be called before the first batch of an epoch."""
+
     def batch(self, rows: Tensor, share: slice, epoch: int) -> tuple[Tensor, Targets]:
         """The part `share` of the global batch of `rows` (G,): augmented (B, 3, H, W) float32 images in channels_last
         memory and their targets."""

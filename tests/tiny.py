@@ -36,9 +36,11 @@ def plain_network(num_classes: int) -> nn.Module:
     )
 
 
-def train(config: TrainConfig, rank: int = 0, world_size: int = 1, checkpoint: Any = None) -> list[dict[str, Any]]:
+def train(
+    config: TrainConfig, rank: int = 0, world_size: int = 1, checkpoint: Any = None, device: torch.device = CPU
+) -> list[dict[str, Any]]:
     """The states after each epoch that is left."""
-    training = Training(config, CPU, rank, world_size, checkpoint)
+    training = Training(config, device, rank, world_size, checkpoint)
     states = []
     while training.epoch < config.epochs:
         training.run_epoch()

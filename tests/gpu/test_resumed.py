@@ -1,0 +1,46 @@
+"""On the device: a training that goes on in another process is the undisturbed one, bit for bit, whatever is on."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from ranks import Ranks
+from tiny import tiny, train
+from trainings import FAMILIES, TOOLBOX, assert_same, family, with_tool
+
+from cifarray.config import TrainConfig, override
+from cifarray.training.checkpoint import load_checkpoint, save_checkpoint
+
+
+def train_on(rank: int, world_size: int, config: TrainConfig, device: str, address: str) -> object:
+    return train(config, rank, world_size, load_checkpoint(address), torch.device(device))[-1]
+
+
+def assert_goes_on(config: TrainConfig, device: torch.device, elsewhere: Ranks, folder: Path) -> None:
+    address = str(folder / "epoch.pt")
+    undisturbed = train(config, device=device)
+    save_checkpoint(address, undisturbed[len(undisturbed) // 2 - 1])
+    (resumed,) = elsewhere(train_on, config, str(device), address)
+    assert_same(resumed, undisturbed[-1])
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_family_in_every_precision(
+    name: str, precision: str, device: torch.device, elsewhere: Ranks, tmp_path: Path
+) -> None:
+    assert_goes_on(override(family(name), {"precision": precision}), device, elsewhere, tmp_path)
+
+
+@pytest.mark.parametrize("name", TOOLBOX)
+def test_every_tool(name: str, teacher: str, device: torch.device, elsewhere: Ranks, tmp_path: Path) -> None:
+    assert_goes_on(with_tool(name, teacher), device, elsewhere, tmp_path)
+
+
+@pytest.mark.parametrize("values", [{"precision": "tf32"}, {"compile": True}, {"cuda_graph": "on", "ema_decay": 0.9}])
+def test_what_only_a_gpu_has(values: dict[str, object], gpu: torch.device, elsewhere: Ranks, tmp_path: Path) -> None:
+    assert_goes_on(override(tiny(epochs=4), values), gpu, elsewhere, tmp_path)
+
+
+def test_grids(device: torch.device, elsewhere: Ranks, tmp_path: Path) -> None:
+    assert_goes_on(tiny(data__grid=2), device, elsewhere, tmp_path)
