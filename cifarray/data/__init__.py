@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cifarray.data.grids import grid_draws, grid_members, multi_hot, quarter_numbers, tile
     from cifarray.data.splits import epoch_order, split_indices, stratified_rows
     from cifarray.data.store import ImageStore, open_store, prepare
-    from cifarray.data.transfer import take
+    from cifarray.data.transfer import take, to_device
 
 __all__ = [
     "Augmentation",
@@ -48,6 +48,7 @@ __all__ = [
     "stratified_rows",
     "take",
     "tile",
+    "to_device",
 ]
 
 _FILES = {
@@ -58,7 +59,7 @@ _FILES = {
     "grids": ("grid_draws", "grid_members", "multi_hot", "quarter_numbers", "tile"),
     "splits": ("epoch_order", "split_indices", "stratified_rows"),
     "store": ("ImageStore", "open_store", "prepare"),
-    "transfer": ("take",),
+    "transfer": ("take", "to_device"),
 }
 """What needs torch, by its file."""
 

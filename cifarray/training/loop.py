@@ -152,8 +152,6 @@ class Training:
         seed_shared_draws(self.network, hashed_seed("shared", config.seed, epoch))
         self.network.train()
         order = epoch_order(self.train_rows, config.seed, epoch).to(self.images.device)
-        if self.device.type == "cuda" and order.device.type == "cpu":
-            order = order.pin_memory()  # else each batch's rows would wait for the device
         self.task.begin_epoch(epoch)
         totals = self.plain_step.totals.zero_()
         lr = 0.0

@@ -17,6 +17,7 @@ from cifarray.data import (
     rows_at_once,
     take,
     tile,
+    to_device,
 )
 from cifarray.data.grids import EVALUATION_EPOCH
 from cifarray.training.tasks.task import Exam
@@ -55,7 +56,9 @@ class GridLabels:
         members = grid_members(rows, self.pool, self.config.seed, epoch, self.drawn)
         quarters = take(self.images, members.flatten(), self.device)
         labels = take(self.labels, members.flatten(), self.device).view_as(members)
-        pixels = self.augment(quarters, quarter_numbers(rows), seed=self.config.seed, epoch=epoch)
+        pixels = self.augment(
+            quarters, to_device(quarter_numbers(rows), self.device), seed=self.config.seed, epoch=epoch
+        )
         return tile(pixels).contiguous(memory_format=torch.channels_last), multi_hot(labels, self.num_classes)
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cifarray.config import TrainConfig
-from cifarray.data import Augmentation, ImageStore, rows_at_once, take
+from cifarray.data import Augmentation, ImageStore, rows_at_once, take, to_device
 from cifarray.training.mixing import Mixing, mixed_targets
 from cifarray.training.tasks.task import Exam
 
@@ -40,13 +40,14 @@ class SingleLabel:
         own = rows[share]
         if len(own) == len(rows):
             images, labels = self._augmented(rows, epoch)
+            partners = to_device(partners, self.device)
             others, other_labels = images[partners], labels[partners]
         else:
             # Another rank or micro-batch may have the partner: augmented here once more, it is the same image.
             both, both_labels = self._augmented(torch.cat([own, rows[partners]]), epoch)
             images, others = both.chunk(2)
             labels, other_labels = both_labels.chunk(2)
-        mixed, lam = self.mixing(images, others, own.to(self.device, non_blocking=True), epoch)
+        mixed, lam = self.mixing(images, others, to_device(own, self.device), epoch)
         return mixed, mixed_targets(labels, other_labels, lam, self.num_classes)
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
@@ -62,7 +63,7 @@ class SingleLabel:
 
     def _augmented(self, rows: Tensor, epoch: int) -> tuple[Tensor, Tensor]:
         images, labels = (take(values, rows, self.device) for values in (self.images, self.labels))
-        return self.augment(images, rows, seed=self.config.seed, epoch=epoch), labels
+        return self.augment(images, to_device(rows, self.device), seed=self.config.seed, epoch=epoch), labels
 
 
 class SingleLabelAnswers:
