@@ -13,7 +13,7 @@ from typing import Any
 from cifarray.engine import ray_internals
 from cifarray.engine.capacity import Cluster, Node
 from cifarray.engine.connection import started_here
-from cifarray.engine.waiting import Starts
+from cifarray.engine.waiting import HowFar
 
 log = logging.getLogger(__name__)
 
@@ -54,11 +54,11 @@ def look() -> Cluster:
     return Cluster(nodes, len(living) - len(heads) < max_workers, fixed, addable, max_workers)
 
 
-def starts() -> Starts:
+def starts() -> HowFar:
     """How far Ray is with this driver's worker groups."""
     import ray
 
-    return Starts(*ray_internals.train_starts(ray.get_runtime_context().get_job_id()))
+    return HowFar(*ray_internals.train_starts(ray.get_runtime_context().get_job_id()))
 
 
 def living_nodes() -> frozenset[str]:

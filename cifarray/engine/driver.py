@@ -73,7 +73,7 @@ class Size(Protocol):
 
 
 @dataclass(frozen=True)
-class Start:
+class Tenancy:
     """A trial that has moved into a group."""
 
     assignment: Assignment
@@ -100,7 +100,7 @@ class StudyDriver:
     ) -> None:
         self.state, self.journal, self.pool = state, journal, pool
         self.checkpoints, self._size_of, self._delete = checkpoints, size_of, delete
-        self.running: dict[int, Start] = {}
+        self.running: dict[int, Tenancy] = {}
         """By the trial's number."""
         self.pause = ""
         """Why the study is to end here until somebody has mended something; empty if it is not."""
@@ -111,7 +111,7 @@ class StudyDriver:
         self.journal.append(events)
         self.state.replay(events)
 
-    def next_trial(self) -> Start | None:
+    def next_trial(self) -> Tenancy | None:
         """The trial to start now, already on its way; None if none can start. Raises PausedError."""
         if self.pause:
             raise PausedError(self.pause)
@@ -146,7 +146,7 @@ class StudyDriver:
         config = self.state.trials[number].config
         folder = storage.join(self.checkpoints, f"trial-{number:04d}")
         lease = self.pool.move_in(group, assignment, config, folder)
-        self.running[number] = Start(assignment, config, group.name, lease)
+        self.running[number] = Tenancy(assignment, config, group.name, lease)
         return self.running[number]
 
     def take(self, answer: Answer) -> Decision:
@@ -185,19 +185,19 @@ class StudyDriver:
         Tune shows the scheduler no result with `done=True`, so the last epoch and every fault are first taken here;
         after an early stop the trial has its outcome and nothing more is taken. Without an answer, the Tune actor died.
         """
-        start = self.running.pop(number)
+        tenancy = self.running.pop(number)
         broken = None
         if answer is None:
             trial = self.state.trials[number]
             if trial.outcome is None and not trial.is_paused:
                 self._take_fault(number, Fault.ACTOR_DIED, "its Tune actor died")
-            if not self.pool.is_alive(start.group):
+            if not self.pool.is_alive(tenancy.group):
                 broken = "its host died"
         else:
             self.take(answer)
-            if answer.replace:
+            if answer.group_broken:
                 broken = answer.message
-        self.pool.give_back(start.group, start.lease, broken)
+        self.pool.give_back(tenancy.group, tenancy.lease, broken)
         if not self.state.is_over():
             self.pool.release(self.state.remaining())
 

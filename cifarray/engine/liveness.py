@@ -14,7 +14,7 @@ RESTART_SECONDS = 120.0
 """How long Train may take to start the workers again after one died."""
 
 
-class Start:
+class ComingUp:
     """Whether new workers come up: the process of rank 0, which begins, and then the others."""
 
     def __init__(self, workers: int) -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 FORWARDED = ("CIFARRAY_HOME", "CIFARRAY_MAX_PIXELS")
 """Environment variables of the driver that workers must have too, beside those of the storage."""
-PATIENCE_SECONDS = 120.0
+ANSWER_SECONDS = 120.0
 """For a node's first worker process; a busy one takes half a minute."""
 
 
@@ -104,13 +104,13 @@ def refuse_what_nodes_lack(study: "Study") -> None:
             ): node
             for node in nodes
         }
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + ANSWER_SECONDS
         while asked:
             done, _ = ray.wait(list(asked), timeout=max(0.0, deadline - time.monotonic()))
             if not done:
                 waiting = ", ".join(nodes[node] for node in asked.values())
                 raise StudyError(
-                    f"node {waiting} did not answer within {PATIENCE_SECONDS:g} s: "
+                    f"node {waiting} did not answer within {ANSWER_SECONDS:g} s: "
                     "look at it with `ray status`, or take it out of the cluster"
                 )
             node = asked.pop(done[0])

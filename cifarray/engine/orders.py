@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from cifarray.study.faults import Fault, Losses
 
-PATIENCE_SECONDS = 60.0
+STUCK_SECONDS = 60.0
 
 
 class RefusedError(RuntimeError):
@@ -39,7 +39,7 @@ class GroupSettings:
     """Folder for Train's own bookkeeping."""
     requirements: NodeRequirements
     """What a worker looks for on its node when it begins."""
-    patience: float = PATIENCE_SECONDS
+    patience: float = STUCK_SECONDS
     """Seconds without progress after which a worker counts as stuck; more where its steps are long."""
     study_id: str = ""
     """Which its checkpoints carry."""
@@ -112,7 +112,7 @@ class Answer:
     (`fault`) why the trial cannot go on in this group.
 
     epoch: the one that is done; with a fault, the last one that was told. losses: of the trial's workers so far, where
-    that is known. replace: the group cannot be used again. remark: what the user should know.
+    that is known. group_broken: it cannot be used again. remark: what the user should know.
     """
 
     trial: int
@@ -124,4 +124,4 @@ class Answer:
     losses: Losses | None = None
     fault: Fault | None = None
     message: str = ""
-    replace: bool = False
+    group_broken: bool = False

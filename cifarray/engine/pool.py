@@ -21,7 +21,7 @@ from cifarray.engine.connection import NAMESPACE
 from cifarray.engine.failed_starts import FailedStarts
 from cifarray.engine.group import Group
 from cifarray.engine.orders import GroupSettings, Order, RefusedError
-from cifarray.engine.waiting import Starts, Waiting, how_far
+from cifarray.engine.waiting import HowFar, Waiting, how_far
 from cifarray.engine.worker_group import WorkerGroup
 from cifarray.errors import PausedError
 from cifarray.redaction import redact
@@ -58,7 +58,7 @@ class Pool:
         limit: int | None = None,
         look: Callable[[], Cluster] = cluster.look,
         host: type = WorkerGroup,
-        starts: Callable[[], Starts] = cluster.starts,
+        starts: Callable[[], HowFar] = cluster.starts,
     ) -> None:
         self.study, self.settings, self.limit = study, settings, limit
         self.groups: list[Group] = []
@@ -114,8 +114,7 @@ class Pool:
             log.warning("the nodes could not be counted, as many as before are taken: %s", error)
         self._looked = time.monotonic()
 
-    @property
-    def capacity(self) -> int:
+    def tend_and_count(self) -> int:
         """Groups to have open: as many as `capacity.groups_to_open` says; at most `limit`."""
         self.tend()
         most = self._to_open if self.limit is None else min(self._to_open, self.limit)
@@ -127,7 +126,7 @@ class Pool:
 
     def open(self, remaining: int) -> None:
         """Begin to start as many groups as fit, and no more than the `remaining` trials need."""
-        while len(self.groups) < min(self.capacity, remaining):
+        while len(self.groups) < min(self.tend_and_count(), remaining):
             self._open()
 
     def acquire(self, remaining: int, wait: bool) -> Group | None:

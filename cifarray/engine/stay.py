@@ -24,7 +24,7 @@ class Stay:
     """By epoch, those that were not delivered yet."""
     failures: dict[int, Failure] = field(default_factory=dict)
     """By rank."""
-    ending: Answer | None = None
+    last_answer: Answer | None = None
     """Set when the trial cannot go on here."""
 
     @classmethod
@@ -35,8 +35,8 @@ class Stay:
     @property
     def damage(self) -> str | None:
         """Why no other trial may move in after it, as far as was heard of."""
-        if self.ending is not None and self.ending.replace:
-            return self.ending.message
+        if self.last_answer is not None and self.last_answer.group_broken:
+            return self.last_answer.message
         return next((failure.message for failure in self.failures.values() if not failure.clean), None)
 
     def take(self, answer: Answer) -> None:
@@ -61,10 +61,10 @@ class Stay:
         )
         return [move_in, *[self._epoch()] * (self.wanted - self.epoch)]
 
-    def end(self, fault: Fault, message: str, replace: bool = False) -> None:
+    def end(self, fault: Fault, message: str, group_broken: bool = False) -> None:
         """The trial cannot go on in this group."""
-        self.ending = Answer(
-            self.order.trial, self.epoch, losses=self.losses, fault=fault, message=message, replace=replace
+        self.last_answer = Answer(
+            self.order.trial, self.epoch, losses=self.losses, fault=fault, message=message, group_broken=group_broken
         )
 
     def _epoch(self) -> Order:

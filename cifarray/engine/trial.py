@@ -57,7 +57,7 @@ class Trial(tune.Trainable):
             # What was raised in the host comes with Ray's own traceback around it.
             cause = str(getattr(error, "cause", None) or error).strip()
             message = death_in_a_line("the worker group's host", cause) or cause
-            return replace(nothing, fault=Fault.GROUP_DIED, message=message, replace=True)
+            return replace(nothing, fault=Fault.GROUP_DIED, message=message, group_broken=True)
         return answer if answer.fault is None else replace(answer, trial=nothing.trial, epoch=self.epoch)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
-from cifarray.engine.driver import Start, StudyDriver
+from cifarray.engine.driver import StudyDriver, Tenancy
 from cifarray.engine.trial import NO_TRIAL
 from cifarray.study.trial_record import Decision
 
@@ -73,11 +73,11 @@ class SearcherAdapter(_NotSaved, Searcher):
         if self.relay.first:
             return None
         driver = self.relay.driver
-        start = driver.next_trial()
-        if start is None:
+        tenancy = driver.next_trial()
+        if tenancy is None:
             return str(self.FINISHED) if driver.state.is_over() else None
-        self.relay.numbers[trial_id] = start.assignment.number
-        return _config(start)
+        self.relay.numbers[trial_id] = tenancy.assignment.number
+        return _config(tenancy)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """The scheduler's adapter takes it."""
@@ -122,12 +122,12 @@ class SchedulerAdapter(_NotSaved, TrialScheduler):
         return "cifarray"
 
 
-def _config(start: Start) -> dict[str, Any]:
+def _config(tenancy: Tenancy) -> dict[str, Any]:
     """Of Tune's trial (`cifarray.engine.trial.Trial`)."""
     return {
-        "trial": start.assignment.number,
-        "epoch": start.assignment.epoch,
-        "epochs": start.config["epochs"],
-        "group": start.group,
-        "lease": start.lease,
+        "trial": tenancy.assignment.number,
+        "epoch": tenancy.assignment.epoch,
+        "epochs": tenancy.config["epochs"],
+        "group": tenancy.group,
+        "lease": tenancy.lease,
     }

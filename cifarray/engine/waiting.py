@@ -6,14 +6,14 @@ Pure functions of what Ray says. Not here: asking Ray (`cluster`), what is said 
 from dataclasses import dataclass
 from typing import Literal
 
-PATIENCE_SECONDS = 60.0
+QUIET_SECONDS = 60.0
 """Before anything is said, and before it is said again how far they are."""
 SURE_SECONDS = 5.0
 """For so long there must be no room: a Ray that is busy takes a moment to give places that are free."""
 
 
 @dataclass(frozen=True)
-class Starts:
+class HowFar:
     """How far Ray is with the worker groups of a study.
 
     asked, placed: of the groups, for how many Train has asked for the workers' places, and how many of these it has.
@@ -36,9 +36,9 @@ class Waiting:
 
     def is_long(self, now: float) -> bool:
         """Whether Ray is to be asked how far it is."""
-        return now - self._told > PATIENCE_SECONDS or self._no_room is not None
+        return now - self._told > QUIET_SECONDS or self._no_room is not None
 
-    def say(self, now: float, starts: Starts, ready: int) -> Literal["slow", "no room"] | None:
+    def say(self, now: float, starts: HowFar, ready: int) -> Literal["slow", "no room"] | None:
         """What is to be told now, where `is_long`. ready: groups that are."""
         if starts.asked == starts.placed or starts.placed > ready:
             self._told, self._no_room, self._told_no_room = now, None, False
@@ -51,7 +51,7 @@ class Waiting:
         return "no room"
 
 
-def how_far(starts: Starts, groups: int, ready: int, workers: int, seconds: float) -> str:
+def how_far(starts: HowFar, groups: int, ready: int, workers: int, seconds: float) -> str:
     """One sentence for a user whose worker groups start slowly, though nothing is missing.
 
     groups: that are open, of which `ready` are. workers: of each. seconds: since when nothing has been ready.

@@ -23,7 +23,7 @@ from typing import Any
 import ray
 
 from cifarray.engine import cluster, ray_internals
-from cifarray.engine.liveness import RESTART_SECONDS, Deadlines, Start
+from cifarray.engine.liveness import RESTART_SECONDS, ComingUp, Deadlines
 from cifarray.engine.orders import Answer, Failure, GroupSettings, Order, RefusedError, WorkerProcess
 from cifarray.engine.sequence import Sequence
 from cifarray.engine.stay import Stay
@@ -52,7 +52,7 @@ class WorkerGroup:
         self.last_words = ""
         """What Train said of the workers that failed last."""
         self.deadlines = Deadlines(settings.patience)
-        self.start = Start(settings.workers)
+        self.coming_up = ComingUp(settings.workers)
         self.sequence = Sequence(settings.workers)
         self.stay: Stay | None = None
         self.last_pace: Pace | None = None
@@ -101,13 +101,13 @@ class WorkerGroup:
 
     async def arrive(self, actor: str) -> None:
         """The process of a new rank 0 is up, before anything that may hang."""
-        self.start.arrive(actor)
+        self.coming_up.arrive(actor)
 
     async def begin(self) -> int:
         """Rank 0 of new workers has come up. Returns their generation, which it tells the other ranks."""
         # Counted before anything is waited for: the next workers may come up meanwhile, and theirs is the present one.
         self.generation = generation = self.generation + 1
-        self.start.begin()
+        self.coming_up.begin()
         self.begun = True
         nodes = {process.node for process in self.ranks.values()}
         gone = bool(nodes) and await asyncio.to_thread(cluster.any_node_gone, nodes)
@@ -168,7 +168,7 @@ class WorkerGroup:
         """Rank 0 has finished an epoch. A late answer is ignored, of an old stay as of one that has its ending."""
         async with self.changed:
             stay = self._stay_of(lease)
-            if stay is None or stay.ending is not None:
+            if stay is None or stay.last_answer is not None:
                 return
             stay.take(answer)
             self.changed.notify_all()
@@ -213,7 +213,7 @@ class WorkerGroup:
             usable = self.sequence.is_done() and all(failure.clean for failure in stay.failures.values())
             fault = gravest(failure.fault for failure in stay.failures.values())
             message = next(failure.message for failure in stay.failures.values() if failure.fault is fault)
-            stay.end(fault, message, replace=not usable)
+            stay.end(fault, message, group_broken=not usable)
             self.changed.notify_all()
 
     async def _watch(self) -> None:
@@ -236,19 +236,19 @@ class WorkerGroup:
 
     async def _end_if_it_never_starts(self, now: float) -> None:
         """A rank that hangs before it is ready, as on a dead network folder, says nothing and Train waits for ever."""
-        late, newcomer = self.start.why_late(self.sequence.missing(), now), self.start.newcomer
+        late, newcomer = self.coming_up.why_late(self.sequence.missing(), now), self.coming_up.newcomer
         if late is None:
             return
         if newcomer != "" and await asyncio.to_thread(cluster.any_dead, [newcomer]):
             # Train starts another one, as soon as there is a place for it.
-            if self.start.newcomer == newcomer:
-                self.start.begin()
+            if self.coming_up.newcomer == newcomer:
+                self.coming_up.begin()
             return
         await self.broken(f"{late}: look at its node (storage that does not answer, ports that are closed)")
 
     def _stuck(self, now: float) -> int | None:
         """The rank that should have been heard of the longest ago, if there is one."""
-        if self.stay is None or self.stay.ending is not None:
+        if self.stay is None or self.stay.last_answer is not None:
             return None
         return self.deadlines.overdue(self.ranks.keys() - self.sequence.waiting.keys(), now)
 
@@ -258,7 +258,7 @@ class WorkerGroup:
         if rank is not None and self.stay is not None:
             who = f"worker {rank} (process {self.ranks[rank].pid})"
             message = f"{who} has made no progress for {self.deadlines.seconds(rank):.0f} s"
-            self.stay.end(Fault.HUNG, message, replace=True)
+            self.stay.end(Fault.HUNG, message, group_broken=True)
             self.changed.notify_all()
 
     # For the driver and the trial's Tune actor.
@@ -295,13 +295,13 @@ class WorkerGroup:
             stay = self._stay_of(lease)
             if stay is None:
                 return _taken_back(epoch - 1)
-            if stay.ending is None:
+            if stay.last_answer is None:
                 self.sequence.extend(stay.order_up_to(epoch))
                 self.changed.notify_all()
-        await self._until(lambda: epoch in stay.answers or stay.ending is not None or self.stay is not stay)
+        await self._until(lambda: epoch in stay.answers or stay.last_answer is not None or self.stay is not stay)
         if epoch in stay.answers:
             return replace(stay.answers.pop(epoch), losses=stay.losses)
-        return stay.ending or _taken_back(epoch - 1)
+        return stay.last_answer or _taken_back(epoch - 1)
 
     async def leave(self) -> None:
         """Send the workers home; the Train run ends."""
@@ -337,7 +337,7 @@ class WorkerGroup:
         else:
             self.failed_starts = 0
         stay = self.stay
-        if stay is None or stay.ending is not None:
+        if stay is None or stay.last_answer is not None:
             return
         stay.failures = {}
         losses = stay.losses

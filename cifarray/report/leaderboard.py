@@ -32,7 +32,7 @@ def rows(state: StudyState) -> list[dict[str, Any]]:
         {
             "rank": rank,
             "trial": trial.number,
-            "outcome": trial.ending,
+            "outcome": trial.outcome_in_words,
             "reason": last_line(trial.message),
             "epochs": trial.epoch,
             **{name: trial.epochs[-1].get(name) if trial.epochs else None for name in names},
@@ -85,7 +85,7 @@ def table(
     if left_out:
         notes.append(f"without {', '.join(column.heading for column in left_out)}")
     lines = [f"{', '.join(notes)}; {all_in}"] if notes else []
-    lines += [f"trial {trial.number}: {trial.ending}" for trial in best if trial.halvings]
+    lines += [f"trial {trial.number}: {trial.outcome_in_words}" for trial in best if trial.halvings]
     return columns.draw(drawn, width), lines
 
 

@@ -113,7 +113,7 @@ class TrialRecord:
         return str(self.outcome or ("paused" if self.is_paused else "unfinished"))
 
     @property
-    def ending(self) -> str:
+    def outcome_in_words(self) -> str:
         """The outcome, with what was changed on the way."""
         text = self.standing
         halved = ", ".join(f"{count} micro-batches after epoch {epoch}" for epoch, count in self.halvings[-1:])

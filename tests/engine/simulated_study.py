@@ -27,7 +27,7 @@ from cifarray.engine.driver import StudyDriver
 from cifarray.engine.orders import GroupSettings, NodeRequirements, Order
 from cifarray.engine.pool import Pool
 from cifarray.engine.tune_adapters import Relay, SchedulerAdapter, SearcherAdapter
-from cifarray.engine.waiting import Starts
+from cifarray.engine.waiting import HowFar
 from cifarray.engine.worker_group import WorkerGroup
 from cifarray.errors import PausedError
 from cifarray.models import ModelSize
@@ -134,7 +134,7 @@ class SimulatedStudy:
         self.patch.setattr(cluster, "living_nodes", lambda: frozenset({NODE}))
         self.patch.setattr(cluster, "remove_orphaned_placement_groups", lambda: None)
         self.patch.setattr(cluster, "free_places", lambda seconds: None)
-        self.patch.setattr(cluster, "starts", Starts)
+        self.patch.setattr(cluster, "starts", HowFar)
         self.patch.setattr(cluster, "cancel_request", lambda requester_id: None)
         self.patch.setattr(cluster, "any_node_gone", lambda nodes: self.gone_nodes)
         self.patch.setattr(cluster, "any_dead", self._any_dead)

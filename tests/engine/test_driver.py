@@ -171,7 +171,7 @@ def test_a_trial_that_loses_its_group_goes_on_from_its_checkpoint(fault):
     def answer(number, epoch):
         if (number, epoch) == (1, 3) and not lost:
             lost.add(number)
-            return Answer(1, 2, fault=fault, message="gone", replace=fault is Fault.GROUP_DIED)
+            return Answer(1, 2, fault=fault, message="gone", group_broken=fault is Fault.GROUP_DIED)
         return answer_of(number, epoch)
 
     driver = make_driver(num_trials=3, num_groups=2, epochs=4)
@@ -200,7 +200,7 @@ def test_epochs_that_are_run_again_after_a_loss_are_counted_once():
     def answer(number, epoch):
         seen.append(epoch)
         if seen == [1, 2, 3, 4]:
-            return Answer(0, 3, fault=Fault.GROUP_DIED, message="gone", replace=True)
+            return Answer(0, 3, fault=Fault.GROUP_DIED, message="gone", group_broken=True)
         return replace(answer_of(number, epoch), checkpoint="/study/0/1" if epoch == 1 else None)
 
     driver = make_driver(num_trials=1, num_groups=1, epochs=4)
@@ -235,7 +235,7 @@ def test_what_workers_have_to_say_is_told_once_and_their_format_goes_along():
     def answer(number, epoch):
         seen.append(epoch)
         if seen == [1, 2, 3]:
-            return Answer(0, 2, fault=Fault.GROUP_DIED, message="gone", replace=True)
+            return Answer(0, 2, fault=Fault.GROUP_DIED, message="gone", group_broken=True)
         remark = "goes on in bf16" if len(seen) > 3 else ""
         return replace(answer_of(number, epoch), checkpoint=None, precision="bf16", remark=remark)
 
@@ -306,7 +306,7 @@ def test_nothing_is_decided_where_there_is_no_group_for_it():
 
 def test_what_comes_of_a_trial_that_was_told_to_pause_is_taken_once():
     """Tune gives the last result again when the trial leaves, or loses its actor just then; or its group is lost."""
-    lost = Answer(0, 1, fault=Fault.GROUP_DIED, message="gone", replace=True)
+    lost = Answer(0, 1, fault=Fault.GROUP_DIED, message="gone", group_broken=True)
     for last in (answer_of(0, 1), lost, None):
         driver = make_driver(num_trials=9, num_groups=1, epochs=9, scheduler=Promote(3, 1))
         driver.next_trial()

@@ -136,7 +136,7 @@ def test_no_epoch_is_ordered_for_a_trial_that_has_its_ending():
         host = WorkerGroup(SETTINGS)
         await begin(host, 0)
         await host.move_in(move_in(lease=1))
-        host.stay.end(Fault.HUNG, "no progress", replace=True)
+        host.stay.end(Fault.HUNG, "no progress", group_broken=True)
         await begin(host, 0)
         return await host.run_epoch(1, 1), host.sequence.orders
 
@@ -222,7 +222,7 @@ def test_the_third_death_of_its_workers_is_left_to_the_driver(before):
         for deaths in range(before + 1, MAX_DEATHS + 1):
             generation = await begin(host, 0)
             if deaths < MAX_DEATHS:
-                assert host.stay.ending is None
+                assert host.stay.last_answer is None
                 await host.next_order(generation, 0, 0)
         return await host.run_epoch(1, 1)
 
@@ -337,7 +337,7 @@ def test_nobody_moves_in_after_a_trial_that_broke_the_group(settled):
         await host.move_in(move_in(lease=1))
         await host.next_order(generation, 0, 0)
         if settled:
-            host.stay.end(Fault.RAISED, "ZeroDivisionError", replace=True)
+            host.stay.end(Fault.RAISED, "ZeroDivisionError", group_broken=True)
         else:
             await host.failed(generation, 0, 1, Failure(Fault.RAISED, "ZeroDivisionError", clean=False))
         await host.move_in(move_in(lease=2, trial=1))
@@ -434,13 +434,13 @@ def test_a_worker_that_makes_no_progress_costs_the_trial_its_stay_and_the_group_
         now = time.monotonic()
         async with host.changed:
             host._end_if_stuck(now + 80.0)
-            assert host.stay.ending is None
+            assert host.stay.last_answer is None
             host._end_if_stuck(now + 100.0)
         idle.cancel()
         return await asked
 
     answer = asyncio.run(scene())
-    assert (answer.fault, answer.replace) == (Fault.HUNG, True)
+    assert (answer.fault, answer.group_broken) == (Fault.HUNG, True)
     assert answer.message == "worker 0 (process 100) has made no progress for 90 s"
 
 
@@ -462,4 +462,4 @@ def test_of_two_ranks_the_graver_fault_is_told_and_an_unclean_one_costs_the_grou
         return answer
 
     answer = asyncio.run(scene(clean=True))
-    assert (answer.fault, answer.message, answer.replace) == (Fault.OUT_OF_MEMORY, "full", True)
+    assert (answer.fault, answer.message, answer.group_broken) == (Fault.OUT_OF_MEMORY, "full", True)

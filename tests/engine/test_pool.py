@@ -11,7 +11,7 @@ from cifarray.engine.capacity import Cluster, Node
 from cifarray.engine.failed_starts import GroupStartError
 from cifarray.engine.orders import GroupSettings, NodeRequirements, RefusedError
 from cifarray.engine.pool import Pool
-from cifarray.engine.waiting import Starts
+from cifarray.engine.waiting import HowFar
 from cifarray.study.faults import REFUSED_SECONDS
 from cifarray.study.schedulers import Assignment
 
@@ -78,7 +78,7 @@ def move_in(pool, group):
 def test_each_group_that_is_ready_makes_the_next_one_demand(make_pool, events):
     pool, nodes = make_pool("grows", most=[WORKER] * 3)
     for expected in (1, 2, 3):
-        assert pool.capacity == expected
+        assert pool.tend_and_count() == expected
         move_in(pool, pool.acquire(remaining=9, wait=True))
         nodes.append(WORKER)
     assert pool.acquire(remaining=9, wait=False) is None
@@ -87,7 +87,7 @@ def test_each_group_that_is_ready_makes_the_next_one_demand(make_pool, events):
 
 def test_no_more_groups_than_asked_for(make_pool):
     pool, _ = make_pool("limited", nodes=[WORKER], most=[WORKER] * 9, limit=1)
-    assert pool.capacity == 1
+    assert pool.tend_and_count() == 1
 
 
 def test_groups_that_no_trial_needs_are_closed_waiting_ones_first(make_pool, events):
@@ -167,8 +167,8 @@ def pool_beside_refused_place(make_pool, clock):
 
 def be_refused(pool):
     """One group more is tried, until its node has refused it."""
-    assert pool.capacity == 2
-    while pool.capacity == 2:
+    assert pool.tend_and_count() == 2
+    while pool.tend_and_count() == 2:
         assert pool.acquire(remaining=9, wait=False) is None
 
 
@@ -179,7 +179,7 @@ def test_a_late_node_that_lacks_something_does_not_end_a_study_that_has_a_group(
     be_refused(pool)
     assert "give a --storage that all nodes share; the study goes on with the worker group that it has" in caplog.text
     clock.now += REFUSED_SECONDS - 1
-    assert pool.capacity == 1
+    assert pool.tend_and_count() == 1
     assert pool.acquire(remaining=9, wait=False) is None
     assert [group.name for group in pool.groups] == ["late/group-0"]
     assert names(events, "started") == ["0", "1"]
@@ -194,7 +194,7 @@ def test_a_place_that_refused_is_tried_again_after_a_while_for_somebody_may_have
         clock.now += REFUSED_SECONDS
     pool._host = ScriptedGroup
     while pool.acquire(remaining=9, wait=False) is None:
-        assert pool.capacity == 2
+        assert pool.tend_and_count() == 2
     assert names(events, "started") == ["0", "1", "2", "3"]
     assert names(events, "replaced") == ["1", "2"]
     assert [group.name for group in pool.groups] == ["late/group-0", "late/group-3"]
@@ -232,17 +232,17 @@ def test_nodes_that_cannot_be_counted_for_once_end_nothing(make_pool, caplog):
         raise RuntimeError("the head is busy")
 
     pool, _ = make_pool("uncounted", nodes=[WORKER])
-    assert pool.capacity == 1
+    assert pool.tend_and_count() == 1
     pool._look = away
-    assert pool.capacity == 1
+    assert pool.tend_and_count() == 1
     assert "the head is busy" in caplog.text
     fresh, _ = make_pool("never counted")
     fresh._look = away
     with pytest.raises(RuntimeError, match="busy"):
-        assert fresh.capacity
+        assert fresh.tend_and_count()
 
 
-NO_ROOM = Starts(asked=1, placed=0)
+NO_ROOM = HowFar(asked=1, placed=0)
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,7 @@ NO_ROOM = Starts(asked=1, placed=0)
             r"2 workers with 1 CPUs and 0 GPUs each wait, the 2 living nodes .* `ray status` .* lower --workers",
         ),
         ([WORKER] * 2, NO_ROOM, r"new ones are not there yet; .* `ray monitor cluster.yaml`"),
-        ([], Starts(asked=1, placed=1, up=1), r"2 of 2 workers have their places, 1 run .* nothing is missing"),
+        ([], HowFar(asked=1, placed=1, up=1), r"2 of 2 workers have their places, 1 run .* nothing is missing"),
     ],
 )
 def test_who_waits_long_is_told_what_is_missing_and_where_to_look(make_pool, monkeypatch, most, starts, sentence):
@@ -264,7 +264,7 @@ def test_who_waits_long_is_told_what_is_missing_and_where_to_look(make_pool, mon
     def tell(message):
         raise ToldError(message)
 
-    monkeypatch.setattr(waiting, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(waiting, "QUIET_SECONDS", 0.0)
     monkeypatch.setattr(waiting, "SURE_SECONDS", 0.0)
     monkeypatch.setattr(pool_module.log, "warning", tell)
     pool, _ = make_pool("patient", host=WaitingGroup, nodes=[WORKER], most=most)

@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from cifarray.engine.driver import Start
+from cifarray.engine.driver import Tenancy
 from cifarray.engine.trial import NO_TRIAL
 from cifarray.engine.tune_adapters import Relay, SearcherAdapter
 from cifarray.study.schedulers import Assignment
@@ -18,7 +18,7 @@ class Driver:
 
     def next_trial(self):
         self.asked += 1
-        return Start(Assignment(self.asked - 1), {"epochs": 3}, "group-0", self.asked)
+        return Tenancy(Assignment(self.asked - 1), {"epochs": 3}, "group-0", self.asked)
 
     def end(self, number, answer):
         self.ended.append((number, answer))

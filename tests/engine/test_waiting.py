@@ -2,9 +2,9 @@
 
 import pytest
 
-from cifarray.engine.waiting import PATIENCE_SECONDS, SURE_SECONDS, Starts, Waiting, how_far
+from cifarray.engine.waiting import QUIET_SECONDS, SURE_SECONDS, HowFar, Waiting, how_far
 
-PLACED, NO_ROOM, NOT_ASKED = Starts(asked=1, placed=1), Starts(asked=1, placed=0), Starts()
+PLACED, NO_ROOM, NOT_ASKED = HowFar(asked=1, placed=1), HowFar(asked=1, placed=0), HowFar()
 
 
 def said(starts_at, until, ready=0):
@@ -22,7 +22,7 @@ def test_a_slow_machine_is_never_told_that_there_is_no_room_but_every_minute_how
 
 
 def test_no_room_is_told_once_and_not_before_it_is_sure():
-    first = PATIENCE_SECONDS + 1 + SURE_SECONDS
+    first = QUIET_SECONDS + 1 + SURE_SECONDS
     assert said(lambda second: NO_ROOM, 200) == [(first, "no room")]
 
 
@@ -31,21 +31,21 @@ def test_places_that_are_given_a_moment_later_were_not_missing():
 
 
 def test_a_group_that_waits_for_new_nodes_does_not_hide_one_that_comes_up():
-    assert said(lambda second: Starts(asked=2, placed=1), 70) == [(61, "slow")]
+    assert said(lambda second: HowFar(asked=2, placed=1), 70) == [(61, "slow")]
 
 
 def test_with_a_group_that_is_ready_another_one_may_still_have_no_room():
-    assert said(lambda second: Starts(asked=2, placed=1), 70, ready=1) == [(66, "no room")]
+    assert said(lambda second: HowFar(asked=2, placed=1), 70, ready=1) == [(66, "no room")]
 
 
 @pytest.mark.parametrize(
     ("starts", "groups", "ready", "sentence"),
     [
         (NOT_ASKED, 1, 0, "the worker group has been starting for 75 s: Ray still starts the processes"),
-        (Starts(1, 1, 0), 1, 0, "2 of 2 workers have their places, 0 run; nothing is missing"),
-        (Starts(1, 1, 2), 1, 0, "2 of 2 workers have their places, 2 run and are loading their libraries; nothing"),
+        (HowFar(1, 1, 0), 1, 0, "2 of 2 workers have their places, 0 run; nothing is missing"),
+        (HowFar(1, 1, 2), 1, 0, "2 of 2 workers have their places, 2 run and are loading their libraries; nothing"),
         # Of three groups, the two workers of one are ready.
-        (Starts(3, 2, 3), 3, 1, "2 worker groups have been starting for 75 s: 2 of 4 workers have their places, 1 run"),
+        (HowFar(3, 2, 3), 3, 1, "2 worker groups have been starting for 75 s: 2 of 4 workers have their places, 1 run"),
     ],
 )
 def test_how_far_they_are_is_told_in_workers(starts, groups, ready, sentence):

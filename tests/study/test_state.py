@@ -229,7 +229,7 @@ def test_a_trial_that_may_halves_its_micro_batches_until_they_are_two_images():
         seen.append(state.trials[0].config["accumulate"])
     assert seen == [2, 4, 8, 16, 32, 32]
     assert [epoch for epoch, _ in state.trials[0].halvings] == [1] * 5  # each time it goes on after its checkpoint
-    assert state.trials[0].ending == "out_of_memory (32 micro-batches after epoch 1)"
+    assert state.trials[0].outcome_in_words == "out_of_memory (32 micro-batches after epoch 1)"
     assert state.trials[0].outcome is Outcome.OUT_OF_MEMORY
     assert state.trials[0].restarts == 0
 
