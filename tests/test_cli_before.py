@@ -241,6 +241,37 @@ def test_one_recipe_whose_batch_does_not_fit_is_named(tmp_path):
     refuse_batches_without_images(space, 600)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("pyramidnet_110_48", "--set", "model.alpha=-1"), "model.alpha -1 is not a number > 0: choose 48, 84 or 270"),
+        (
+            ("pyramidnet_110_48", "--set", "model.block=e"),
+            "model.block 'e' is not one of its values: choose a, b, c",
+        ),
+        (
+            ("densenet_40_12", "--space", "model.growth_rate=0,12"),
+            "model.growth_rate 0 is not a whole number ≥ 1: choose 12, 24 or 40",
+        ),
+        (("wide_resnet_fast", "--space", "model.dropout=0..1.5"), "model.dropout 1.5 is not in [0, 1): choose 0 or"),
+        (
+            ("imagenet_resnet_fast", "--space", "model.base_width=4..8"),
+            "not all of model.base_width 4..8 makes a network (model.base_width 5 is odd: choose 4 or 6): name values "
+            "that do, --space model.base_width=4,6,8",
+        ),
+        (("--set", "model.widht=4"), "model.widht is not an option of wide_resnet: did you mean widen_factor? (or "),
+        (("--set", "init.zero_gamma=true"), "init.zero_gamma true needs residual branches that end in a norm, and"),
+        (("densenet_40_12", "--set", "stochastic_depth=0.2"), "stochastic_depth 0.2 needs residual blocks, and Dens"),
+    ],
+)
+def test_a_network_that_cannot_be_is_refused_without_torch_ray_and_mlflow(storage, arguments, sentence):
+    done = job("train", *arguments, "--data", "synthetic:400")
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith(f"error: {sentence}")
+    assert done.stderr.count("\n") == 1
+    assert not list(storage.iterdir())
+
+
 def test_train_says_which_recipe_is_meant(capsys, storage):
     with pytest.raises(SystemExit):
         train(["wide_resnet_fats"])

@@ -8,8 +8,8 @@ from typing import Literal, NamedTuple
 
 from torch import Tensor, nn
 
+from cifarray.models import rules
 from cifarray.models.blocks import shrunk
-from cifarray.models.options import check_choice
 
 
 class Size(NamedTuple):
@@ -68,5 +68,5 @@ def alexnet(num_classes: int, *, size: Literal["large", "small"] = "large") -> A
 
     Raises ValueError for another size.
     """
-    check_choice("size", size, tuple(SIZES))
+    rules.alexnet(size=size)
     return AlexNet(num_classes, SIZES[size])

@@ -12,10 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from cifarray.models import rules
 from cifarray.models.blocks import conv1x1, conv3x3, pooled
-from cifarray.models.depths import DENSE, DENSE_BOTTLENECK
 from cifarray.models.initial_weights import he_fan_out
-from cifarray.models.options import check_depth, check_flag, check_number, check_share, check_whole
 
 
 class DenseLayer(nn.Module):
@@ -154,13 +153,14 @@ def densenet(
     after every convolution but the first (0.2 in the paper, where the data is not augmented).
     memory_efficient: computes again in backward instead of keeping. Raises ValueError for other values.
     """
-    layers = check_depth(depth, *(DENSE_BOTTLENECK if check_flag("bottleneck", bottleneck) else DENSE))
-    growth_rate = check_whole("growth_rate", growth_rate, 1, "12, 24 or 40, as the paper")
-    compression = check_number("compression", compression, 0.0, "1 or the paper's 0.5", above=True)
-    if compression > 1:
-        raise ValueError(f"model.compression {compression:g} is not in (0, 1]: choose 1 or the paper's 0.5")
-    dropout = check_share("dropout", dropout, "0, or the paper's 0.2 without augmentation")
-    check_flag("memory_efficient", memory_efficient)
+    layers = rules.densenet(
+        depth=depth,
+        growth_rate=growth_rate,
+        bottleneck=bottleneck,
+        compression=compression,
+        dropout=dropout,
+        memory_efficient=memory_efficient,
+    )
     in_channels = 2 * growth_rate if bottleneck and compression < 1 else 16
     network = DenseNet(
         num_classes,

@@ -1,13 +1,13 @@
 """Which depths the families have, known without torch: a study is refused, and a range of depths made one of those that
 are networks, before anything is built.
 
-Not here: the other options of a family, which its builder checks.
+Not here: the other options of a family (`rules`).
 """
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from cifarray.models.options import check_choice, check_depth, check_flag
+from cifarray.models.options import check_depth, check_flag
 
 
 class Depths(NamedTuple):
@@ -62,18 +62,6 @@ def depths_within(name: str, options: Mapping[str, Any], low: float, high: float
         return [depth for depth in IMAGENET_BLOCKS if low <= depth <= high]
     depths = depths_of(name, options)
     return None if depths is None else depths.within(low, high)
-
-
-def check_depth_of(name: str, options: Mapping[str, Any]) -> None:
-    """Raises ValueError, as the builder does, for a depth that is given and is none of the family's."""
-    if "depth" not in options:
-        return
-    if name == "imagenet_resnet":
-        check_choice("depth", options["depth"], tuple(IMAGENET_BLOCKS))
-    elif name in ("resnet", "preact_resnet", "pyramidnet"):
-        check_residual_depth(options["depth"], options.get("bottleneck", False))
-    elif (depths := depths_of(name, options)) is not None:
-        check_depth(options["depth"], *depths)
 
 
 def check_residual_depth(depth: object, bottleneck: bool) -> int:

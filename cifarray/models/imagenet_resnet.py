@@ -8,10 +8,9 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cifarray.models import rules
 from cifarray.models.blocks import ResidualBlock, conv1x1, conv3x3, pooled
-from cifarray.models.depths import IMAGENET_BLOCKS
 from cifarray.models.initial_weights import xavier
-from cifarray.models.options import check_choice, check_whole
 
 
 class Bottleneck(ResidualBlock):
@@ -85,15 +84,8 @@ def imagenet_resnet(
     strides of 1 (one 3×3, with tweak C three) and no pooling. Initialised Xavier uniform, as §2.1 says; the zero γ of
     §3.1 is `initialise`'s. Raises ValueError for other values.
     """
-    # "none" from the command line arrives as None.
-    tweak = "none" if tweak is None else tweak
-    check_choice("depth", depth, tuple(IMAGENET_BLOCKS))
-    check_choice("tweak", tweak, ("none", "b", "c", "d"))
-    check_choice("stem", stem, ("cifar", "imagenet"))
-    base_width = check_whole("base_width", base_width, 2, "64, or 16 for a small network")
-    if base_width % 2:
-        raise ValueError(f"model.base_width {base_width} is odd: choose {base_width - 1} or {base_width + 1}")
-    network = ImageNetResNet(num_classes, IMAGENET_BLOCKS[depth], tweak, stem, base_width)
+    blocks = rules.imagenet_resnet(depth=depth, tweak=tweak, stem=stem, base_width=base_width)
+    network = ImageNetResNet(num_classes, blocks, tweak or "none", stem, base_width)
     network.apply(xavier)
     return network
 

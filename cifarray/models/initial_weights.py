@@ -9,6 +9,7 @@ from typing import Literal
 from torch import nn
 
 from cifarray.models.blocks import Affine, residual_blocks
+from cifarray.models.branches import no_norm_to_zero
 
 Scheme = Literal["family", "he_fan_in", "he_fan_out", "xavier"]
 
@@ -77,25 +78,14 @@ def _neutral(module: nn.Module) -> None:
 
 def _branch_norms(network: nn.Module) -> list[nn.BatchNorm2d | Affine]:
     """The last norm of each residual branch. Raises ValueError."""
-    kind = type(network).__name__
-    remedy = (
-        "set it to false, or choose a resnet, resnet13, stochastic_depth_resnet, imagenet_resnet, or a pyramidnet with "
-        "model.block c or d"
-    )
     norms = []
     for _, block in residual_blocks(network):
         end = block.get_submodule(block.branch_end)
         if isinstance(end, nn.Sequential):
             end = end[-1]
         if not isinstance(end, (nn.BatchNorm2d, Affine)):
-            # The norm before would not do: γ = β = 0 in front of a ReLU give zeros, and zero gradients, for ever.
-            raise ValueError(
-                f"init.zero_gamma true needs residual branches that end in a norm, and those of {kind} end in a "
-                f"convolution after a ReLU, where γ = 0 gets no gradient and stays: {remedy}"
-            )
+            raise no_norm_to_zero(type(network).__name__, has_blocks=True)
         norms.append(end)
     if not norms:
-        raise ValueError(
-            f"init.zero_gamma true needs residual blocks, and {kind} has none that are known here: {remedy}"
-        )
+        raise no_norm_to_zero(type(network).__name__, has_blocks=False)
     return norms

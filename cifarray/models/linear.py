@@ -2,8 +2,8 @@
 
 from torch import Tensor, nn
 
+from cifarray.models import rules
 from cifarray.models.blocks import shrunk
-from cifarray.models.options import check_whole
 
 
 class Linear(nn.Module):
@@ -22,4 +22,5 @@ class Linear(nn.Module):
 
 def linear(num_classes: int, *, side: int = 32) -> Linear:
     """Softmax regression on side × side pixels, from zero. Raises ValueError for a side that is no whole number ≥ 1."""
-    return Linear(num_classes, check_whole("side", side, 1, "32"))
+    rules.linear(side=side)
+    return Linear(num_classes, side)

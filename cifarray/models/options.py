@@ -1,8 +1,10 @@
 """Checks of a builder's options: each raises ValueError with the value, the rule and the nearest valid choice.
 
-Not here: which options a family has (its own file), unknown options (`cifarray.models.build`).
+Not here: which options a family has (its own file), which of these checks are for which (`rules`), unknown options
+(`families`).
 """
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,7 +30,7 @@ def check_whole(name: str, value: Any, least: int, choices: str) -> int:
 
 def check_number(name: str, value: Any, low: float, choices: str, *, above: bool = False) -> float:
     """At least `low`, or more than it (`above`), and finite."""
-    fits = _is_number(value) and (value > low if above else value >= low) and value < float("inf")
+    fits = _is_number(value) and (value > low if above else value >= low) and value <= sys.float_info.max
     if not fits:
         raise ValueError(f"model.{name} {value!r} is not a number {'>' if above else '≥'} {low:g}: choose {choices}")
     return float(value)

@@ -9,10 +9,10 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cifarray.models import rules
 from cifarray.models.blocks import NORMS, Norm, PaddedShortcut, ResidualBlock, conv1x1, conv3x3, pooled
-from cifarray.models.depths import check_residual_depth
 from cifarray.models.initial_weights import he_fan_out, xavier
-from cifarray.models.resnet import STAGES, Variant, check_shared
+from cifarray.models.resnet import STAGES, Variant
 
 
 class PreActBlock(ResidualBlock):
@@ -122,8 +122,7 @@ def preact_resnet(
     BN-ReLU after the stem and none before the pooling, the shortcut's padding on the raw input; use it with shortcut A.
     Raises ValueError for a depth that is not 6n + 2 (or 9n + 2) and for other values.
     """
-    blocks = check_residual_depth(depth, bottleneck)
-    check_shared(shortcut, norm, variant)
+    blocks = rules.preact_resnet(depth=depth, bottleneck=bottleneck, shortcut=shortcut, norm=norm, variant=variant)
     network = PreActResNet(num_classes, blocks, bottleneck, shortcut, NORMS[norm], post=variant == "post")
     network.apply(xavier if variant == "post" else he_fan_out)
     return network

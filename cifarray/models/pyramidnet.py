@@ -11,10 +11,9 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cifarray.models import rules
 from cifarray.models.blocks import PaddedShortcut, ResidualBlock, conv1x1, conv3x3, pooled
-from cifarray.models.depths import check_residual_depth
 from cifarray.models.initial_weights import he_fan_out
-from cifarray.models.options import check_choice, check_number
 
 FIRST_RELU = {"a": True, "b": False, "c": True, "d": False}
 """Whether a ReLU comes before the first convolution, by the paper's figure 6."""
@@ -104,19 +103,17 @@ def pyramidnet(
     set out for depth 110: one block less per stage, but each step of the width as if it were there.
     Raises ValueError for another depth, an alpha that does not widen, and other values.
     """
-    blocks = check_residual_depth(depth, bottleneck)
-    check_choice("widening", widening, ("additive", "multiplicative"))
-    check_choice("block", block, tuple(FIRST_RELU))
-    check_choice("shortcut", shortcut, ("pad", "projection"))
-    check_choice("variant", variant, ("paper", "post"))
-    if widening == "additive":
-        alpha = check_number("alpha", alpha, 0.0, "48, 84 or 270, as the paper", above=True)
-    else:
-        alpha = check_number("alpha", alpha, 1.0, "4.75, 8 or 27, as the paper", above=True)
+    blocks = rules.pyramidnet(
+        depth=depth,
+        alpha=alpha,
+        bottleneck=bottleneck,
+        widening=widening,
+        block=block,
+        shortcut=shortcut,
+        variant=variant,
+    )
     # The post's `range(num_layers - 1)`.
     built = blocks - 1 if variant == "post" else blocks
-    if built == 0:
-        raise ValueError(f"model.depth {depth} leaves the post's variant without a block: choose 14 or more")
     flat = [_width(alpha, k, 3 * blocks, widening) for k in range(1, 3 * built + 1)]
     widths = [flat[stage * built : (stage + 1) * built] for stage in range(3)]
     network = PyramidNet(num_classes, widths, bottleneck, block, shortcut)

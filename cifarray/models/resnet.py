@@ -11,10 +11,9 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cifarray.models import rules
 from cifarray.models.blocks import NORMS, Norm, PaddedShortcut, ResidualBlock, conv1x1, conv3x3, pooled
-from cifarray.models.depths import BASIC, check_residual_depth
 from cifarray.models.initial_weights import he_fan_out, xavier
-from cifarray.models.options import check_choice, check_depth
 
 STAGES = ((16, 1), (32, 2), (64, 2))
 """Channels and the stride of the first block, for each of the three stages."""
@@ -147,8 +146,7 @@ def resnet(
     variant: `post` is the TensorFlow post's network, with biases in the convolutions and Xavier initialisation.
     Raises ValueError for a depth that is not 6n + 2 (or 9n + 2) and for other values.
     """
-    blocks = check_residual_depth(depth, bottleneck)
-    check_shared(shortcut, norm, variant)
+    blocks = rules.resnet(depth=depth, bottleneck=bottleneck, shortcut=shortcut, norm=norm, variant=variant)
     block = BottleneckBlock if bottleneck else BasicBlock
     network = ResNet(num_classes, blocks, block, shortcut, NORMS[norm], bias=variant == "post")
     network.apply(xavier if variant == "post" else he_fan_out)
@@ -163,8 +161,7 @@ def plain_cnn(
     norm, variant: as for `resnet`. The post does not show how its CNN goes down in size; a stride of 2 at the start of
     a stage, as in the paper, is our reading. Raises ValueError as `resnet` does.
     """
-    blocks = check_depth(depth, *BASIC)
-    check_shared("A", norm, variant)
+    blocks = rules.plain_cnn(depth=depth, norm=norm, variant=variant)
     network = PlainCNN(num_classes, blocks, NORMS[norm], bias=variant == "post")
     network.apply(xavier if variant == "post" else he_fan_out)
     return network
@@ -177,9 +174,3 @@ def make_shortcut(in_channels: int, out_channels: int, stride: int, shortcut: st
     if shortcut == "A":
         return PaddedShortcut(out_channels - in_channels, stride, centred=True)
     return nn.Sequential(conv1x1(in_channels, out_channels, stride), norm(out_channels))
-
-
-def check_shared(shortcut: str, norm: str, variant: str) -> None:
-    check_choice("shortcut", shortcut, ("A", "B"))
-    check_choice("norm", norm, tuple(NORMS))
-    check_choice("variant", variant, ("paper", "post"))

@@ -7,14 +7,14 @@ in each of the first two and one in each of the others, 1 + 2·6 convolutions on
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cifarray.models import rules
 from cifarray.models.blocks import conv3x3, pooled
 from cifarray.models.initial_weights import he_fan_out
-from cifarray.models.options import check_choice, check_flag, is_whole
 from cifarray.models.resnet import BasicBlock
 
 
@@ -59,20 +59,7 @@ def resnet13(
     stem: the post's 7 × 7 with stride 2, or the 3 × 3 with stride 1 that is usual for 32 × 32. max_pool: 3 × 3 with
     stride 2 after the stem; the post has it for 64 × 64 images and not for 32 × 32. Raises ValueError for other values.
     """
-    counts = _checked(blocks)
-    check_choice("stem", stem, ("7x7", "3x3"))
-    check_flag("max_pool", max_pool)
+    counts = rules.resnet13(blocks=blocks, stem=stem, max_pool=max_pool)
     network = ResNet13(num_classes, counts, stem, max_pool)
     network.apply(he_fan_out)
     return network
-
-
-def _checked(blocks: Any) -> list[int]:
-    """From the command line a list arrives as floats."""
-    if isinstance(blocks, (list, tuple)) and 1 <= len(blocks) <= 4:
-        counts = [int(count) if isinstance(count, float) and count.is_integer() else count for count in blocks]
-        if all(is_whole(count) and count >= 1 for count in counts):
-            return counts
-    raise ValueError(
-        f"model.blocks {blocks!r} is not one to four whole numbers ≥ 1: choose [2,2,1,1] or [2,2,2] for 13 convolutions"
-    )

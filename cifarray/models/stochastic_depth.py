@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from cifarray.models.blocks import residual_blocks
+from cifarray.models.branches import drops_by_itself, no_branch_to_drop
 from cifarray.models.stochastic_depth_resnet import StochasticDepthResNet
 
 
@@ -25,16 +26,10 @@ def drop_branches(network: nn.Module, rate: float) -> None:
     if rate == 0:
         return
     if isinstance(network, StochasticDepthResNet):
-        raise ValueError(
-            f"stochastic_depth {rate} is not for stochastic_depth_resnet, which has its own: set it to 0 and "
-            "model.death_rate to the rate, or choose resnet"
-        )
+        raise drops_by_itself(rate)
     blocks = residual_blocks(network)
     if not blocks:
-        raise ValueError(
-            f"stochastic_depth {rate} needs residual blocks, and {type(network).__name__} has none that are known "
-            "here: set it to 0, or choose a resnet, preact_resnet, wide_resnet, pyramidnet, resnet13 or imagenet_resnet"
-        )
+        raise no_branch_to_drop(type(network).__name__, rate)
     for number, (_, block) in enumerate(blocks, start=1):
         end = block.get_submodule(block.branch_end)
         end.register_forward_hook(partial(_drop, rate=rate * number / len(blocks)))

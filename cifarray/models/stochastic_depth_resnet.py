@@ -13,10 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch._compile import _disable_dynamo
 
+from cifarray.models import rules
 from cifarray.models.blocks import PaddedShortcut, ResidualBlock, conv3x3, pooled
-from cifarray.models.depths import BASIC
 from cifarray.models.initial_weights import he_fan_out
-from cifarray.models.options import check_choice, check_depth, check_share
 from cifarray.models.resnet import STAGES
 
 
@@ -99,11 +98,9 @@ def stochastic_depth_resnet(
     any (§3, equation 4); `uniform` gives every block the same. Convolutions have no biases, where the authors' code has
     them before BN, to no effect. Raises ValueError for another depth, rate or mode.
     """
-    blocks = check_depth(depth, *BASIC)
-    rate = check_share("death_rate", death_rate, "0 or the paper's 0.5")
-    check_choice("mode", mode, ("linear", "uniform"))
+    blocks = rules.stochastic_depth_resnet(depth=depth, death_rate=death_rate, mode=mode)
     total = 3 * blocks
-    rates = [rate * (number / total if mode == "linear" else 1.0) for number in range(1, total + 1)]
+    rates = [death_rate * (number / total if mode == "linear" else 1.0) for number in range(1, total + 1)]
     network = StochasticDepthResNet(num_classes, blocks, [1.0 - each for each in rates])
     network.apply(he_fan_out)
     return network

@@ -1,12 +1,11 @@
 """Any classification network of torchvision, by its name there, untrained, as torchvision initialises it."""
 
-import difflib
 from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cifarray.models.options import check_whole
+from cifarray.models import rules
 
 
 class TorchvisionNetwork(nn.Module):
@@ -32,14 +31,10 @@ def torchvision_network(num_classes: int, *, arch: str, resize: int | None = Non
     a way that CUDA cannot repeat: they need deterministic=false there.
     Raises ValueError for a name that torchvision does not have, or a side below 8.
     """
+    rules.torchvision_network(arch=arch, resize=resize)
+    # Here, since importing torchvision takes a second.
     from torchvision import models
 
-    names = models.list_models(module=models)
-    if arch not in names:
-        similar = ", ".join(difflib.get_close_matches(str(arch), names, n=3, cutoff=0.3)) or "mobilenet_v2"
-        raise ValueError(f"model.arch {arch!r} is not a network of torchvision: choose one like {similar}")
-    if resize is not None:
-        check_whole("resize", resize, 8, "none, 64 or 224")
     options: dict[str, Any] = {}
     if arch in ("inception_v3", "googlenet"):
         options = {"aux_logits": False, "init_weights": True}

@@ -10,10 +10,9 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cifarray.models import rules
 from cifarray.models.blocks import ResidualBlock, conv1x1, conv3x3, pooled
-from cifarray.models.depths import WIDE
 from cifarray.models.initial_weights import he_fan_in
-from cifarray.models.options import check_choice, check_depth, check_share, check_whole
 
 
 class WideBlock(ResidualBlock):
@@ -85,10 +84,7 @@ def wide_resnet(
     `dropout` is between the convolutions of a block (§2.4: 0.3 on CIFAR). variant: `post` has blocks as a post draws
     them (`WideBlock`). Raises ValueError unless depth is 6n + 4.
     """
-    blocks = check_depth(depth, *WIDE)
-    widen_factor = check_whole("widen_factor", widen_factor, 1, "1, 2, 4, 8, 10 or 12")
-    dropout = check_share("dropout", dropout, "0 or the paper's 0.3")
-    check_choice("variant", variant, ("paper", "post"))
+    blocks = rules.wide_resnet(depth=depth, widen_factor=widen_factor, dropout=dropout, variant=variant)
     return WideResNet(num_classes, blocks, widen_factor, dropout, variant == "post")
 
 

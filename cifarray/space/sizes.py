@@ -1,10 +1,11 @@
 """Parameters and MACs of the networks of a search space, counted on the meta device before anything is trained.
 
-Here: that every corner of a space is a network, and that some point of it is within the space's limits.
+Here: that every corner of a space is a network, what is said of one that is none, and that some point of the space is
+within its limits.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from cifarray.config import DataConfig
@@ -77,27 +78,12 @@ class Sizes:
             try:
                 self.params_of(self.space.config(corner).to_dict())
             except StudyError as error:
-                raise self._with_what_works(corner, error) from None
+                raise with_what_works(self.space, corner, error, self._is_network) from None
         configs = [self.space.config(corner).to_dict() for corner in corners]
         networks = {json.dumps(config["model"], sort_keys=True): config for config in configs}
         return sorted(networks.values(), key=self.params_of)
 
-    def _with_what_works(self, corner: dict[str, Any], error: StudyError) -> StudyError:
-        """An error of a point inside of a range, with the range and the values that it might have instead."""
-        for path in parts(NETWORK[0], corner):
-            _, domain = self.space.tree.domain_at(path, corner) or ("", None)
-            if not isinstance(domain, Range) or corner[path] in domain.corners():
-                continue
-            works = [value for value in domain.probes() if self._is_network({**corner, path: value})]
-            if len(works) > 1 and domain.integer:
-                values = ",".join(map(str, works[:MAX_NAMED]))
-                return StudyError(
-                    f"not all of {path} {domain} makes a network ({error}): name values that do, "
-                    f"--space {path}={values}"
-                )
-        return error
-
-    def _is_network(self, params: dict[str, Any]) -> bool:
+    def _is_network(self, params: Mapping[str, Any]) -> bool:
         try:
             self.params_of(self.space.config(params).to_dict())
         except ValueError:
@@ -130,6 +116,26 @@ class Sizes:
             return self.space.allows(self.params_of(config), 0)
         size = self.of(config)
         return self.space.allows(size.num_params, size.macs)
+
+
+def with_what_works(
+    space: SearchSpace, corner: Mapping[str, Any], error: ValueError, is_network: Callable[[Mapping[str, Any]], bool]
+) -> ValueError:
+    """An error of a point inside of a range, with the range and the values that it might have instead.
+
+    is_network: whether a point is one.
+    """
+    for path in parts(NETWORK[0], corner):
+        _, domain = space.tree.domain_at(path, corner) or ("", None)
+        if not isinstance(domain, Range) or corner[path] in domain.corners():
+            continue
+        works = [value for value in domain.probes() if is_network({**corner, path: value})]
+        if len(works) > 1 and domain.integer:
+            values = ",".join(map(str, works[:MAX_NAMED]))
+            return StudyError(
+                f"not all of {path} {domain} makes a network ({error}): name values that do, --space {path}={values}"
+            )
+    return error
 
 
 def _options(config: Mapping[str, Any]) -> dict[str, Any]:

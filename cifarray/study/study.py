@@ -5,8 +5,9 @@ Not here: what happened in it (`state`), carrying it out (`cifarray.engine.run`)
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from cifarray.config import TrainConfig
 from cifarray.models import check_init, check_options, check_stochastic_depth
 from cifarray.places import studies
 from cifarray.space.rules import STUDY
+from cifarray.space.sizes import with_what_works
 from cifarray.space.space import SearchSpace
 from cifarray.study.samplers import SearcherName
 from cifarray.study.schedulers import RunAll, Scheduler
@@ -122,8 +124,9 @@ def _check(study: Study) -> None:
         )
     if study.searcher == "grid":
         study.space.grid_size()
-    configs = [study.space.config(corner) for corner in study.space.corners_of(STUDY)]
-    _check_networks(configs)
+    corners = list(study.space.corners_of(STUDY))
+    configs = [study.space.config(corner) for corner in corners]
+    _check_networks(study.space, corners, configs)
     for config in configs:
         # Whatever the data: there are no more images than this.
         if config.data.limit is not None:
@@ -154,14 +157,28 @@ def _check_resources(study: Study) -> None:
         )
 
 
-def _check_networks(configs: Sequence[TrainConfig]) -> None:
-    """What the networks can be given, not whether they can be: that is seen when the data are open (`space.sizes`)."""
+def _check_networks(space: SearchSpace, corners: Sequence[Mapping[str, Any]], configs: Sequence[TrainConfig]) -> None:
+    """Whether the options make networks, and what these can be given; whether they take the images is seen when the
+    data are open (`space.sizes`)."""
     seen = set()
-    for config in configs:
+    for corner, config in zip(corners, configs, strict=True):
         network = config.model.model_dump_json()
         if (network, config.init, config.stochastic_depth) not in seen:
             seen.add((network, config.init, config.stochastic_depth))
             name, options = config.model.name, config.model.options
-            check_options(name, options)
+            try:
+                check_options(name, options)
+            except ValueError as error:
+                raise with_what_works(space, corner, error, partial(_is_network, space)) from None
             check_init(name, options, config.init.weights, config.init.zero_gamma)
             check_stochastic_depth(name, options, config.stochastic_depth)
+
+
+def _is_network(space: SearchSpace, params: Mapping[str, Any]) -> bool:
+    """As far as that is known without torch."""
+    try:
+        config = space.config(params)
+        check_options(config.model.name, config.model.options)
+    except ValueError:
+        return False
+    return True

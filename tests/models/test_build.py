@@ -14,8 +14,12 @@ WRN = {"depth": 10, "widen_factor": 1}
     ("name", "options", "message"),
     [
         ("wide_resnett", WRN, "model.name 'wide_resnett' is not known: choose wide_resnet"),
-        ("wide_resnet", WRN | {"width": 2}, "model.width is not an option of wide_resnet: choose .*widen_factor"),
-        ("wide_resnet", WRN | {"widen_facter": 2}, "is not an option of wide_resnet: choose widen_factor or depth"),
+        (
+            "wide_resnet",
+            WRN | {"width": 2},
+            r"is not an option of wide_resnet: did you mean widen_factor\?",
+        ),
+        ("wide_resnet", WRN | {"widen_facter": 2}, r"did you mean widen_factor\? \(or depth, dropout, variant\)"),
         ("wide_resnet", {"depth": 10}, "wide_resnet needs model.widen_factor"),
         ("wide_resnet", WRN | {"depth": 27}, r"model.depth 27 is not 6n \+ 4 with n ≥ 1: choose 22 or 28"),
         ("wide_resnet", WRN | {"depth": 29}, "choose 28 or 34"),

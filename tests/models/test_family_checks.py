@@ -8,7 +8,8 @@ from importlib import import_module
 import pytest
 from zoo import SMALL
 
-from cifarray.models.families import FAMILIES, branches_end_in_norm, check_options, options_of
+from cifarray.models.branches import branches_end_in_norm
+from cifarray.models.families import FAMILIES, check_options, options_of, written_in
 from cifarray.models.initial_weights import initialise
 from cifarray.models.networks import sketch
 
@@ -21,7 +22,10 @@ def test_the_options_are_those_of_the_builder(name: str) -> None:
     builder = getattr(import_module(f"cifarray.models.{file}"), function)
     num_classes, *options = inspect.signature(builder).parameters.values()
     assert num_classes.name == "num_classes"
-    assert options_of(name) == {option.name: option.default is not option.empty for option in options}
+    assert options_of(name) == {option.name: option.default for option in options}
+    written = written_in(name)
+    assert written is not None
+    assert written.kind == inspect.signature(builder).return_annotation.__name__
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -49,9 +53,10 @@ def test_pyramids_blocks_differ_in_it(block: str) -> None:
 def test_options_are_checked_without_torch() -> None:
     code = (
         "import sys; sys.modules['torch'] = None\n"
-        "from cifarray.models import check_init, check_options\n"
+        "from cifarray.models import check_init, check_options, check_stochastic_depth\n"
         "check_options('wide_resnet', {'depth': 16, 'widen_factor': 4})\n"
         "check_init('imagenet_resnet', {'depth': 50}, 'family', True)\n"
+        "check_stochastic_depth('preact_resnet', {'depth': 20}, 0.2)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
@@ -62,9 +67,12 @@ def test_options_are_checked_without_torch() -> None:
         ("wide_resnets", {}, "model.name 'wide_resnets' is not known: choose wide_resnet or "),
         (
             "wide_resnet",
-            {"depth": 16, "width": 2},
-            "model.width is not an option of wide_resnet: choose ",
+            {"depth": 16, "widht": 2},
+            r"model.widht is not an option of wide_resnet: did you mean widen_factor\? \(or depth, dropout, variant\)$",
         ),
+        ("stochastic_depth_resnet", {"rate": 0.5}, r"did you mean death_rate\? \(or depth, mode\)$"),
+        ("linear", {"sdie": 16}, r"model.sdie is not an option of linear: did you mean side\?$"),
+        ("resnet", {"width": 2}, "is not an option of resnet: choose depth, bottleneck, shortcut, norm, variant$"),
         ("wide_resnet", {"depth": 16}, "wide_resnet needs model.widen_factor: give it a value"),
     ],
 )
