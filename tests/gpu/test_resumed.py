@@ -29,6 +29,8 @@ def assert_goes_on(config: TrainConfig, device: torch.device, elsewhere: Ranks, 
 def test_every_family_in_every_precision(
     name: str, precision: str, device: torch.device, elsewhere: Ranks, tmp_path: Path
 ) -> None:
+    if (device.type, name, precision) == ("cpu", "alexnet", "fp16"):
+        pytest.skip("a CPU takes minutes for convolutions of 5 × 5 in fp16")
     assert_goes_on(override(family(name), {"precision": precision}), device, elsewhere, tmp_path)
 
 
