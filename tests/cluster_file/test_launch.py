@@ -6,6 +6,7 @@ import socket
 
 import pytest
 import yaml
+from once import once
 from rich.console import Console
 
 from cifarray.cluster_file import checks, launch
@@ -16,6 +17,11 @@ from tests.cluster_file.conftest import ROOT
 @pytest.fixture(scope="module")
 def launched(tmp_path_factory):
     """As the file is; with credentials and an endpoint in the environment that nobody may use."""
+    found = once(tmp_path_factory, "launched.json", lambda: launch_among_traps(tmp_path_factory).encode())
+    return launch.Launched.model_validate_json(found)
+
+
+def launch_among_traps(tmp_path_factory):
     with socket.create_server(("127.0.0.1", 0)) as trap, pytest.MonkeyPatch.context() as patch:
         trap.setblocking(False)
         where = f"http://127.0.0.1:{trap.getsockname()[1]}"
@@ -27,7 +33,7 @@ def launched(tmp_path_factory):
         with pytest.raises(BlockingIOError):
             trap.accept()
         assert not os.listdir(os.environ["HOME"])
-    return found
+    return found.model_dump_json()
 
 
 @pytest.fixture(scope="module")
@@ -87,32 +93,40 @@ def test_a_field_that_ec2_does_not_know_is_one_sentence(tmp_path):
         launch.launch(file)
 
 
-def test_what_only_its_users_aws_knows_is_left_out_and_told(tmp_path, home, capsys):
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    """A file with what a user has of their own at AWS."""
     config = checks.read(ROOT / "cluster.yaml")
-    own = {
+    config["auth"]["ssh_private_key"] = "~/.ssh/id_ed25519"
+    mine = {
         "IamInstanceProfile": {"Arn": "arn:aws:iam::111122223333:instance-profile/ours/nodes"},
         "SubnetIds": ["subnet-0a1b2c3d"],
         "SecurityGroupIds": ["sg-0a1b2c3d"],
+        "KeyName": "ours",
+        "ImageId": "ami-0123456789abcdef0",
     }
     for node_type in config["available_node_types"].values():
-        node_type["node_config"] |= own
-    file = tmp_path / "own.yaml"
+        node_type["node_config"] |= mine
+    file = tmp_path_factory.mktemp("own") / "own.yaml"
     file.write_text(yaml.safe_dump(config))
-    found = launch.launch(file)
-    assert {node.profile for node in found.nodes} == {"nodes"}
-    assert found.left_out == ("SubnetIds", "SecurityGroupIds")
-    show(found, checks.check(config, "own.yaml"), Console(width=120))
+    return file
+
+
+@pytest.fixture(scope="module")
+def own_launched(own, tmp_path_factory):
+    found = once(tmp_path_factory, "own-launched.json", lambda: launch.launch(own).model_dump_json().encode())
+    return launch.Launched.model_validate_json(found)
+
+
+def test_what_only_its_users_aws_knows_is_left_out_and_told(own, own_launched, home, capsys):
+    assert {node.profile for node in own_launched.nodes} == {"nodes"}
+    assert own_launched.left_out == ("SubnetIds", "SecurityGroupIds")
+    show(own_launched, checks.check(checks.read(own), "own.yaml"), Console(width=120))
     assert "tried without your own SubnetIds and SecurityGroupIds" in capsys.readouterr().out
 
 
-def test_a_key_pair_and_an_image_of_ones_own_are_taken_as_they_are(tmp_path, home):
-    config = checks.read(ROOT / "cluster.yaml")
-    config["auth"]["ssh_private_key"] = "~/.ssh/id_ed25519"
-    for node_type in config["available_node_types"].values():
-        node_type["node_config"] |= {"KeyName": "ours", "ImageId": "ami-0123456789abcdef0"}
-    file = tmp_path / "own.yaml"
-    file.write_text(yaml.safe_dump(config))
-    assert {(node.key, node.image) for node in launch.launch(file).nodes} == {("ours", "ami-0123456789abcdef0")}
+def test_a_key_pair_and_an_image_of_ones_own_are_taken_as_they_are(own_launched):
+    assert {(node.key, node.image) for node in own_launched.nodes} == {("ours", "ami-0123456789abcdef0")}
 
 
 def test_the_tables_say_what_is_launched_and_what_is_let_in(launched, monkeypatch, tmp_path):

@@ -79,10 +79,16 @@ def metrics(client, run, name):
     return sorted(client.get_metric_history(run.info.run_id, name), key=lambda point: point.step)
 
 
-@pytest.mark.parametrize("fault", [LOST, pytest.param(FAILED, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("killed", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["one mirror", "new ones"])
-def test_each_answer_in_turn_is_lost(new_journal, uri, gateway, client, experiment, fault, killed):
-    for number in itertools.count():
+WAYS = [(fault, killed) for fault in (LOST, FAILED) for killed in (False, True)]
+"""What happens to an answer, and whether a new mirror goes on after it."""
+FOURTHS = [pytest.param(*way, first, len(WAYS), id=f"{way}") for first, way in enumerate(WAYS)]
+ALL = [pytest.param(*way, 0, 1, id=f"all {way}", marks=pytest.mark.nightly) for way in WAYS]
+
+
+@pytest.mark.parametrize(("fault", "killed", "first", "step"), FOURTHS + ALL)
+def test_each_answer_in_turn_is_lost(new_journal, uri, gateway, client, experiment, fault, killed, first, step):
+    """Each in one of the ways; at night each in all of them."""
+    for number in itertools.count(first, step):
         name = f"wrn{number}"
         journal = new_journal(name, name)
         write(journal)
