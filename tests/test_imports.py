@@ -1,7 +1,7 @@
 """Imports go one way, between rooms and between files, and every library has its rooms.
 
 config → {models, data, recipes, space} → training → study → journal → {report, tracking} → {engine, examine, ablation}
-→ cli → jobs; imports for types alone count too.
+→ simulate → cli → jobs; imports for types alone count too.
 """
 
 import ast
@@ -28,6 +28,7 @@ ROOMS = {
     "engine": {"data", "space", "training", "study", "journal", "report", "tracking"},
     "examine": {"models", "data", "space", "training", "study", "journal", "report", "tracking"},
     "ablation": {"models", "recipes", "space", "training", "study", "journal", "report", "tracking"},
+    "simulate": {"space", "study", "engine"},
     "cluster_file": set(),
 }
 ROOMS["cli"] = set(ROOMS) - {"cluster_file"}

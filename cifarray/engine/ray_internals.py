@@ -9,7 +9,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -296,3 +296,20 @@ def read_cluster_file(file: str) -> tuple[int, list[tuple[int, dict[str, float]]
         if name != head and kind.max_worker_nodes > 0
     ]
     return config.get_max_num_worker_nodes() or 0, types
+
+
+def asha_bracket(grace: int, epochs: int, reduction_factor: int) -> Callable[[int, int, float], bool]:
+    """Ray Tune's rungs and cut-offs: from a trial's number, its epoch and its score to whether it goes on.
+
+    To be compared with in simulations, where there is no Ray; as a scheduler of Ray's it could not be asked.
+    """
+    from types import SimpleNamespace
+
+    from ray.tune.schedulers.async_hyperband import _Bracket
+
+    bracket = _Bracket(grace, epochs, reduction_factor, 0)
+
+    def goes_on(trial: int, epoch: int, score: float) -> bool:
+        return bool(bracket.on_result(SimpleNamespace(trial_id=str(trial)), epoch, score) != "STOP")
+
+    return goes_on

@@ -88,6 +88,8 @@ CONTRACT = [
         ("backend", "world_rank", "world_size", "init_method", "timeout_s"),
     ),
     ("ray.train.torch.config", "_shutdown_torch", ("destroy_process_group",)),
+    ("ray.tune.schedulers.async_hyperband", "_Bracket", ("min_t", "max_t", "reduction_factor", "s")),
+    ("ray.tune.schedulers.async_hyperband", "_Bracket.on_result", ("trial", "cur_iter", "cur_rew")),
 ]
 """Module, name in it, and the parameters that are given by place or name; None where it is no function."""
 
