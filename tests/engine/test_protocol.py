@@ -229,7 +229,7 @@ def play(scenes: int, steps: int) -> None:
 
 @pytest.mark.timeout(120)
 def test_no_short_scene_breaks_the_protocol():
-    play(scenes=100, steps=40)
+    play(scenes=250, steps=40)
 
 
 @pytest.mark.nightly

@@ -6,8 +6,11 @@ from cifarray.models import measure
 from cifarray.recipes import RECIPES
 from cifarray.recipes.sizes import SIZES
 
+A_THOUSAND_LAYERS = "preact_resnet_1001"
+NAMES = [pytest.param(name, marks=[pytest.mark.nightly] if name == A_THOUSAND_LAYERS else []) for name in RECIPES]
 
-@pytest.mark.parametrize("name", RECIPES)
+
+@pytest.mark.parametrize("name", NAMES)
 def test_the_recorded_size_is_the_networks(name: str) -> None:
     config = RECIPES[name]()
     size = measure(config.model.name, 10, config.data.input_size, config.model.options)

@@ -19,8 +19,10 @@ RANKS_INTERACT = {
     *("zero_gamma", "all at once"),
 }
 """Of what is switched on, what could differ between one rank and two."""
+EVERY_DAY = {("all at once", 1), *((name, 2 if name in RANKS_INTERACT else 1) for name in TOOLBOX)}
+"""With this many ranks; at night with both."""
 CASES = [
-    pytest.param(name, world_size, marks=[pytest.mark.nightly] if world_size > 1 and name not in RANKS_INTERACT else [])
+    pytest.param(name, world_size, marks=[] if (name, world_size) in EVERY_DAY else [pytest.mark.nightly])
     for name in TOOLBOX
     for world_size in (1, 2)
 ]
