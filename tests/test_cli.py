@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 from called_jobs import run
+from histories import study_started
 
 from cifarray import recipes
 from cifarray.cli.compare import compare as compare_job
 from cifarray.cli.tune import tune_recipe
 from cifarray.engine.result import StudyResult
+from cifarray.journal.journal import Journal
 
 ROOT = Path(__file__).parents[1]
 
@@ -33,7 +35,7 @@ def test_dry_run_shows_config_domains_trials_and_resources(capsys, storage):
         "  model.widen_factor in {1, 2}",
         "  schedule.name in {multistep, cosine}",
         "  optimizer.lr in 0.01..0.4 (log)",
-        "16 trials, compared by val_accuracy, searcher random, scheduler none",
+        "16 trials, compared by val_accuracy, scheduler freeze-thaw, all run to their end",
         "2 workers a trial, CPUs per worker auto, GPUs per worker auto; as many trials at once as fit",
     ):
         assert line in text.splitlines()
@@ -162,11 +164,18 @@ def test_wrong_input_is_one_sentence_and_exit_code_2(capsys, command, arguments,
 def test_asha_is_the_default_of_searches_but_not_where_schedules_vary(capsys):
     assert run("tune", "--dry-run", "--epochs", "4") == 0
     assert "scheduler ASHA, rungs after epochs (1, 3)" in capsys.readouterr().out
-    assert run("tune", "--dry-run", "--space", "schedule.name=multistep,cosine") == 0
-    text = capsys.readouterr().out
-    assert "scheduler none" in text
-    assert "warning" not in text
-    assert run("tune", "--dry-run", "--space", "schedule.name=multistep,cosine", "--scheduler", "asha") == 0
+    varied = ("--dry-run", "--space", "schedule.name=multistep,cosine")
+    for more, expected in (
+        ((), "scheduler freeze-thaw, all run to their end"),
+        (("--searcher", "tpe"), "searcher tpe, scheduler none"),
+        (("--searcher", "random"), "searcher random, scheduler none"),
+        (("--set", "data.validation=0"), "scheduler none"),
+    ):
+        assert run("tune", *varied, *more) == 0
+        text = capsys.readouterr().out
+        assert expected in text
+        assert "warning" not in text
+    assert run("tune", *varied, "--scheduler", "asha") == 0
     text = capsys.readouterr().out
     assert "warning: ASHA compares trials after few epochs, which favours rates that fall early" in text
     assert "scheduler ASHA" in text
@@ -252,6 +261,18 @@ def test_grids_are_compared_with_a_linear_classifier_of_grids_and_not_with_singl
     assert "name only one kind" in capsys.readouterr().err
 
 
+def test_a_study_goes_on_with_the_strategy_that_it_began_with(storage, capsys):
+    """Also where another one has become the default since."""
+    varied = ("--space", "schedule.name=multistep,cosine")
+    journal = Journal(storage / "wrn")
+    journal.append([study_started(scheduler=None)])
+    journal.close()
+    assert run("tune", "--dry-run", *varied) == 0
+    assert "searcher random, scheduler none" in capsys.readouterr().out
+    assert run("tune", "--dry-run", *varied, "--fresh") == 0
+    assert "scheduler freeze-thaw" in capsys.readouterr().out
+
+
 def test_compare_refuses_what_would_be_averaged_into_its_rows(capsys):
     assert compare("resnet_fast", "--space", "optimizer.lr=0.1,0.2", "--dry-run") == 2
     assert "compare varies recipes and seeds alone" in capsys.readouterr().err
@@ -266,7 +287,7 @@ def test_tricks_are_searched_around_the_recipe_that_is_named(capsys):
     assert "study tricks-resnet-110" in text
     assert "  schedule.warmup in {0.0, 0.05, 0.1} where schedule.name is multistep or cosine" in text
     assert "  mixup in {0.0, 0.2, 1.0}" in text
-    assert "scheduler none" in text
+    assert "scheduler freeze-thaw, all run to their end" in text
 
 
 def test_list_shows_every_recipe_with_its_published_error(capsys):

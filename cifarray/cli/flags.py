@@ -18,7 +18,7 @@ from cifarray.config import TrainConfig
 from cifarray.data.names import is_known
 from cifarray.errors import StudyError
 from cifarray.fields import flatten
-from cifarray.places import DEFAULT_STORAGE, REMOTE_SCHEMES, default_tracking_uri, results
+from cifarray.places import DEFAULT_STORAGE, REMOTE_SCHEMES, default_tracking_uri, results, studies
 from cifarray.space.domains import Choice, parse_assignment, parse_domain, parse_value
 from cifarray.space.possible import possible
 from cifarray.space.space import SearchSpace
@@ -116,7 +116,8 @@ def _add_how_much(to: Arguments) -> None:
         choices=tuple(SCHEDULERS),
         metavar="NAME",
         help=f"{_either(tuple(SCHEDULERS))}: asha stops trials that fall behind (default for most searches), promote "
-        "pauses them and goes on with the best, freeze-thaw with what a model of all curves expects the most of",
+        "pauses them and goes on with the best, freeze-thaw with what a model of all curves expects the most of "
+        "(default where schedules vary)",
     )
     add("--retry-failed", action="store_true", help="run trials that failed again, from their checkpoints")
 
@@ -263,7 +264,7 @@ def make_study(space: SearchSpace, flags: argparse.Namespace, scheduler: str) ->
         raise StudyError(f"concurrent {flags.concurrent!r} is not a number: give one, or auto")
     num_trials = DEFAULT_TRIALS if flags.trials is None else flags.trials
     return Study(
-        name=flags.name or (f"{space.name}-smoke" if flags.smoke else space.name),
+        name=_name(space, flags),
         space=space,
         num_trials=num_trials,
         storage=where,
@@ -280,6 +281,15 @@ def make_study(space: SearchSpace, flags: argparse.Namespace, scheduler: str) ->
         # Where nothing is selected, each trial's network is wanted afterwards.
         keep_checkpoints=num_trials if space.is_comparison else BEST_KEPT,
     )
+
+
+def study_folder(space: SearchSpace, flags: argparse.Namespace) -> Path:
+    """Where its journal is, on this disk."""
+    return studies(storage_and_tracking(flags)[0]) / _name(space, flags)
+
+
+def _name(space: SearchSpace, flags: argparse.Namespace) -> str:
+    return flags.name or (f"{space.name}-smoke" if flags.smoke else space.name)
 
 
 def checked_seeds(flags: argparse.Namespace) -> int:

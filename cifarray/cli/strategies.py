@@ -1,6 +1,7 @@
 """Which settings a strategy gets from the space that it is to search.
 
-Not here: the flag (`flags`), which strategy is a job's default (`tune`), the strategies (`cifarray.study.schedulers`).
+And which one a search has where its user names none. Not here: the flag (`flags`), the strategies
+(`cifarray.study.schedulers`).
 """
 
 from cifarray.space.space import SearchSpace
@@ -17,6 +18,14 @@ def make_scheduler(name: str, space: SearchSpace) -> Scheduler:
         if name == kind.name:
             return kind(reduction_factor=3, grace_epochs=grace)
     return RunAll()
+
+
+def default_strategy(space: SearchSpace, searcher: str | None) -> str:
+    """searcher: that the user has named; None: none was. Rankings before a late drop of the rate say little: where that
+    varies all trials run to their end, and a model chooses their points, if nothing else is to."""
+    if not varied_in_time(space):
+        return "asha"
+    return "none" if searcher is not None or space.base.data.validation == 0 else FreezeThaw.name
 
 
 def varied_in_time(space: SearchSpace) -> list[str]:

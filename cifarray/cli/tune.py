@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from cifarray import recipes
-from cifarray.cli.flags import apply, make_study, study_parser
+from cifarray.cli.flags import apply, make_study, study_folder, study_parser
 from cifarray.cli.running import errors_in_a_sentence, make_console, run_job
-from cifarray.cli.strategies import varied_in_time
+from cifarray.cli.strategies import default_strategy, varied_in_time
 from cifarray.config import TrainConfig
+from cifarray.journal.folder import began_with
 from cifarray.report.sentences import say
 from cifarray.space.space import SearchSpace
 from cifarray.study.schedulers import Asha, Promote
@@ -50,9 +51,10 @@ def _search(space: SearchSpace, flags: argparse.Namespace) -> NoReturn:
         space = apply(space, flags)
         if flags.searcher == "grid" and flags.trials is None:
             flags.trials = space.grid_size()
-        # Early rungs favour schedules whose rate falls early; where schedules or epochs vary, that would decide.
-        risky = varied_in_time(space)
-        study = make_study(space, flags, scheduler=flags.scheduler or ("none" if risky else "asha"))
+        default = None if flags.scheduler or flags.fresh else began_with(study_folder(space, flags))
+        default = default or default_strategy(space, flags.searcher)
+        study = make_study(space, flags, scheduler=flags.scheduler or default)
+    risky = varied_in_time(space)
     if risky and isinstance(study.scheduler, Asha | Promote):
         say(
             make_console(),

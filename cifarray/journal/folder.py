@@ -15,9 +15,10 @@ from cifarray import storage
 from cifarray.errors import StudyError
 from cifarray.journal.differences import differences_of, free_name, table
 from cifarray.journal.events import JournalError
-from cifarray.journal.journal import FILE_NAME, Journal, StudyRunningError, read_events
+from cifarray.journal.journal import FILE_NAME, Journal, StudyRunningError, events_in, read_events
 from cifarray.space.space import SearchSpace
 from cifarray.study.events import DriverEnded, DriverStarted, Event, StudyStarted, TrialSampled
+from cifarray.study.schedulers import from_settings
 from cifarray.study.study import Study
 
 
@@ -53,6 +54,17 @@ def open_journal(study: Study, repair: bool = False) -> Journal:
         )
     set_aside(study)
     return Journal(study.folder)
+
+
+def began_with(folder: Path) -> str | None:
+    """The strategy of the study that is there, by name; None where there is none that can be read."""
+    try:
+        first = next(events_in(folder / FILE_NAME), None)
+    except (OSError, ValueError, JournalError):
+        return None
+    if not isinstance(first, StudyStarted):
+        return None
+    return from_settings(first.scheduler).name
 
 
 def _began(journal: Journal) -> StudyStarted:

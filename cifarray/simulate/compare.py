@@ -73,8 +73,9 @@ def compare(
     varies_in_time: bool = False,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Comparison:
-    """names: of strategies; Ray's ASHA is compared with in any case, and what begins with a base point where there is one. share: of the curves in each repetition.
-    varies_in_time: whether schedules or epochs vary among the points. progress: called after each repetition.
+    """names: of strategies; Ray's ASHA is compared with in any case, and what begins with a base point where there is
+    one. share: of the curves in each repetition. varies_in_time: whether schedules or epochs vary among the points.
+    progress: called after each repetition.
     """
     others = (name for name in names if name != BASELINE and not (STRATEGIES[name].base_first and curves.base is None))
     names = [BASELINE, *others]
