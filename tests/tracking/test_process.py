@@ -208,9 +208,12 @@ def test_dead_server_is_reported_in_one_sentence(journal, tracking_uri, experime
 
 
 @pytest.mark.slow
-def test_kill_9_of_the_child_at_several_moments(journal, tracking_uri, experiment, runs):
-    journal.whole_study(num_trials=60, epochs=2)
-    for acknowledged in (0, 1, 20, 40):
+@pytest.mark.parametrize(
+    ("trials", "moments"), [(20, (1, 10)), pytest.param(60, (0, 1, 20, 40), marks=pytest.mark.nightly)]
+)
+def test_kill_9_of_the_child_at_several_moments(journal, tracking_uri, experiment, runs, trials, moments):
+    journal.whole_study(num_trials=trials, epochs=2)
+    for acknowledged in moments:
         tracking = Tracking(journal.path, tracking_uri, experiment)
         client = MlflowClient(tracking_uri)
 
@@ -223,7 +226,7 @@ def test_kill_9_of_the_child_at_several_moments(journal, tracking_uri, experimen
         tracking._process.wait()
     assert tracking.finish(timeout=120).ok, "a child that died is started again to send the rest"
     found = runs()
-    assert set(found) == {"wrn", *(f"wrn-{number}" for number in range(60))}
+    assert set(found) == {"wrn", *(f"wrn-{number}" for number in range(trials))}
     assert set(found.values()) == {"FINISHED"}
     for run in client.search_runs([client.get_experiment_by_name(experiment).experiment_id]):
         if run.info.run_name != "wrn":
