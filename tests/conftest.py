@@ -13,6 +13,7 @@ os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 import psutil
 import pytest
 import torch
+from running_head import RunningHead, running_head
 
 # Modules beside the tests whose assertions are told with their values.
 pytest.register_assert_rewrite("mid_trial", "living", "tiny", "trainings")
@@ -65,6 +66,13 @@ def cifar10_folder() -> Path:
     if not (folder / "train.parquet").exists():
         pytest.skip(f"the real CIFAR-10 is not at {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def head(cifarray_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHead]:
+    """A Ray that runs already, for jobs that join it or are submitted to it; started once."""
+    with running_head(tmp_path_factory.mktemp("head")) as head:
+        yield head
 
 
 @pytest.fixture

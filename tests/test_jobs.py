@@ -1,4 +1,8 @@
-"""The jobs as a user runs them: real processes, real workers, Ctrl-C, kill -9, `ray job submit`."""
+"""The jobs as a user runs them: real processes, real workers, Ctrl-C, kill -9.
+
+A job that is given `head` joins the Ray that runs there; each other one starts a Ray of its own and ends it.
+`ray job submit`: `tests/engine/test_cluster.py`.
+"""
 
 import contextlib
 import json
@@ -13,6 +17,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from running_head import without_ray
 
 import cifarray
 
@@ -27,16 +32,11 @@ def command(job, *arguments):
     return [sys.executable, str(ROOT / "jobs" / f"{job}.py"), *arguments]
 
 
-def environment(tmp_path, **more):
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "MLFLOW_"))}
-    return {**kept, "CIFARRAY_STORAGE": str(tmp_path / "results"), "OMP_NUM_THREADS": "1", **more}
-
-
-def start(tmp_path, job, *arguments, own_group=False):
+def start(tmp_path, job, *arguments, head=None, own_group=False):
     return subprocess.Popen(
         command(job, *arguments),
         cwd=tmp_path,
-        env=environment(tmp_path),
+        env=without_ray(CIFARRAY_STORAGE=str(tmp_path / "results"), **(head.variables if head else {})),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -46,8 +46,8 @@ def start(tmp_path, job, *arguments, own_group=False):
     )
 
 
-def run(tmp_path, job, *arguments):
-    process = start(tmp_path, job, *arguments)
+def run(tmp_path, job, *arguments, head=None):
+    process = start(tmp_path, job, *arguments, head=head)
     text, _ = process.communicate(timeout=600)
     return process.returncode, text
 
@@ -124,36 +124,46 @@ def test_smoke_ends_with_a_leaderboard_and_the_way_to_mlflow(tmp_path):
     assert f"mlflow ui --host 127.0.0.1 --backend-store-uri sqlite:///{tmp_path}/results/mlflow.db" in text
     assert not NOISE.search(text), text
     assert all(status == "FINISHED" for _, status, _ in mlflow_runs(tmp_path))
+    assert not processes_of(tmp_path)
 
 
-def test_a_trained_network_is_tested_loaded_and_lesioned(tmp_path):
-    arguments = ("--data", "synthetic:1000", "--epochs", "1", "--set", "batch_size=64", "--name", "one")
-    code, text = run(tmp_path, "train", "preact_resnet_fast", *arguments)
+SMALL = ("--data", "synthetic:1000", "--epochs", "1", "--set", "batch_size=64")
+
+
+@pytest.fixture(scope="module")
+def trained(head, tmp_path_factory):
+    """Where a job was run that trained the network `one`."""
+    folder = tmp_path_factory.mktemp("trained")
+    code, text = run(folder, "train", "preact_resnet_fast", *SMALL, "--name", "one", head=head)
     assert code == 0, text
+    return folder
+
+
+def test_a_trained_network_is_tested_loaded_and_lesioned(trained):
     for arguments, end in (
         ((), "the test split was opened 1 time for this trial"),
         ((), "known since the test split was opened, 1 time so far: --again opens it once more"),
         (("--again",), "the test split was opened 2 times for this trial"),
     ):
-        code, text = run(tmp_path, "final_test", "one", *arguments)
+        code, text = run(trained, "final_test", "one", *arguments)
         assert code == 0, text
         assert re.search(rf"trial one-0: test accuracy \d+\.\d\d %.*; {end}$", text, re.MULTILINE), text
-    runs = json.loads((tmp_path / "results" / "one" / "tracking.json").read_text())["runs"]
+    runs = json.loads((trained / "results" / "one" / "tracking.json").read_text())["runs"]
     # As seen from another storage, so that MLflow is asked.
-    network = cifarray.load(f"runs:/{runs['0']}", f"sqlite:///{tmp_path}/results/mlflow.db", storage=str(tmp_path))
+    network = cifarray.load(f"runs:/{runs['0']}", f"sqlite:///{trained}/results/mlflow.db", storage=str(trained))
     assert network.config.model.name == "preact_resnet"
     assert len(network.classes) == 10
-    code, text = run(tmp_path, "lesion", "one-0")
+    code, text = run(trained, "lesion", "one-0")
     assert code == 0, text
     assert "median rise over 2 downsampling blocks" in text
     assert "median rise over 4 other blocks" in text
-    table = (tmp_path / "results" / "one" / "lesion-one-0.csv").read_text().splitlines()
+    table = (trained / "results" / "one" / "lesion-one-0.csv").read_text().splitlines()
     assert len(table) == 1 + 6
-    assert {"lesion-one-0.png", "lesion-one-0.csv"} <= artifacts(tmp_path, "one", 0)
+    assert {"lesion-one-0.png", "lesion-one-0.csv"} <= artifacts(trained, "one", 0)
 
 
 def test_ctrl_c_in_mid_epoch_ends_soon_and_says_how_to_go_on(tmp_path):
-    arguments = ("--data", "synthetic:20000", "--trials", "2", "--epochs", "3", "--workers", "2", *TINY)
+    arguments = ("--data", "synthetic:6000", "--trials", "2", "--epochs", "3", "--workers", "2", *TINY)
     process = start(tmp_path, "tune_wrn", *arguments)
     wait_for_line(process, r"trial 0 starts")
     wait_for_line(process, r"trial 0 epoch 1/3")
@@ -203,40 +213,38 @@ def artifacts(tmp_path, study, trial=None):
     return {file.path for file in client.list_artifacts(run_id)}
 
 
-def test_recipes_are_compared_and_tested(tmp_path):
-    arguments = ("resnet_fast", "--seeds", "2", "--data", "synthetic:1000", "--epochs", "1", "--final")
-    arguments += ("--set", "batch_size=64")
-    code, text = run(tmp_path, "compare", *arguments)
+def test_recipes_are_compared_and_tested(head, tmp_path):
+    arguments = ("resnet_fast", "--seeds", "2", *SMALL, "--final")
+    code, text = run(tmp_path, "compare", *arguments, head=head)
     assert code == 0, text
     for name in ("resnet_fast", "linear"):
         assert re.search(rf"^ *{name} +\d+\.\d\d ± \d+\.\d\d % +2 ", text, re.MULTILINE), text
     assert len(re.findall(r"the test split was opened 1 time for this trial", text)) == 4
-    code, text = run(tmp_path, "compare", *arguments)
+    code, text = run(tmp_path, "compare", *arguments, head=head)
     assert code == 0, text
     assert "was opened" not in text
 
 
-def test_tricks_are_ablated_with_a_teacher_and_the_parent_run_has_the_picture(tmp_path):
-    data = ("--data", "synthetic:1000", "--epochs", "1", "--set", "batch_size=64")
-    code, text = run(tmp_path, "train", "imagenet_resnet_fast", *data, "--name", "teacher")
-    assert code == 0, text
-    arguments = ("imagenet_resnet_fast", *data, "--seeds", "2", "--teacher", "teacher")
+def test_tricks_are_ablated_with_a_teacher_and_the_parent_run_has_the_picture(head, trained):
+    arguments = ("imagenet_resnet_fast", *SMALL, "--seeds", "2", "--teacher", "one")
     arguments += ("--only", "cosine,mixup,distillation")
-    code, text = run(tmp_path, "ablate_tricks", *arguments)
+    code, text = run(trained, "ablate_tricks", *arguments, head=head)
     assert code == 0, text
     rows = re.findall(r"^ *[a-zA-Z -]+? +\d+\.\d\d ± \d+\.\d\d % 2 ", text, re.MULTILINE)
     assert len(rows) == 4, text
     assert " differences can be told from zero" in text
     study = "ablate-imagenet-resnet-fast-cosine-mixup-distillation"
-    trained = [event for event in events(tmp_path, study) if event["kind"] == "epoch"]
-    assert len(trained) == 4 * 2
-    assert {"ablation.png", "ablation.csv", "ablation.md"} <= artifacts(tmp_path, study)
+    epochs = [event for event in events(trained, study) if event["kind"] == "epoch"]
+    assert len(epochs) == 4 * 2
+    assert {"ablation.png", "ablation.csv", "ablation.md"} <= artifacts(trained, study)
 
 
 @pytest.mark.parametrize(
     ("concurrent", "kills"), [(1, 1), *(pytest.param(count, 5, marks=pytest.mark.nightly) for count in (1, 2))]
 )
-def test_a_driver_killed_again_and_again_decides_as_if_undisturbed(tmp_path, concurrent, kills):
+def test_a_driver_killed_again_and_again_decides_as_if_undisturbed(head, tmp_path, concurrent, kills):
+    """The Ray of its own goes with each driver that is killed; the last one joins a Ray that runs, and so does the
+    undisturbed one."""
     epochs, trials = (3, 5) if kills > 1 else (2, 3)
     arguments = ("--data", "synthetic:2000", "--trials", str(trials), "--epochs", str(epochs), "--searcher", "random")
     arguments += ("--concurrent", str(concurrent), "--cpus-per-worker", "1", *TINY)
@@ -249,7 +257,7 @@ def test_a_driver_killed_again_and_again_decides_as_if_undisturbed(tmp_path, con
         time.sleep(moments.random())
         process.kill()
         process.wait()
-    code, text = run(tmp_path, "tune_wrn", "--name", "killed", *arguments)
+    code, text = run(tmp_path, "tune_wrn", "--name", "killed", *arguments, head=head)
     assert code == 0, text
     killed = decisions(tmp_path, "killed")
     ran = [(kind, trial, epoch) for kind, trial, epoch, *_ in killed if kind == "epoch"]
@@ -259,6 +267,6 @@ def test_a_driver_killed_again_and_again_decides_as_if_undisturbed(tmp_path, con
     expected = [(f"killed-{trial}", "FINISHED", epochs_) for trial, epochs_ in sorted(done.items())]
     assert mlflow_runs(tmp_path) == expected
     if concurrent == 1:
-        code, text = run(tmp_path, "tune_wrn", "--name", "undisturbed", *arguments)
+        code, text = run(tmp_path, "tune_wrn", "--name", "undisturbed", *arguments, head=head)
         assert code == 0, text
         assert killed == decisions(tmp_path, "undisturbed")

@@ -74,10 +74,8 @@ def environment():
                 processes.append(process)
     for process in processes:
         with contextlib.suppress(psutil.Error):
-            process.terminate()
-    for process in psutil.wait_procs(processes, timeout=10)[1]:
-        with contextlib.suppress(psutil.Error):
             process.kill()
+    psutil.wait_procs(processes, timeout=10)
 
 
 @pytest.mark.ray

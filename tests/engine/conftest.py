@@ -12,6 +12,7 @@ from cifarray.config import TrainConfig, override
 from cifarray.space.domains import choice, log_uniform
 from cifarray.space.space import SearchSpace
 from cifarray.study.study import Study
+from cifarray.tracking.process import TrackingResult
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +31,23 @@ def ray_session(cifarray_home):
 def tracking_uri(tmp_path_factory):
     """One MLflow database for all studies: a new one takes seconds of migrations."""
     return f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db"
+
+
+class Untracked:
+    """In place of MLflow's process, of which each takes seconds to start."""
+
+    def __init__(self, *arguments): ...
+
+    def wake(self): ...
+
+    def finish(self, timeout):
+        return TrackingResult(ok=True, waiting_events=0, parent_run_id="", message="")
+
+
+@pytest.fixture
+def untracked(monkeypatch):
+    """MLflow is not told of studies: for tests that do not ask it. Others do (`mid_trial`, `tests/tracking`)."""
+    monkeypatch.setattr("cifarray.engine.run.Tracking", Untracked)
 
 
 @pytest.fixture

@@ -31,18 +31,16 @@ class Asking:
         self.group = placement_group(bundles)
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("", 0))
-        return int(found.getsockname()[1])
-
-
 @contextlib.contextmanager
 def growing_head(types: dict[str, Any], max_workers: int, v2: bool, idle_minutes: float = 0.1) -> Iterator[str]:
     """The address of a head without CPUs, as the cluster file has it, whose autoscaler starts fake nodes.
 
-    types: `available_node_types` of the workers; without any, a head as `ray start --head` makes it.
+    types: `available_node_types` of the workers; without any, a head as `ray start --head` makes it, but for the
+    dashboard.
     """
+    # Late: workers, where `Asking` lives, know the modules of this folder alone.
+    from running_head import free_port
+
     folder = Path(tempfile.mkdtemp(prefix="ray", dir="/tmp"))  # Ray's socket paths must stay short
     port = free_port()
     address = f"{get_node_ip_address()}:{port}"
@@ -81,7 +79,7 @@ def growing_head(types: dict[str, Any], max_workers: int, v2: bool, idle_minutes
     }
     (folder / "cluster.json").write_text(json.dumps(config))
     command = ["start", "--head", "--block", f"--port={port}", "--num-cpus=0", f"--temp-dir={folder}"]
-    command += ["--dashboard-port=0", f"--ray-client-server-port={free_port()}", "--disable-usage-stats"]
+    command += ["--include-dashboard=false", f"--ray-client-server-port={free_port()}", "--disable-usage-stats"]
     environment = {
         **os.environ,
         "RAY_AUTH_MODE": "disabled",

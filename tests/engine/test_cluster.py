@@ -4,55 +4,17 @@ Searches that are submitted there, stopped there (`ray job stop`), and are there
 """
 
 import json
-import os
 import re
 import subprocess
-import sys
 import time
-import uuid
 from pathlib import Path
 
 import pytest
+from running_head import without_ray
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).parents[2]
-BIN = Path(sys.executable).parent
-TOKEN = uuid.uuid4().hex
-
-
-def environment(**more):
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "MLFLOW_"))}
-    return {
-        **kept,
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN": TOKEN,
-        "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
-        **more,
-    }
-
-
-@pytest.fixture(scope="module")
-def head(tmp_path_factory):
-    """A head that was started in the project's root; ends with the tests."""
-    storage = tmp_path_factory.mktemp("results")
-    log = tmp_path_factory.mktemp("log") / "head.log"
-    with open(log, "w") as file:
-        process = subprocess.Popen(
-            ["ray", "start", "--head", "--block", "--num-cpus", "2", "--disable-usage-stats"],
-            cwd=ROOT,
-            env=environment(CIFARRAY_STORAGE=str(storage)),
-            stdout=file,
-            stderr=subprocess.STDOUT,
-        )
-    for _ in range(30):
-        status = subprocess.run(["ray", "status"], env=environment(), capture_output=True, check=False, timeout=60)
-        if status.returncode == 0:
-            break
-        assert process.poll() is None, log.read_text()
-    yield storage
-    process.terminate()
-    process.wait(timeout=60)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +28,7 @@ def test_a_submitted_search_runs_from_any_folder(head, tmp_path, options):
     submitted = subprocess.run(
         ["ray", "job", "submit", *options, "--", "python", "jobs/tune_wrn.py", "--smoke", "--trials", "2", "--fresh"],
         cwd=tmp_path,
-        env=environment(),
+        env=without_ray(**head.variables),
         capture_output=True,
         text=True,
         check=False,
@@ -77,7 +39,7 @@ def test_a_submitted_search_runs_from_any_folder(head, tmp_path, options):
     assert "data: synthetic:2000, generated images" in text
     assert re.search(r"^\[\d+:\d\d\] trial 0 epoch 1/2: .*val accuracy", text, re.MULTILINE)
     assert re.search(r"^ *1 +\d +completed +2 +\d+\.\d\d %", text, re.MULTILINE)
-    assert f"results: {head}/wrn-smoke" in text
+    assert f"results: {head.results}/wrn-smoke" in text
     assert "(raylet)" not in text
 
 
@@ -89,12 +51,12 @@ SEARCH = (
 )
 
 
-def ray_job(*arguments):
+def ray_job(head, *arguments):
     """The exit code and what was printed."""
     done = subprocess.run(
         ["ray", "job", *arguments],
         cwd=ROOT,
-        env=environment(),
+        env=without_ray(**head.variables),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -104,19 +66,19 @@ def ray_job(*arguments):
     return done.returncode, done.stdout
 
 
-def submit(name, *options, search=()):
-    return ray_job("submit", *options, "--", *SEARCH, "--name", name, *search)
+def submit(head, name, *options, search=()):
+    return ray_job(head, "submit", *options, "--", *SEARCH, "--name", name, *search)
 
 
-def journal_of(storage, name):
+def journal_of(head, name):
     """Its whole lines so far; none before it begins."""
-    path = storage / name / "journal.jsonl"
+    path = head.results / name / "journal.jsonl"
     return [json.loads(line) for line in path.read_text().split("\n")[:-1]] if path.exists() else []
 
 
-def val_losses(storage, name):
+def val_losses(head, name):
     """By trial and epoch, in the journal's order."""
-    events = journal_of(storage, name)
+    events = journal_of(head, name)
     return [
         (event["trial"], event["epoch"], event["metrics"]["val_loss"]) for event in events if event["kind"] == "epoch"
     ]
@@ -130,16 +92,16 @@ def until(condition, what):
         time.sleep(0.1)
 
 
-def wait_for_an_epoch(storage, name):
-    until(lambda: val_losses(storage, name), f"an epoch of {name}")
+def wait_for_an_epoch(head, name):
+    until(lambda: val_losses(head, name), f"an epoch of {name}")
 
 
-def runs_of(storage, name):
+def runs_of(head, name):
     """The trials' runs in MLflow: status, and the epochs of which it has metrics."""
     from mlflow import MlflowClient
 
-    client = MlflowClient(f"sqlite:///{storage}/mlflow.db")
-    known = json.loads((storage / name / "tracking.json").read_text())["runs"]
+    client = MlflowClient(f"sqlite:///{head.results}/mlflow.db")
+    known = json.loads((head.results / name / "tracking.json").read_text())["runs"]
     return {
         int(trial): (
             client.get_run(run_id).info.status,
@@ -155,7 +117,7 @@ FINISHED = {trial: ("FINISHED", list(range(1, EPOCHS + 1))) for trial in range(T
 @pytest.fixture(scope="module")
 def alone(head):
     """What the search finds when nobody disturbs it."""
-    code, text = submit("alone")
+    code, text = submit(head, "alone")
     assert code == 0, text
     return val_losses(head, "alone")
 
@@ -163,19 +125,19 @@ def alone(head):
 @pytest.mark.faults
 @pytest.mark.nightly
 def test_a_search_that_ray_job_stop_ends_goes_on_with_the_same_command(head, alone):
-    code, text = submit("stopped", "--no-wait", "--submission-id", "stopped")
+    code, text = submit(head, "stopped", "--no-wait", "--submission-id", "stopped")
     assert code == 0, text
     wait_for_an_epoch(head, "stopped")
     began = time.monotonic()
-    code, text = ray_job("stop", "stopped")
+    code, text = ray_job(head, "stop", "stopped")
     assert code == 0, text
     print(f"stopped after {time.monotonic() - began:.1f} s; told: {ray_job('logs', 'stopped')[1].splitlines()[-3:]}")
     assert journal_of(head, "stopped")[-1]["reason"] == "interrupted"
-    assert "the same command again goes on with them" in ray_job("logs", "stopped")[1]
+    assert "the same command again goes on with them" in ray_job(head, "logs", "stopped")[1]
     # What tells MLflow outlives the driver for as long as it needs.
     until(lambda: runs_of(head, "stopped")[0][0] != "RUNNING", "a run that is not RUNNING")
     assert runs_of(head, "stopped")[0][0] == "KILLED"
-    code, text = submit("stopped")
+    code, text = submit(head, "stopped")
     assert code == 0, text
     assert val_losses(head, "stopped") == alone
     assert runs_of(head, "stopped") == FINISHED
@@ -184,23 +146,23 @@ def test_a_search_that_ray_job_stop_ends_goes_on_with_the_same_command(head, alo
 @pytest.mark.faults
 @pytest.mark.nightly
 def test_two_studies_at_once_do_not_meet_and_one_of_them_twice_is_refused(head, alone, tmp_path):
-    code, text = submit("long", "--no-wait", "--submission-id", "long", search=("--epochs", "1000"))
+    code, text = submit(head, "long", "--no-wait", "--submission-id", "long", search=("--epochs", "1000"))
     assert code == 0, text
     wait_for_an_epoch(head, "long")
-    code, text = submit("beside")
+    code, text = submit(head, "beside")
     assert code == 0, text
     assert val_losses(head, "beside") == alone
     assert runs_of(head, "beside") == FINISHED
     # On this disk, and on another one.
     for storage, sentence in {
-        head: "error: study 'long' has a driver that lives: wait for it, stop it, or choose another --name",
+        head.results: "error: study 'long' has a driver that lives: wait for it, stop it, or choose another --name",
         tmp_path: "error: study 'long' has a driver that lives on this cluster: wait for it, stop it, or choose",
     }.items():
-        code, text = submit("long", search=("--epochs", "1000", "--storage", str(storage)))
+        code, text = submit(head, "long", search=("--epochs", "1000", "--storage", str(storage)))
         assert code != 0
         assert sentence in text
         assert "Traceback" not in text
-    assert ray_job("stop", "long")[0] == 0
+    assert ray_job(head, "stop", "long")[0] == 0
     epochs = [epoch for _, epoch, _ in val_losses(head, "long")]
     assert epochs == list(range(1, len(epochs) + 1))
     assert [event["reason"] for event in journal_of(head, "long") if event["kind"] == "ended"] == ["interrupted"]

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 from living import nodes_of_actors
-from many_nodes import Asking, free_port, growing_head, wait_until
+from many_nodes import Asking, growing_head, wait_until
+from running_head import free_port
 
 from cifarray.engine import cluster
 from cifarray.engine.capacity import Node
@@ -114,7 +115,7 @@ def nodes(joined, cifarray_home):
     from ray.cluster_utils import Cluster
 
     made = Cluster(shutdown_at_exit=False)
-    made.add_node(num_cpus=0, include_dashboard=True, gcs_server_port=free_port(), dashboard_port=free_port())
+    made.add_node(num_cpus=0, include_dashboard=False, gcs_server_port=free_port())
     yield made
     import ray
 

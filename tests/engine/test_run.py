@@ -33,6 +33,8 @@ from cifarray.study.schedulers import Asha
 from cifarray.study.state import StudyState
 from cifarray.study.trial_record import Outcome
 
+pytestmark = pytest.mark.usefixtures("untracked")
+
 
 def outcomes(result):
     return [result.state.trials[number].outcome for number in sorted(result.state.trials)]

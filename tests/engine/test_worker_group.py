@@ -12,7 +12,7 @@ from cifarray.study.events import EpochEnded, GroupChanged, MicroBatchHalved, Tr
 from cifarray.study.trial_record import Outcome
 from cifarray.training.checkpoint import load_checkpoint
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.usefixtures("untracked")]
 
 
 def weights(result, number=0):
