@@ -13,7 +13,7 @@ from cifarray.data.names import known_size, resolve
 from cifarray.data.split_sizes import split_sizes
 
 if TYPE_CHECKING:
-    from cifarray.data.augment import Augmentation, cutout, normalise
+    from cifarray.data.augment import Augmentation, augments_on, cutout, normalise
     from cifarray.data.crops import center_view
     from cifarray.data.draws import Drawn, below, draw, rows_at_once
     from cifarray.data.given import as_images
@@ -28,6 +28,7 @@ __all__ = [
     "Drawn",
     "ImageStore",
     "as_images",
+    "augments_on",
     "below",
     "center_view",
     "cutout",
@@ -52,7 +53,7 @@ __all__ = [
 ]
 
 _FILES = {
-    "augment": ("Augmentation", "cutout", "normalise"),
+    "augment": ("Augmentation", "augments_on", "cutout", "normalise"),
     "crops": ("center_view",),
     "draws": ("Drawn", "below", "draw", "rows_at_once"),
     "given": ("as_images",),

@@ -75,6 +75,12 @@ class Augmentation:
         return batch
 
 
+def augments_on(config: DataConfig, device: torch.device) -> torch.device:
+    """Where images for `device` are augmented. Pillow's operations are the CPU's: with a policy all is done there, for
+    the next batch while a GPU is at work on the last one, instead of waiting for it."""
+    return device if config.policy == "none" else torch.device("cpu")
+
+
 def normalise(images: Tensor, mean: Channels, std: Channels) -> Tensor:
     """(B, H, W, 3) uint8 or float32, both in 0..255, to (B, 3, H, W) float32 in channels_last memory.
 

@@ -15,7 +15,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from cifarray.config import TrainConfig
-from cifarray.data import epoch_order, open_store, split_indices
+from cifarray.data import augments_on, epoch_order, open_store, split_indices
 from cifarray.models import build, drop_branches, initialise, seed_shared_draws
 from cifarray.training.average import MovingAverage
 from cifarray.training.batches import batch_rows, check_batch, count_steps, rank_shares
@@ -83,8 +83,8 @@ class Training:
         self.steps_per_epoch = count_steps(len(self.train_rows), config.batch_size)
         self.shares = rank_shares(config.batch_size, rank, world_size, config.accumulate)
         self.micro_batch = config.batch_size // world_size // config.accumulate
-        fits_on_gpu = device.type == "cuda" and store.images.nbytes <= _MAX_BYTES_ON_GPU
-        self.images = store.images.to(device) if fits_on_gpu else store.images
+        where = augments_on(config.data, device)
+        self.images = store.images.to(where) if store.images.nbytes <= _MAX_BYTES_ON_GPU else store.images
         self.labels = store.labels.to(self.images.device)
         began_in = (checkpoint["precision"] if checkpoint else None) or began_in
         self.precision, self.remark = agreed(config.precision, device, world_size, began_in)

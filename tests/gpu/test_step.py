@@ -18,8 +18,8 @@ PLAIN = {
     "stochastic_depth_resnet": "branches",
 }
 """What cannot be launched at once, and a word of the reason."""
-WAITING = ("trivial_augment", "rand_augment", "all at once")
-"""Pillow's operations are the CPU's."""
+WAITING = ("all at once",)
+"""Muon is told by the CPU which steps fp16 skips."""
 
 
 def configs(teacher: str) -> dict[str, TrainConfig]:

@@ -10,6 +10,7 @@ from cifarray.config import TrainConfig
 from cifarray.data import (
     Augmentation,
     ImageStore,
+    augments_on,
     grid_draws,
     grid_members,
     multi_hot,
@@ -38,13 +39,13 @@ class GridLabels:
         """`pool`: the rows (M,) that may be in a grid."""
         self.config, self.images, self.labels, self.device = config, images, labels, device
         self.num_classes = len(store.classes)
+        self.augments_on = augments_on(config.data, device)
         self.augment = Augmentation(
-            config.data, store.mean, store.std, store.covariance, rows_at_once(4 * len(images), device)
+            config.data, store.mean, store.std, store.covariance, rows_at_once(4 * len(images), self.augments_on)
         )
         self.drawn = grid_draws(rows_at_once(len(images), images.device))
         self.pool = pool.to(images.device)
-        on_device = images.device == device and self.drawn.num_rows is not None
-        self.batches_on_device = on_device and config.data.policy == "none"
+        self.batches_on_device = images.device == device == self.augments_on and self.drawn.num_rows is not None
 
     def begin_epoch(self, epoch: int) -> None:
         self.augment.begin_epoch(self.config.seed, epoch)
@@ -54,11 +55,10 @@ class GridLabels:
         """Each quarter is augmented by itself; targets (B, C) float32 multi-hot."""
         rows = rows[share]
         members = grid_members(rows, self.pool, self.config.seed, epoch, self.drawn)
-        quarters = take(self.images, members.flatten(), self.device)
+        quarters = take(self.images, members.flatten(), self.augments_on)
         labels = take(self.labels, members.flatten(), self.device).view_as(members)
-        pixels = self.augment(
-            quarters, to_device(quarter_numbers(rows), self.device), seed=self.config.seed, epoch=epoch
-        )
+        numbers = to_device(quarter_numbers(rows), self.augments_on)
+        pixels = to_device(self.augment(quarters, numbers, seed=self.config.seed, epoch=epoch), self.device)
         return tile(pixels).contiguous(memory_format=torch.channels_last), multi_hot(labels, self.num_classes)
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:

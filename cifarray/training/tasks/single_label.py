@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cifarray.config import TrainConfig
-from cifarray.data import Augmentation, ImageStore, rows_at_once, take, to_device
+from cifarray.data import Augmentation, ImageStore, augments_on, rows_at_once, take, to_device
 from cifarray.training.mixing import Mixing, mixed_targets
 from cifarray.training.tasks.task import Exam
 
@@ -21,9 +21,12 @@ class SingleLabel:
     ) -> None:
         self.config, self.images, self.labels, self.device = config, images, labels, device
         self.num_classes = len(store.classes)
+        self.augments_on = augments_on(config.data, device)
+        self.augment = Augmentation(
+            config.data, store.mean, store.std, store.covariance, rows_at_once(len(images), self.augments_on)
+        )
         num_rows = rows_at_once(len(images), device)
-        self.augment = Augmentation(config.data, store.mean, store.std, store.covariance, num_rows)
-        self.batches_on_device = images.device == device and num_rows is not None and config.data.policy == "none"
+        self.batches_on_device = images.device == device == self.augments_on and num_rows is not None
         mixes = config.mixup or config.cutmix
         self.mixing = Mixing(config.mixup, config.cutmix, config.seed, device, num_rows) if mixes else None
 
@@ -62,8 +65,9 @@ class SingleLabel:
         return {}
 
     def _augmented(self, rows: Tensor, epoch: int) -> tuple[Tensor, Tensor]:
-        images, labels = (take(values, rows, self.device) for values in (self.images, self.labels))
-        return self.augment(images, to_device(rows, self.device), seed=self.config.seed, epoch=epoch), labels
+        images, labels = take(self.images, rows, self.augments_on), take(self.labels, rows, self.device)
+        augmented = self.augment(images, to_device(rows, self.augments_on), seed=self.config.seed, epoch=epoch)
+        return to_device(augmented, self.device), labels
 
 
 class SingleLabelAnswers:
