@@ -1,5 +1,6 @@
 # make demo       install, then a search of a minute on synthetic images with two DDP workers
 # make test       the test suite;  make test-slow: the tests that train, kill and restart;  make check: ruff and mypy
+# make test-both  the two of them, tests without Ray in the time that those with Ray leave
 # make test-faults    of everything that can be killed, stopped, filled up or torn, one of each kind, and how long it took
 # make test-nightly   what the others leave out: all other faults, long repetitions of what shorter tests show
 # make test-gpu   families, toolbox, memory, ranks and broken devices on one CUDA GPU; CIFARRAY_TEST_DEVICE=cpu without
@@ -9,8 +10,8 @@
 # make cluster-check [FILE=cluster.yaml] [PRICES='m7i.xlarge=0.2 …']   what `ray up` would launch, and what it costs
 # make constraints                                                     the versions of this .venv, for all nodes
 # make pictures STUDY=FOLDER                                           README's pictures, of the study in that folder
-.PHONY: demo install test test-slow test-faults test-nightly test-gpu test-cluster check ui cluster stop-cluster
-.PHONY: cluster-check constraints pictures install-head start-mlflow stop-mlflow stop-machines
+.PHONY: demo install test test-slow test-both test-faults test-nightly test-gpu test-cluster check ui
+.PHONY: cluster stop-cluster cluster-check constraints pictures install-head start-mlflow stop-mlflow stop-machines
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -26,12 +27,16 @@ HEALTH := RAY_health_check_period_ms=1000 RAY_health_check_timeout_ms=5000 RAY_h
 SUPERVISOR := cifarray/cluster_file/mlflow.conf
 
 install: $(VENV)/.installed
-# pip itself reads PIP_CONSTRAINT: cluster nodes set it.
+# pip itself reads PIP_CONSTRAINT: cluster nodes set it. EXTRAS='test head-aws' installs with it what `make test` and
+# `make install-head` would find missing.
+COMMA := ,
+SPACE := $(subst $(COMMA),,$(COMMA) $(COMMA))
+WITH := $(if $(EXTRAS),[$(subst $(SPACE),$(COMMA),$(subst -,$(COMMA),$(strip $(EXTRAS))))])
 $(VENV)/.installed: pyproject.toml $(wildcard $(PIP_CONSTRAINT))
 	$(PYTHON) -m venv $(VENV)
 	@echo "installing (torch, Ray and MLflow: some minutes the first time)"
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
-	@touch $@
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.$(WITH)'
+	@touch $@ $(patsubst %,$(VENV)/.installed-%,$(EXTRAS))
 
 $(VENV)/.installed-test: $(VENV)/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
@@ -55,9 +60,10 @@ demo: install
 	$(BIN)/python jobs/tune_wrn.py --smoke --workers 2 --storage '$(STORAGE)'
 	@echo "before these commands: source $(VENV)/bin/activate; MLflow's pages without it: make ui"
 
-# Tests that start no Ray run on all cores, a thread each; those that do run one after the other.
+# Tests that start no Ray run on all cores, a thread each, those of one file in one process, since they share what takes
+# long to make; those that start one run one after the other.
 PYTEST := $(BIN)/python -m pytest
-ON_ALL_CORES := --numprocesses logical --dist worksteal
+ON_ALL_CORES := --numprocesses logical --dist loadfile
 
 test: $(VENV)/.installed-test
 	$(PYTEST) $(ON_ALL_CORES) -m "not ray and not slow and not nightly and not cluster and not gpu"
@@ -66,6 +72,13 @@ test: $(VENV)/.installed-test
 test-slow: $(VENV)/.installed-test
 	$(PYTEST) $(ON_ALL_CORES) -m "not ray and slow and not nightly and not cluster"
 	$(PYTEST) -m "ray and slow and not nightly and not cluster"
+
+# Ray's part is the longer one, and its tests have timeouts: the rest gives way to it.
+test-both: $(VENV)/.installed-test
+	@nice -n 19 $(PYTEST) $(ON_ALL_CORES) -m "not ray and not nightly and not cluster and not gpu" > $(VENV)/test.log 2>&1 & \
+		others=$$!; trap "kill $$others" INT TERM; \
+		$(PYTEST) -m "ray and not nightly and not cluster"; ray=$$?; \
+		wait $$others; others=$$?; cat $(VENV)/test.log; [ $$ray = 0 ] && [ $$others = 0 ]
 
 test-nightly: $(VENV)/.installed-test install-head
 	$(PYTEST) $(ON_ALL_CORES) -m "not ray and nightly and not cluster"

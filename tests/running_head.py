@@ -42,10 +42,10 @@ def running_head(folder: Path) -> Iterator[RunningHead]:
             environment = without_ray(CIFARRAY_STORAGE=str(results), **token)
             head = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT)
         try:
-            while subprocess.run(
-                ["ray", "status"], env=without_ray(**variables), capture_output=True, check=False, timeout=60
-            ).returncode:
-                assert head.poll() is None, log.read_text()
+            while "ray start --address=" not in (said := log.read_text()):
+                assert head.poll() is None, said
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    head.wait(0.1)
             yield RunningHead(results, variables)
         finally:
             head.terminate()

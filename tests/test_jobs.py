@@ -127,7 +127,7 @@ def test_smoke_ends_with_a_leaderboard_and_the_way_to_mlflow(tmp_path):
     assert not processes_of(tmp_path)
 
 
-SMALL = ("--data", "synthetic:1000", "--epochs", "1", "--set", "batch_size=64")
+SMALL = ("--data", "synthetic:1000", "--epochs", "1", "--concurrent", "1", "--set", "batch_size=64")
 
 
 @pytest.fixture(scope="module")

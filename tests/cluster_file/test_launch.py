@@ -6,7 +6,6 @@ import socket
 
 import pytest
 import yaml
-from once import once
 from rich.console import Console
 
 from cifarray.cluster_file import checks, launch
@@ -17,11 +16,6 @@ from tests.cluster_file.conftest import ROOT
 @pytest.fixture(scope="module")
 def launched(tmp_path_factory):
     """As the file is; with credentials and an endpoint in the environment that nobody may use."""
-    found = once(tmp_path_factory, "launched.json", lambda: launch_among_traps(tmp_path_factory).encode())
-    return launch.Launched.model_validate_json(found)
-
-
-def launch_among_traps(tmp_path_factory):
     with socket.create_server(("127.0.0.1", 0)) as trap, pytest.MonkeyPatch.context() as patch:
         trap.setblocking(False)
         where = f"http://127.0.0.1:{trap.getsockname()[1]}"
@@ -33,7 +27,7 @@ def launch_among_traps(tmp_path_factory):
         with pytest.raises(BlockingIOError):
             trap.accept()
         assert not os.listdir(os.environ["HOME"])
-    return found.model_dump_json()
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -113,9 +107,8 @@ def own(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def own_launched(own, tmp_path_factory):
-    found = once(tmp_path_factory, "own-launched.json", lambda: launch.launch(own).model_dump_json().encode())
-    return launch.Launched.model_validate_json(found)
+def own_launched(own):
+    return launch.launch(own)
 
 
 def test_what_only_its_users_aws_knows_is_left_out_and_told(own, own_launched, home, capsys):

@@ -25,8 +25,9 @@ ROOT = Path(__file__).parents[2]
     ],
 )
 def test_a_submitted_search_runs_from_any_folder(head, tmp_path, options):
+    search = ("python", "jobs/tune_wrn.py", "--smoke", "--trials", "2", "--concurrent", "1", "--fresh")
     submitted = subprocess.run(
-        ["ray", "job", "submit", *options, "--", "python", "jobs/tune_wrn.py", "--smoke", "--trials", "2", "--fresh"],
+        ["ray", "job", "submit", *options, "--", *search],
         cwd=tmp_path,
         env=without_ray(**head.variables),
         capture_output=True,
