@@ -34,7 +34,7 @@ def labelled(label: str, text: str, width: int | None = None) -> str:
     return first + f"\n{'':<{LABEL_WIDTH}}".join(lines)
 
 
-COMMANDS = ("test it", "load it", "use it")
+COMMANDS = ("confirm", "test it", "load it", "use it")
 """Labels of what is typed, and so stays one line."""
 
 
@@ -50,10 +50,12 @@ def about_the_best(study: Study, state: StudyState) -> list[tuple[str, str]]:
         found.append(("", describe_params(best)))
     if best.value is not None:
         found.append(("worth", worth(state, best)))
+        if _is_of_one_seed(state):
+            found.append(("confirm", _command(study, "confirm")))
     if best.checkpoint is None:
         return found
     if any(trial.outcome is Outcome.COMPLETED and trial.checkpoint for trial in state.trials.values()):
-        found.append(("test it", _final_test(study)))
+        found.append(("test it", _command(study, "final_test")))
     found.append(("load it", f'network = cifarray.load("{best.checkpoint[1]}")'))
     found.append(("use it", 'network.classify("photo.png")'))
     return found
@@ -104,10 +106,18 @@ def _difference(value: float, metric: Metric) -> str:
     return f"{value:.4f}" if metric.lower_is_better else f"{100 * value:.2f} points"
 
 
-def _final_test(study: Study) -> str:
-    """The command, as it is typed where this one was."""
-    job = Path(sys.argv[0]).with_name("final_test.py")
-    words = ["python", str(job) if job.exists() else "jobs/final_test.py", study.name]
+def _is_of_one_seed(state: StudyState) -> bool:
+    """Whether several configs ran to their end, and none of them with a second seed."""
+    configs = [
+        _config(trial) for trial in state.ended if trial.outcome is Outcome.COMPLETED and trial.value is not None
+    ]
+    return len(configs) == len(set(configs)) > 1
+
+
+def _command(study: Study, job_name: str) -> str:
+    """As it is typed where this one was."""
+    job = Path(sys.argv[0]).with_name(f"{job_name}.py")
+    words = ["python", str(job) if job.exists() else f"jobs/{job_name}.py", study.name]
     if study.storage != storage.absolute(places.results()):
         words += ["--storage", study.storage]
     usual = os.environ.get("MLFLOW_TRACKING_URI") or places.default_tracking_uri(study.storage)

@@ -71,6 +71,7 @@ def test_the_best_is_named_with_its_checkpoint_and_what_comes_next(typed):
         ("best", "trial 1: val accuracy 60.00 % after epoch 1 of 1"),
         ("", "lr 0.2"),
         ("worth", "one seed: how much another one would change it is not known; 10.00 points ahead of trial 0"),
+        ("confirm", f"python {JOBS}/confirm.py toy"),
         ("test it", f"python {JOBS}/final_test.py toy"),
         ("load it", 'network = cifarray.load("/results/toy/trial-0001/epoch-0001.pt")'),
         ("use it", 'network.classify("photo.png")'),
