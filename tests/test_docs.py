@@ -123,7 +123,8 @@ def test_a_command_line_is_one_that_its_job_takes(page, command, monkeypatch, st
     def parse_and_plan(self, *arguments):
         flags = parse(self, *arguments)
         # A study that stands for the reader's own cannot be looked up, and a list is no plan.
-        if not hasattr(flags, "dry_run") or flags.teacher == "STUDY" or getattr(flags, "list", False):
+        of_a_study = hasattr(flags, "study") or getattr(flags, "teacher", None) == "STUDY"
+        if not hasattr(flags, "dry_run") or of_a_study or getattr(flags, "list", False):
             raise ParsedError
         flags.dry_run = True
         # The reader's own images cannot be opened; generated ones are as many as CIFAR's.
