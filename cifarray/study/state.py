@@ -29,6 +29,7 @@ from cifarray.study.faults import Fault, cause_of
 from cifarray.study.samplers import Allowed, Observation, Params, Sampler, SearcherName, point_key
 from cifarray.study.schedulers import Assignment, RunAll, Scheduler, from_settings
 from cifarray.study.standings import Standings
+from cifarray.study.tpe import expected_end
 from cifarray.study.trial_record import DEFAULT_METRIC, GAVE_NOTHING, OUTCOME_OF, Decision, Metric, Outcome, TrialRecord
 
 T = TypeVar("T")
@@ -277,12 +278,14 @@ class StudyState:
     def sample(self, number: int) -> dict[str, Any]:
         """The params of a new trial."""
         tried = self.trials.values() if self.searcher == "tpe" else ()
+        completed = [trial.scores for trial in tried if trial.outcome is Outcome.COMPLETED]
         history = [
             Observation(
                 params=dict(trial.params),
                 values=trial.scores if trial.outcome is not Outcome.DIVERGED else (),
                 ended=trial.outcome is not None,
                 completed=trial.outcome is Outcome.COMPLETED,
+                predicted=expected_end(trial.scores, completed) if trial.is_paused else None,
             )
             for trial in tried
         ]

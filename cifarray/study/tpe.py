@@ -4,8 +4,9 @@ Used through ask and add_trial on a study that is rebuilt from the history: a fe
 and stopped trials are told as they are. Not here: which of its points are taken (`samplers`).
 """
 
+import statistics
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,13 +24,24 @@ class Observation:
     """What a sampler learns from one earlier trial.
 
     values: the score (higher is better) per epoch, from epoch 1 on.
-    ended: whether the trial has an outcome; completed: whether it ran to its last epoch.
+    ended: whether the trial has an outcome; completed: whether it ran to its last epoch. predicted: of a trial that is
+    paused, the score that it is expected to end with; None for all others.
     """
 
     params: dict[str, Any]
     values: tuple[float, ...]
     ended: bool
     completed: bool
+    predicted: float | None = None
+
+
+def expected_end(scores: Sequence[float], completed: Iterable[Sequence[float]]) -> float | None:
+    """The score that a paused trial is likely to end with: its own, and the median of what completed trials have gained
+    since that epoch. Scores are per epoch; None where it has none."""
+    if not scores:
+        return None
+    gains = [each[-1] - each[len(scores) - 1] for each in completed if len(each) >= len(scores)]
+    return scores[-1] + (statistics.median(gains) if gains else 0.0)
 
 
 def suggestions(space: SearchSpace, seed: int, history: Sequence[Observation]) -> Iterator[dict[str, Any]]:
@@ -54,18 +66,21 @@ def _rebuilt(space: SearchSpace, seed: int, history: Sequence[Observation]) -> "
         sampler = optuna.samplers.TPESampler(multivariate=True, group=True, constant_liar=True, seed=seed)
     study = optuna.create_study(direction="maximize", sampler=sampler)
     for observation in history:
-        completed = observation.completed and bool(observation.values)
-        # A stopped trial is told with its curve; a diverged one without any value, which TPE ranks last.
+        value = observation.predicted
+        if observation.completed and observation.values:
+            value = observation.values[-1]
+        # A stopped trial is told with its curve; a diverged one without any value, which TPE ranks last. A paused one
+        # that was told as running would count as bad, and as pruned as worse than all that came further (optuna#5266).
         unfinished = TrialState.PRUNED if observation.ended else TrialState.RUNNING
         domains = {path: space.tree.domain_at(path, observation.params) for path in observation.params}
         varied = {path: named for path, named in domains.items() if named is not None}
         study.add_trial(
             create_trial(
-                state=TrialState.COMPLETE if completed else unfinished,
+                state=unfinished if value is None else TrialState.COMPLETE,
                 params={name: _category(domain, observation.params[path]) for path, (name, domain) in varied.items()},
                 distributions={name: _distribution(domain) for name, domain in varied.values()},
                 intermediate_values=dict(enumerate(observation.values, start=1)),
-                value=observation.values[-1] if completed else None,
+                value=value,
             )
         )
     return study

@@ -68,6 +68,28 @@ def test_tpe_comes_closer_to_the_optimum_than_random():
     assert distance("tpe") < 0.7 * distance("random")
 
 
+@pytest.mark.parametrize(
+    ("scores", "completed", "expected"),
+    [
+        ((0.5,), [], 0.5),
+        ((0.5,), [(0.4, 0.6), (0.5, 0.8), (0.1, 0.9)], 0.8),  # gains of 0.2, 0.3 and 0.8 since the first epoch
+        ((0.5, 0.6), [(0.4, 0.6), (0.3, 0.5)], 0.6),
+        ((-2.0,), [(-2.5, -1.5)], -1.0),  # a loss
+        ((), [(0.4, 0.6)], None),
+    ],
+)
+def test_a_paused_trial_is_expected_to_gain_what_completed_ones_did(scores, completed, expected):
+    assert tpe.expected_end(scores, completed) == (None if expected is None else pytest.approx(expected))
+
+
+def test_tpe_is_told_what_a_paused_trial_will_end_with_and_not_that_it_is_bad():
+    """Told as running, the constant liar would take it for the worst."""
+    point = sample(SPACE, "random", 0, 0, [])
+    paused = Observation(point, (0.5,), ended=False, completed=False, predicted=0.9)
+    (told,) = tpe._rebuilt(SPACE, 0, [paused]).trials
+    assert (told.state.name, told.value) == ("COMPLETE", 0.9)
+
+
 def test_tpe_takes_stopped_running_and_diverged_trials_as_they_come_from_the_journal():
     params = {"optimizer.lr": 0.1, "schedule.milestones": [0.3, 0.6], "batch_size": 64}
     history = [
