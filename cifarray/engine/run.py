@@ -15,8 +15,10 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+import cifarray
 from cifarray import storage
 from cifarray.engine import cluster, ray_internals
 from cifarray.engine.background import in_background
@@ -36,7 +38,7 @@ from cifarray.engine.orders import GroupSettings
 from cifarray.engine.pool import Pool
 from cifarray.engine.result import StudyResult
 from cifarray.engine.signals import interruptible
-from cifarray.engine.versions import versions
+from cifarray.engine.versions import commit, versions
 from cifarray.engine.worker_group import WorkerGroup
 from cifarray.errors import PausedError
 from cifarray.journal.events import FORMAT
@@ -126,6 +128,8 @@ def run_study(
             storage.write_bytes(study.marker, json.dumps({"id": started.id, **study.identity()}, indent=2).encode())
             journal.append([started])
         running = {**versions(), "mlflow": metadata.version("mlflow")}
+        if code := commit(Path(cifarray.__file__).parent):
+            running["commit"] = code
         begins = DriverStarted(pid=os.getpid(), versions=running, num_trials=study.num_trials)
         journal.append([begins, *repairs])
         # Resets what is counted in a row, which each driver does for itself.

@@ -2,6 +2,7 @@
 
 import hashlib
 import platform
+import subprocess
 from collections.abc import Mapping
 from functools import cache
 from importlib import metadata
@@ -24,6 +25,24 @@ def versions() -> dict[str, str]:
         "cifarray": f"{cifarray.__version__}+{digest(Path(cifarray.__file__).parent)}",
         **{name: metadata.version(name) for name in ("torch", "ray")},
     }
+
+
+def commit(package: Path) -> str:
+    """The git commit that a package is run from, `… with changes` where tracked files differ from it; empty where it is
+    no clone, or git is not there."""
+    root = package.parent
+    if not (root / ".git").exists():
+        return ""
+
+    def git(*words: str) -> str:
+        told = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, timeout=10, check=True)
+        return told.stdout.strip()
+
+    try:
+        changes = git("status", "--porcelain", "--untracked-files=no")
+        return git("rev-parse", "HEAD") + (" with changes" if changes else "")
+    except (OSError, subprocess.SubprocessError):
+        return ""
 
 
 def digest(package: Path) -> str:

@@ -115,6 +115,9 @@ class StudyRuns:
             case DriverStarted():
                 versions = ", ".join(f"{name} {version}" for name, version in event.versions.items())
                 self._change(PARENT).tags["cifarray.versions"] = versions
+                if "commit" in event.versions:
+                    # MLflow's own tag, which its pages show as the source.
+                    self._change(PARENT).tags["mlflow.source.git.commit"] = event.versions["commit"].split()[0]
                 self._set_message("")
                 self._set_status(PARENT, RUNNING)
             case TrialSampled():

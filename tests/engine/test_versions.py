@@ -1,11 +1,12 @@
 """What runs on a node is told by versions and by the code itself."""
 
 import shutil
+import subprocess
 from importlib import metadata
 from pathlib import Path
 
 import cifarray
-from cifarray.engine.versions import difference, digest, versions
+from cifarray.engine.versions import commit, difference, digest, versions
 
 HERE = {"python": "3.11.9", "cifarray": "0.1.0+aaaaaaaa", "torch": "2.9.0", "ray": "2.60.0"}
 
@@ -32,6 +33,24 @@ def test_code_that_differs_by_one_character_in_any_file_is_another_version(tmp_p
     assert other != same
     file.rename(copy / "loop.py")
     assert digest(copy) not in (same, other)
+
+
+def test_the_commit_of_a_clone_is_told_and_whether_it_was_changed(tmp_path):
+    package = tmp_path / "clone" / "cifarray"
+    package.mkdir(parents=True)
+    assert commit(package) == ""
+    (package / "file.py").write_text("1\n")
+    git = ["git", "-C", str(package.parent), "-c", "user.name=a", "-c", "user.email=a@b"]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"]):
+        subprocess.run([*git, *words], check=True)
+    head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+    assert commit(package) == head
+    (package / "other.py").write_text("no tracked file")
+    assert commit(package) == head
+    (package / "file.py").write_text("2\n")
+    assert commit(package) == f"{head} with changes"
+    (package.parent / ".git" / "HEAD").unlink()
+    assert commit(package) == ""
 
 
 def test_the_same_is_no_difference():

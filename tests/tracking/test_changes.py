@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from histories import driver_ended, epoch_ended, split_opened
 
-from cifarray.study.events import MicroBatchHalved, StudyReported, TrialReopened
+from cifarray.study.events import DriverStarted, MicroBatchHalved, StudyReported, TrialReopened
 from cifarray.study.trial_record import Outcome
 from cifarray.tracking.changes import CHECKPOINT_TAG, PARENT, StudyRuns
 from cifarray.tracking.wording import brief, color, describe
@@ -253,6 +253,13 @@ def test_the_precision_of_the_last_epoch_is_a_tag(journal):
     assert "precision" not in told(journal).changes[0].tags
     journal.write(replace(epoch_ended(0, 2), precision="bf16"))
     assert told(journal).changes[0].tags["precision"] == "bf16"
+
+
+def test_the_commit_is_mlflows_own_tag(journal):
+    journal.study()
+    assert "mlflow.source.git.commit" not in told(journal).changes[PARENT].tags
+    journal.write(DriverStarted(pid=1, versions={"torch": "2.9.0", "commit": "0123abcd with changes"}))
+    assert told(journal).changes[PARENT].tags["mlflow.source.git.commit"] == "0123abcd"
 
 
 def test_a_driver_that_goes_on_takes_the_error_of_the_one_before_away(journal):

@@ -34,7 +34,7 @@ def origins(told: Told) -> Part:
         ("study", f"{told.name}, id {started.id}, in {told.storage}"),
         ("data", _data(told, source)),
         ("search", _search(told)),
-        ("versions", ", ".join(f"{name} {version}" for name, version in versions.items()) or "not in the journal"),
+        ("versions", _versions(versions) or "not in the journal"),
         ("code", _code(versions)),
         ("cite", "; ".join(_citations(told, source)) or "nobody's recipe, data or method that has a source"),
     ]
@@ -67,7 +67,12 @@ def _code(versions: dict[str, str]) -> str:
     _, plus, digest = versions.get("cifarray", "").partition("+")
     if not plus:
         return "neither a git commit nor a digest of the source files is in the journal"
-    return f"source files of digest {digest}; the journal has no git commit"
+    commit = versions.get("commit", "")
+    return f"source files of digest {digest}; {f'git commit {commit}' if commit else 'no git commit is in the journal'}"
+
+
+def _versions(versions: dict[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in versions.items() if name != "commit")
 
 
 def _citations(told: Told, source: str) -> list[str]:
