@@ -243,8 +243,8 @@ class TrainConfig(Part):
     channels_last: bool = True
     compile: bool = False
     cuda_graph: Literal["auto", "on", "off"] = "auto"
-    """A step's kernels on a GPU launched at once; auto: where they can be and it is faster. The same weights either
-    way (`training.step`)."""
+    """A step's kernels on a GPU launched at once, from the sixteenth step on; auto: where they can be and it is faster.
+    The same weights either way (`training.step`)."""
     deterministic: bool = True
     """Same seed, same hardware, same number of workers: the same weights, bit for bit."""
     seed: Annotated[int, Field(ge=0)] = 0

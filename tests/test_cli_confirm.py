@@ -85,6 +85,7 @@ def test_what_is_said_at_the_end(tmp_path: Path) -> None:
     output = io.StringIO()
     _show({"trial-1": 0.9, "trial-2": 0.7}, study, StudyResult(confirmed, "finished"), Console(file=output, width=200))
     text = output.getvalue()
+    assert "published" not in text
     assert "winner:  trial-1: val accuracy 88.50 ± 0.50 % (mean ± deviation of 3 new seeds)" in text
     assert "better:  than trial-2 (1.50 ± 1.24 points, p 0.035)" in text
     assert "luck:    the search saw 90.00 %, 1.50 points better than new seeds do" in text
@@ -94,8 +95,10 @@ def test_what_is_said_at_the_end(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("wrn", "--set", "epochs=3"), "--set would make other configs than the search had: leave it out"),
-        (("wrn", "--epochs", "3"), "--epochs would make other configs than the search had: leave it out"),
+        *(
+            (("wrn", *flag), f"{flag[0]} is for a search, and this trains the best of one as they were: leave it out")
+            for flag in (("--set", "epochs=3"), ("--epochs", "3"), ("--trials", "9"), ("--metric", "val_loss"))
+        ),
         (("wrn-1",), "wrn-1 is a trial: name the study that it is of, wrn"),
         (("nothing",), "'nothing' is no study, trial or MLflow run"),
     ],

@@ -36,10 +36,13 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     ("wrn", "the best 3 of the study wrn, with 3 new seeds each"),
-    ("wrn --best 2 --seeds 5", "goes on with two more seeds, for the best 2"),
+    ("wrn --seeds 5", "goes on with two more seeds of each"),
 )
-FIXED = ("set", "space", "searcher", "teacher", "epochs", "limit", "data", "smoke", "max_params", "max_macs")
-"""Flags that would make other configs of them."""
+FIXED = (
+    *("set", "space", "teacher", "epochs", "limit", "data", "smoke", "max_params", "max_macs"),
+    *("searcher", "scheduler", "trials", "metric"),
+)
+"""Flags of what the search has settled: the configs, and by what they are compared."""
 
 
 def confirm(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -63,7 +66,7 @@ def confirm(arguments: Sequence[str] | None = None) -> NoReturn:
         began = events[0]
         assert isinstance(began, StudyStarted), "as from_events says"
         flags.workers = flags.workers or began.workers
-        flags.metric = flags.metric or state.metric.name
+        flags.metric = state.metric.name
         space = confirmation_space(f"{folder.name}-confirmed", state, chosen, flags.seeds)
         flags.searcher, flags.trials, flags.notes = "grid", space.grid_size(), ()
         study = make_study(space, flags, scheduler="none")
@@ -102,7 +105,7 @@ def _refuse_changes(flags: argparse.Namespace) -> None:
     for name in FIXED:
         if getattr(flags, name):
             flag = f"--{name.replace('_', '-')}"
-            raise StudyError(f"{flag} would make other configs than the search had: leave it out")
+            raise StudyError(f"{flag} is for a search, and this trains the best of one as they were: leave it out")
 
 
 def _show(seen: dict[str, float], study: Study, result: "StudyResult", console: Console) -> None:

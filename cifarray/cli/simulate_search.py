@@ -125,6 +125,12 @@ def _compare(flags: argparse.Namespace, console: Console) -> None:
     if unknown:
         raise StudyError(f"strategy {unknown[0]!r} is not compared here: choose of {', '.join(STRATEGIES)}")
     curves = _curves(flags)
+    baseless = [name for name in flags.strategies or () if STRATEGIES[name].base_first]
+    if baseless and curves.base is None and flags.base != "top":
+        raise StudyError(
+            f"{baseless[0]!r} needs a base point, and {flags.curves} has none: give lines of it the study "
+            '"default", or --base top'
+        )
     names = tuple(flags.strategies or STRATEGIES)
     found = []
     for workers in flags.workers:
@@ -162,22 +168,29 @@ def _curves(flags: argparse.Namespace) -> "Curves":
 
     if flags.curves is None:
         raise StudyError("--compare needs curves that were recorded: give --curves FILE, which --record STUDY prints")
-    return read(flags.curves)
+    curves = read(flags.curves)
+    if len(curves.curves) < 2:
+        raise StudyError(f"{flags.curves} has one point alone, and there is nothing to search: record a study of more")
+    return curves
 
 
 def _show(comparison: "Comparison", console: Console) -> None:
     groups = f"{comparison.workers} worker{'s' if comparison.workers > 1 else ''}"
-    say(console, f"\n{groups}, budget {comparison.budget / 3600:.2f} worker-hours [90 % intervals]")
+    say(
+        console, f"\n{groups}, budget {comparison.budget / 3600:.2f} worker-hours [90 % intervals over the repetitions]"
+    )
     shares, parts = comparison.strategies[0].sooner, comparison.strategies[0].regret
     early = {each: "*" if each in comparison.early else "" for each in shares}
     sooner = _table("times sooner than Ray's ASHA", [f"best {100 * each:.0f} %{early[each]}" for each in shares])
     regret = _table("points short of the best", [f"{100 * part:.0f} % spent" for part in parts])
     for told in comparison.strategies:
-        sooner.add_row(told.name, *(_short(told.sooner[each], 1) for each in shares))
+        sooner.add_row(told.name, *(_short(told.sooner[each], 1) + _not_reached(told.missed[each]) for each in shares))
         regret.add_row(told.name, *(_short(told.regret[part], 100) for part in parts))
     console.print(sooner)
     if comparison.early:
         say(console, "* reached by Ray's ASHA before each worker could have run 3 trials to their end: tells little")
+    if any(share >= 0.005 for told in comparison.strategies for share in told.missed.values()):
+        say(console, "† of the repetitions did not reach it within the budget, and count as if they had at its end")
     console.print(regret)
 
 
@@ -187,6 +200,11 @@ def _table(what: str, headings: Sequence[str]) -> Table:
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
     return table
+
+
+def _not_reached(share: float) -> str:
+    """Behind a ratio in which repetitions count as the budget."""
+    return "" if share < 0.005 else f" †{share:.0%}"
 
 
 def _short(interval: "Interval", scale: float) -> str:
@@ -201,6 +219,8 @@ def _simulate(flags: argparse.Namespace, console: Console) -> None:
     from cifarray.simulate.run import simulate
     from cifarray.simulate.study import GeneratedStudy
 
+    if flags.strategy == "freeze-thaw" and flags.searcher != "random":
+        raise StudyError("--strategy freeze-thaw chooses points by itself: leave --searcher out")
     if len(flags.workers) > 1:
         raise StudyError("--workers has several numbers, and one search has one: give one, or --compare")
     source = Made(flags.seed) if flags.curves is None else Fitted(read(flags.curves), flags.seed)

@@ -86,10 +86,13 @@ def rows_in_order(state: StudyState, metric: Metric) -> list[RecipeResult]:
 
 
 def comparison(state: StudyState, metric: Metric) -> Table:
-    """For the terminal. A gap to the published error only where data, split and training agree."""
+    """For the terminal. A gap to the published error only where data, split and training agree; no such columns where no
+    row is a recipe's."""
     drawn = Table(box=None, padding=(0, 1), header_style="bold")
-    headings = ("recipe", metric.label, "n", "params", "MACs", "images/s", "minutes", "published error", "gap")
-    for heading in headings:
+    headings = ["recipe", metric.label, "n", "params", "MACs", "images/s", "minutes"]
+    # Trials of a search that are compared have none.
+    published = any(name in RECIPES for name in state.space.recipes)
+    for heading in [*headings, *(["published error", "gap"] if published else [])]:
         drawn.add_column(heading, justify="left" if heading == "recipe" else "right", no_wrap=True)
     for row in rows(state, metric):
         if not row.trials:
@@ -105,8 +108,7 @@ def comparison(state: StudyState, metric: Metric) -> Table:
             short_count(first.macs),
             f"{row.images_per_second:,.0f}" if row.images_per_second is not None else "–",
             f"{statistics.fmean(trial.seconds for trial in row.trials) / 60:.1f}",
-            published_error(recipe) if recipe else "–",
-            gap(recipe, row, metric) if recipe else "–",
+            *((published_error(recipe), gap(recipe, row, metric)) if recipe else ("–", "–") if published else ()),
         )
     return drawn
 

@@ -21,8 +21,9 @@ def lines(found: Verdict, metric: Metric, seen: Mapping[str, float]) -> list[tup
     if beaten:
         said.append(("better", f"than {'; '.join(beaten)}"))
     if equal:
-        more = "" if seeds > 2 else ": more seeds would tell"
-        said.append(("equal", f"cannot be told from {'; '.join(equal)}{more}"))
+        said.append(("unclear", f"cannot be told from {'; '.join(equal)}: more --seeds may tell"))
+    if found.short_of_seeds:
+        said.append(("not in it", f"{', '.join(found.short_of_seeds)}: not all of their seeds ran to their end"))
     if found.name in seen:
         luck = metric.score(seen[found.name]) - metric.score(found.mean)
         said.append(

@@ -9,6 +9,7 @@ each worker could have run three trials to their end tell little, and are marked
 (`cifarray.cli.simulate_search`).
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -34,7 +35,8 @@ Reached = Literal["any", "complete"]
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure and its 90 % interval, from resampled repetitions (Efron 1979, the bootstrap)."""
+    """A figure and its 90 % interval, from resampled repetitions (Efron 1979, the bootstrap): of these curves, in other
+    orders and parts. How another space's would differ it does not say."""
 
     mean: float
     low: float
@@ -43,11 +45,13 @@ class Interval:
 
 @dataclass(frozen=True)
 class Told:
-    """Of one strategy. sooner: by target, Ray's ASHA's mean time over its own. regret: by part of the budget, in shares
-    of one. times: by target, worker-seconds of each repetition."""
+    """Of one strategy. sooner: by target, Ray's ASHA's mean time over its own. missed: by target, the share of the
+    repetitions in which it was not reached within the budget. regret: by part of the budget, in shares of one. times:
+    by target, worker-seconds of each repetition."""
 
     name: str
     sooner: Mapping[float, Interval]
+    missed: Mapping[float, float]
     regret: Mapping[float, Interval]
     times: Mapping[float, Sequence[float]]
 
@@ -81,6 +85,7 @@ def compare(
     names = [BASELINE, *others]
     times: dict[str, dict[float, list[float]]] = {name: {each: [] for each in SHARES} for name in names}
     regrets: dict[str, dict[float, list[float]]] = {name: {part: [] for part in PARTS} for name in names}
+    missed: dict[str, dict[float, list[bool]]] = {name: {each: [] for each in SHARES} for name in names}
     budgets, full_runs = [], []
     for seed in range(repetitions):
         pool = _part(curves, share, seed)
@@ -92,7 +97,9 @@ def compare(
             seen = _search(pool, name, seed, workers, budget or None, varies_in_time)
             budget = budget or seen[-1].at * workers
             for each, target in targets.items():
-                times[name][each].append(_time_to(seen, target, workers, budget, reached))
+                time = _time_to(seen, target, workers, reached)
+                times[name][each].append(min(time, budget))
+                missed[name][each].append(time > budget)
             for part in PARTS:
                 regrets[name][part].append(_regret(pool, seen, part * budget / workers, finals[0]))
         budgets.append(budget)
@@ -103,6 +110,7 @@ def compare(
         Told(
             name,
             {each: _ratio(times[BASELINE][each], times[name][each]) for each in SHARES},
+            {each: float(np.mean(missed[name][each])) for each in SHARES},
             {part: _mean(regrets[name][part]) for part in PARTS},
             times[name],
         )
@@ -148,9 +156,9 @@ def _with_final(seen: Seen, final: float) -> _Epoch:
     return _Epoch(seen.at, seen.value, seen.is_last, final)
 
 
-def _time_to(seen: Sequence[_Epoch], target: float, workers: int, budget: float, reached: Reached) -> float:
+def _time_to(seen: Sequence[_Epoch], target: float, workers: int, reached: Reached) -> float:
     times = (each.at * workers for each in seen if each.value >= target and (each.is_last or reached == "any"))
-    return min(next(times, budget), budget)
+    return next(times, math.inf)
 
 
 def _regret(pool: Curves, seen: Sequence[_Epoch], until: float, best: float) -> float:

@@ -79,7 +79,8 @@ def read(path: Path) -> Curves:
         )
         for repeats in runs.values()
     )
-    base = next((place for place, repeats in enumerate(runs.values()) if repeats[0].get("study") == BASE), None)
+    of_base = [any(run.get("study") == BASE for run in repeats) for repeats in runs.values()]
+    base = of_base.index(True) if True in of_base else None
     return points_of(curves, base)
 
 
@@ -107,10 +108,11 @@ def _is_of_a_config(path: str, domain: Domain) -> bool:
 
 def lines_of(name: str, state: StudyState) -> Iterator[str]:
     """A line for each trial of a study that ran to its end, without a line break; others have no whole curve."""
+    base, seed = state.space.base, {"seed": state.space.base.seed}
     for trial in state.ended:
         if trial.outcome is Outcome.COMPLETED and all("val_accuracy" in metrics for metrics in trial.epochs):
             run = {
-                "study": name,
+                "study": BASE if state.space.config({**trial.params, **seed}) == base else name,
                 "trial": trial.number,
                 "params": {path: value for path, value in trial.params.items() if path != "seed"},
                 "seed": trial.config.get("seed", 0),
@@ -135,6 +137,8 @@ def _run(line: str, where: str) -> dict[str, Any]:
         raise ValueError(f"{where} is no run ({type(error).__name__}: {error}): {_WHAT_IS}") from None
     if not whole or not finite:
         raise ValueError(f"{where} is no run: {_WHAT_IS}")
+    if not all(0 <= value <= 1 for value in values):
+        raise ValueError(f"{where} has val_accuracy {max(values):g}: give shares from 0 to 1, not per cent")
     return dict(run)
 
 

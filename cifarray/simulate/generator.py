@@ -23,7 +23,7 @@ MADE_EPOCHS, MADE_SECONDS = 27, 10.0
 
 class Fitted:
     """Any point of recorded curves' space: the mean of its five nearest curves, weighted by distance, in −log(1 − y),
-    and noise of its own, as large as what that mean misses of a recorded curve that is left out.
+    and noise of its own, as large as what that mean misses of a recorded curve that is left out (root mean square).
 
     The noise moves a whole curve, as other seeds do. A pure function of point and seed.
     """
@@ -57,11 +57,11 @@ class Fitted:
         )
 
     def _missed(self) -> float:
-        """Deviation of the last value."""
+        """Of the last value."""
         if len(self._curves) < 3:
             return 0.0
         missed = [self._log_errors[place][-1] - self._mean(at, place)[0][-1] for place, at in enumerate(self._at)]
-        return float(np.std(missed))
+        return float(np.sqrt(np.mean(np.square(missed))))
 
 
 class Made:

@@ -13,6 +13,10 @@ from typing import Any, Literal
 Kind = Literal["ready", "epoch", "fault"]
 
 
+_MOST = {"spread": 3.0, "faults_per_hour": 60.0}
+"""A pace twenty times the usual one; more faults and hardly an epoch ends, at which a study pauses."""
+
+
 @dataclass(frozen=True)
 class Cluster:
     """What a simulated study runs on; seconds are virtual.
@@ -33,8 +37,10 @@ class Cluster:
             raise ValueError(f"{self.groups} workers are too few: choose 1 or more")
         for what in ("start_seconds", "move_seconds", "spread", "faults_per_hour"):
             value = getattr(self, what)
-            if not 0 <= value < math.inf:
-                raise ValueError(f"{what} {value:g} is not possible: choose 0 or more")
+            most = _MOST.get(what, math.inf)
+            if not 0 <= value <= most or value == math.inf:
+                high = f" and at most {most:g}" if most < math.inf else ""
+                raise ValueError(f"{what} {value:g} is not possible: choose 0 or more{high}")
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,10 @@ def _follow(due: Due, driver: SimulatedDriver, machines: Machines, study: Any, t
         return
     trial = study.trials[due.trial]
     if due.kind == "fault":
-        driver.end(due.trial, Answer(due.trial, trial.epoch, fault=Fault.NODE_DIED, message="it", group_broken=True))
+        driver.end(
+            due.trial,
+            Answer(due.trial, trial.epoch, fault=Fault.NODE_DIED, message="a simulated fault", group_broken=True),
+        )
         return
     curve = study.curve_of(trial.params)
     value = curve.values[due.epoch - 1]

@@ -179,17 +179,13 @@ class Training:
             "train_accuracy": correct / num_images,
         }
         if len(self.val_rows):
-            evaluated = evaluate(
-                self.classifier,
-                self.images,
-                self.labels,
-                self.val_rows,
-                self.rank,
-                self.world_size,
-                # Where memory is so short that batches are split, whole batches are not evaluated either.
-                chunk=None if config.accumulate == 1 else self.micro_batch,
-                on_chunk=on_step,
-            )
+            try:
+                evaluated = self._evaluate(on_step)
+            except torch.OutOfMemoryError:
+                # A graph keeps memory that an evaluation needs once an epoch.
+                if not self.take_step.let_go():
+                    raise
+                evaluated = self._evaluate(on_step)
             metrics |= {f"val_{name}": value for name, value in evaluated.items()}
             self._raise_unless_finite(metrics["val_loss"], "validation loss")
         more = self.task.epoch_metrics()
@@ -252,6 +248,19 @@ class Training:
         drop_branches(network, config.stochastic_depth)  # after the conversion, which drops hooks
         network.to(self.device)
         return network.to(memory_format=torch.channels_last) if config.channels_last else network
+
+    def _evaluate(self, on_chunk: Callable[[], None]) -> dict[str, float]:
+        return evaluate(
+            self.classifier,
+            self.images,
+            self.labels,
+            self.val_rows,
+            self.rank,
+            self.world_size,
+            # Where memory is so short that batches are split, whole batches are not evaluated either.
+            chunk=None if self.config.accumulate == 1 else self.micro_batch,
+            on_chunk=on_chunk,
+        )
 
     def _batches(self, rows: Tensor, epoch: int) -> Iterator[Batch]:
         """This rank's micro-batches of the global batch `rows`."""

@@ -53,8 +53,15 @@ def agreed(
 
 def check_device(precision: Precision, device: torch.device) -> None:
     """Raises ValueError for a format that is of other devices."""
-    if precision == "tf32" and device.type != "cuda":
+    if precision != "tf32":
+        return
+    if device.type != "cuda":
         raise ValueError(f"precision tf32 is of NVIDIA's GPUs, and this worker trains on {device.type}: choose fp32")
+    major, minor = torch.cuda.get_device_capability(device)
+    if major < 8:
+        raise ValueError(
+            f"precision tf32 is of GPUs from compute capability 8.0 on, and this one has {major}.{minor}: choose fp32"
+        )
 
 
 def autocast(precision: Resolved, device: torch.device) -> torch.autocast:

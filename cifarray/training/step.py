@@ -9,6 +9,7 @@ task's; the schedule; which rows are due (`loop`).
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Literal
 
 import torch
@@ -78,6 +79,10 @@ class Step:
     def settle(self) -> None:
         """There is nothing to choose."""
 
+    def let_go(self) -> bool:
+        """There is no graph."""
+        return False
+
     def run(self, batches: Iterable[Batch]) -> None:
         """All but `load_rates` and the batches: what it does to the device depends on nothing but the device."""
         plain = [group["lr"] for group in self.optimizer.param_groups]
@@ -126,8 +131,9 @@ class GraphedStep:
         step.optimizer.zero_grad()  # so that the gradients are the graph's own
         self.graph = torch.cuda.CUDAGraph()
         try:
-            # Empties the cache of what plain steps have used and the graph does not.
-            with torch.cuda.graph(self.graph, stream=stream):
+            # Empties the cache of what plain steps have used and the graph does not. What other threads of the process
+            # ask CUDA meanwhile is none of its business.
+            with torch.cuda.graph(self.graph, stream=stream, capture_error_mode="thread_local"):
                 step.run(self.batches if self.rows is None else step.make_batches(self.rows, epoch))
         finally:
             step.in_backward = False
@@ -151,7 +157,7 @@ class TimedStep:
 
     def __init__(self, step: Step, mode: Literal["auto", "on"]) -> None:
         self.step, self.mode = step, mode
-        self.stream = torch.cuda.Stream(step.device)  # type: ignore[no-untyped-call]
+        self.stream = _stream(step.device)
         self.graphed: GraphedStep | None = None
         self.count = 0
         self.told = ""
@@ -184,10 +190,24 @@ class TimedStep:
         kept = "kept" if self.graphed else "let go"
         self._tell(f"a CUDA graph takes {launched:.2f} ms a step, without it {plain:.2f} ms: {kept}")
 
+    def let_go(self) -> bool:
+        """Where memory is short: goes on without the graph from now on. Returns whether there was one to let go of."""
+        if self.graphed is None or self.mode == "on":
+            return False
+        self.graphed, self._plain, self._launched = None, [], []
+        torch.cuda.empty_cache()
+        self._tell("the CUDA graph's memory was needed: let go")
+        return True
+
     def _record(self, rows: Tensor, epoch: int) -> None:
         try:
             self.graphed = GraphedStep(self.step, rows, epoch, self.stream)
+        except torch.AcceleratorError:
+            # CUDA is broken for this process, or out of memory in its own words.
+            raise
         except RuntimeError as error:  # torch.OutOfMemoryError is one
+            if self.mode == "on" and isinstance(error, torch.OutOfMemoryError):
+                raise
             torch.cuda.empty_cache()
             first_line = str(error).split("\n")[0]
             if self.mode == "on":
@@ -219,9 +239,12 @@ def beside(stream: torch.cuda.Stream | None) -> Iterator[None]:
         return
     outside = torch.cuda.current_stream(stream.device)
     stream.wait_stream(outside)
-    with torch.cuda.stream(stream):
-        yield
-    outside.wait_stream(stream)
+    try:
+        with torch.cuda.stream(stream):
+            yield
+    finally:
+        # Whatever happened: memory that is freed outside may still be written to in here.
+        outside.wait_stream(stream)
 
 
 def _refusal(step: Step, network: nn.Module, world_size: int) -> str:
@@ -241,6 +264,12 @@ def _refusal(step: Step, network: nn.Module, world_size: int) -> str:
 
 def _tensors(batches: Iterable[Batch]) -> list[Tensor]:
     return [leaf for leaf in tree_leaves(list(batches)) if isinstance(leaf, Tensor)]
+
+
+@cache
+def _stream(device: torch.device) -> torch.cuda.Stream:
+    """One for all trainings of the process: libraries keep memory for each stream that they ever saw."""
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
 
 def _event() -> torch.cuda.Event:

@@ -5,9 +5,8 @@ from statistics import mean
 import pytest
 import torch
 import torch.nn.functional as F
-from tiny import CPU, tiny, train
+from tiny import tiny, train
 
-from cifarray.training.loop import Training
 from cifarray.training.precision import Resolved, autocast
 
 
@@ -25,11 +24,6 @@ def test_fp32_is_exact_to_its_24_bits_after_tf32_was(device: torch.device) -> No
     if device.type == "cuda":
         assert convolution_error("tf32", device) > 1e-5
     assert convolution_error("fp32", device) < 1e-6
-
-
-def test_tf32_is_for_gpus() -> None:
-    with pytest.raises(ValueError, match="precision tf32 is of NVIDIA's GPUs, and this worker trains on cpu: choose f"):
-        Training(tiny(precision="tf32"), CPU)
 
 
 def test_bf16_loss_is_that_of_fp32_within_2_percent_over_300_steps(device: torch.device) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import CPU, assert_same_weights, tiny, train
+from tiny import assert_same_weights, tiny, train
 from trainings import FAMILIES, TOOLBOX, family, with_tool
 
 from cifarray.config import TrainConfig, override
@@ -51,11 +51,6 @@ def test_auto_keeps_what_was_faster(gpu: torch.device) -> None:
     assert step.told.startswith("a CUDA graph takes ")
     print(step.told)
     assert step.told.endswith("kept") == (step.graphed is not None)
-
-
-def test_a_cpu_has_no_graphs() -> None:
-    with pytest.raises(ValueError, match="cuda_graph on cannot be: CUDA graphs are of NVIDIA's GPUs, .* trains on cpu"):
-        Training(tiny(cuda_graph="on"), CPU)
 
 
 @pytest.mark.parametrize("name", [name for name in (*FAMILIES, *TOOLBOX) if name not in WAITING])

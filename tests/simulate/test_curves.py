@@ -22,11 +22,12 @@ def test_lines_with_equal_params_are_one_curve_of_means(tmp_path: Path) -> None:
 
 
 def test_the_study_called_default_is_the_base_point(tmp_path: Path) -> None:
-    others = [line([0.1], params={"optimizer.lr": 0.1 * number}) for number in (1, 2)]
+    others = [line([0.1], params={"optimizer.lr": 0.1 * number}) for number in (1, 2, 9)]
     assert read(written(tmp_path, *others)).base is None
-    with_base = read(written(tmp_path, *others, line([0.5], params={"optimizer.lr": 0.9}, study="default")))
+    # Also where another study had the same point first.
+    with_base = read(written(tmp_path, *others, line([0.5], params={"optimizer.lr": 0.1 * 9}, study="default")))
     assert with_base.base == 2
-    assert with_base.only([1]).curves[with_base.only([1]).base or 0].params == {"optimizer.lr": 0.9}
+    assert with_base.only([1]).curves[with_base.only([1]).base or 0].params == {"optimizer.lr": 0.1 * 9}
 
 
 def test_many_numbers_are_a_range_and_few_a_choice(tmp_path: Path) -> None:
@@ -53,6 +54,7 @@ def test_fields_that_no_config_has_are_points_too(tmp_path: Path) -> None:
         ([line([0.1]), line([0.1, 0.2])], r"curves of different numbers of epochs \(1, 2\): give one file for each"),
         ([line([0.1]), line([float("nan")])], 'line 2 is no run: it has "params", and as many "seconds" above 0'),
         ([line([])], "line 1 is no run"),
+        ([line([0.5, 80.0])], "line 1 has val_accuracy 80: give shares from 0 to 1, not per cent"),
         ([line([0.1], seconds=[1.0, 2.0])], "line 1 is no run"),
         ([line([0.1], seconds=[0.0])], "line 1 is no run"),
         (['{"params": {}}'], r"line 1 is no run \(KeyError: 'val_accuracy'\)"),
@@ -75,5 +77,5 @@ def test_a_recorded_study_is_read_back_without_the_trials_that_were_stopped(tmp_
             )
     lines = list(lines_of("wrn", StudyState.from_events(events)))
     assert len(lines) == 1
-    (curve,) = read(written(tmp_path, *lines)).curves
+    curve = read(written(tmp_path, *lines, line([0.1, 0.1], params={"optimizer.lr": 0.7}))).curves[0]
     assert (curve.params, curve.values, curve.seconds) == ({"optimizer.lr": 0.1}, (0.25, 0.5), 3.0)
