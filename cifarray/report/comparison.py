@@ -86,8 +86,8 @@ def rows_in_order(state: StudyState, metric: Metric) -> list[RecipeResult]:
 
 
 def comparison(state: StudyState, metric: Metric) -> Table:
-    """For the terminal. A gap to the published error only where data, split and training agree; no such columns where no
-    row is a recipe's."""
+    """For the terminal. A gap to the published error only where data, split and training agree; no such columns where
+    no row is a recipe's."""
     drawn = Table(box=None, padding=(0, 1), header_style="bold")
     headings = ["recipe", metric.label, "n", "params", "MACs", "images/s", "minutes"]
     # Trials of a search that are compared have none.

@@ -3,6 +3,7 @@
 import pytest
 from comparisons import cells, state_of
 
+from cifarray import recipes
 from cifarray.config import TrainConfig
 from cifarray.recipes import RECIPES
 from cifarray.report.comparison import comparison, gap, rows
@@ -68,5 +69,8 @@ def test_there_is_no_gap_between_different_things(name, metric, pinned):
 
 
 def test_a_config_may_be_compared_that_is_no_recipe():
-    state = state_of({"mine": [0.5]}, configs={"mine": TrainConfig()})
-    assert cells(comparison(state, Metric()), "published error") == ["–"]
+    configs = {"mine": TrainConfig(), "resnet_32": recipes.get("resnet_32")}
+    state = state_of({"mine": [0.6], "resnet_32": [0.5]}, configs=configs)
+    assert cells(comparison(state, Metric()), "published error")[0] == "–"
+    alone = comparison(state_of({"mine": [0.5]}, configs={"mine": TrainConfig()}), Metric())
+    assert "published error" not in [column.header for column in alone.columns]

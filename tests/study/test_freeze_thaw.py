@@ -4,6 +4,7 @@ import itertools
 import math
 import random
 import time
+from dataclasses import replace
 
 import pytest
 from histories import epoch_ended, sampled, started
@@ -160,6 +161,32 @@ def test_a_study_that_was_killed_anywhere_decides_what_it_would_have_decided(ful
         after = list(rest) if cut % 20 == 0 else [event for event, _ in zip(rest, range(12), strict=False)]
         found = decided([*before, *ends, *after])
         assert found == decided(whole)[: len(found)], f"after event {cut}"
+
+
+def test_how_long_epochs_took_decides_nothing():
+    """A machine that is busy, or another one, would otherwise make another study of it."""
+    space = SPACE
+    whole = list(
+        carry_out(make_state(16, space), learns, macs=lambda params: 1 + round(100 * params["label_smoothing"]))
+    )
+    source = random.Random(0)
+
+    def as_another_machine(event):
+        if not isinstance(event, EpochEnded):
+            return event
+        return replace(event, metrics={**event.metrics, "epoch_seconds": 10 ** source.uniform(-1, 2)})
+
+    starts = [place for place, event in enumerate(whole) if isinstance(event, TrialStarted)]
+    for place in starts[::3]:
+        began = whole[place]
+        state = make_state(16)
+        # Without the trial that is sampled in the same go.
+        before = whole[: place - isinstance(whole[place - 1], TrialSampled)]
+        state.replay(map(as_another_machine, before))
+        chosen = state.next(running=[])
+        assert (chosen.number, chosen.epoch) == (began.trial, began.epoch)
+        if chosen.params is not None:
+            assert chosen.params == whole[place - 1].params
 
 
 def test_hyperparameters_are_fitted_after_fixed_numbers_of_observations(monkeypatch):

@@ -244,7 +244,7 @@ class FreezeThaw:
         points: "Array",
         chance: "Array",
     ) -> "Array":
-        """Seconds to the next rung, and with the chance that it is worth it, to the end."""
+        """Multiply-adds to the next rung, and with the chance that it is worth it, to the end."""
         import numpy as np
 
         epochs = study.space.base.epochs
@@ -252,7 +252,7 @@ class FreezeThaw:
         rest = [trial.config["epochs"] - trial.epoch for trial in waiting]
         first = np.array([*targets, *[min((*self.rungs(epochs), epochs))] * len(points)], float)
         whole = np.array([*rest, *[epochs] * len(points)], float)
-        return np.asarray((first + chance * (whole - first)) * observed.epoch_seconds(waiting, points))
+        return np.asarray((first + chance * (whole - first)) * observed.epoch_costs(waiting, points))
 
     def _proposals(self, study: StudyView) -> Proposals:
         return study.once("proposals", lambda: Proposals(study.space, study.seed))

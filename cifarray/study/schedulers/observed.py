@@ -132,15 +132,18 @@ class Observed:
         tried = np.array([self._features_of(trial) for trial in self.study.trials.values()])
         return float(posterior.alike(point[None], tried).max())
 
-    def epoch_seconds(self, waiting: Sequence[TrialRecord], points: Array) -> Array:
-        """What an epoch of paused trials takes, as measured, and one of new points, by their features (m, d), as a
-        regression on features says; 1 for all where nothing was measured."""
-        measured = [trial for trial in self.study.trials.values() if trial.epoch and trial.seconds]
+    def epoch_costs(self, waiting: Sequence[TrialRecord], points: Array) -> Array:
+        """What an epoch costs, in multiply-adds for an image: of paused trials as it is, of new points, by their
+        features (m, d), as a regression on features says; 1 for all where no size is known.
+
+        Not in seconds, which depend on how busy a machine is: a study that is run again would decide otherwise.
+        """
+        measured = [trial for trial in self.study.trials.values() if trial.macs]
         if not measured:
             return np.ones(len(waiting) + len(points))
-        logs = np.log([trial.seconds / trial.epoch for trial in measured])
+        logs = np.log([float(trial.macs) for trial in measured])
         middle = logs.mean()
-        own = [np.log(trial.seconds / trial.epoch) if trial.seconds else middle for trial in waiting]
+        own = [np.log(float(trial.macs)) if trial.macs else middle for trial in waiting]
         if not len(points):
             return np.exp(own)
         at = np.array([self._features_of(trial) for trial in measured])
