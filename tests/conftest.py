@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,10 @@ import psutil
 import pytest
 import torch
 from running_head import RunningHead, running_head
+
+# A shell makes what it starts in the background deaf to Ctrl-C, and with it all that the tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Modules beside the tests whose assertions are told with their values.
 pytest.register_assert_rewrite("mid_trial", "living", "tiny", "trainings")

@@ -51,10 +51,12 @@ def _search(space: SearchSpace, flags: argparse.Namespace) -> NoReturn:
         space = apply(space, flags)
         if flags.searcher == "grid" and flags.trials is None:
             flags.trials = space.grid_size()
-        default = None if flags.scheduler or flags.fresh else began_with(study_folder(space, flags))
+        risky, default = varied_in_time(space), None
+        if risky and not flags.scheduler and not flags.fresh:
+            # It was another one before, with which a study goes on.
+            default = began_with(study_folder(space, flags))
         default = default or default_strategy(space, flags.searcher)
         study = make_study(space, flags, scheduler=flags.scheduler or default)
-    risky = varied_in_time(space)
     if risky and isinstance(study.scheduler, Asha | Promote):
         say(
             make_console(),

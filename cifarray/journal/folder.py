@@ -16,6 +16,7 @@ from cifarray.errors import StudyError
 from cifarray.journal.differences import differences_of, free_name, table
 from cifarray.journal.events import JournalError
 from cifarray.journal.journal import FILE_NAME, Journal, StudyRunningError, events_in, read_events
+from cifarray.journal.targets import bring_up_to_date
 from cifarray.space.space import SearchSpace
 from cifarray.study.events import DriverEnded, DriverStarted, Event, StudyStarted, TrialSampled
 from cifarray.study.schedulers import from_settings
@@ -57,10 +58,15 @@ def open_journal(study: Study, repair: bool = False) -> Journal:
 
 
 def began_with(folder: Path) -> str | None:
-    """The strategy of the study that is there, by name; None where there is none that can be read."""
+    """The strategy of the study that is there, by name; None where there is none that can be read.
+
+    Of a study in a bucket that never ran on this disk, its journal is fetched from there first.
+    """
     try:
+        if not (folder / FILE_NAME).exists():
+            bring_up_to_date(folder)
         first = next(events_in(folder / FILE_NAME), None)
-    except (OSError, ValueError, JournalError):
+    except (OSError, ValueError, JournalError, storage.StorageError):
         return None
     if not isinstance(first, StudyStarted):
         return None

@@ -68,7 +68,7 @@ def find(target: str, where: str) -> tuple[Path, int | None]:
     base = places.studies(where)
     for name in {target, target.rpartition("-")[0]}:
         if name:
-            _bring_up_to_date(base / name)
+            bring_up_to_date(base / name)
     if target and _has_journal(base / target):
         return base / target, None
     study, _, number = target.rpartition("-")
@@ -78,10 +78,10 @@ def find(target: str, where: str) -> tuple[Path, int | None]:
         tracked = json.loads(state.read_text())
         for trial, run in tracked.get("runs", {}).items():
             if run == target:
-                _bring_up_to_date(state.parent)
+                bring_up_to_date(state.parent)
                 return state.parent, int(trial)
         if tracked.get("parent_run_id") == target:
-            _bring_up_to_date(state.parent)
+            bring_up_to_date(state.parent)
             return state.parent, None
     folder = Path(target).expanduser().resolve()
     if target and _has_journal(folder):
@@ -139,7 +139,7 @@ def id_of_study(folder: str) -> str | None:
     return first.id if isinstance(first, StudyStarted) else None
 
 
-def _bring_up_to_date(folder: Path) -> None:
+def bring_up_to_date(folder: Path) -> None:
     """Of a study in a bucket that ran on another head too, the journal there tells more than this disk's."""
     address = places.address(folder)
     if address is not None and storage.exists(storage.join(address, "study.json")):

@@ -15,7 +15,7 @@ from cifarray.errors import StudyError
 from cifarray.examine.final_test import run_final_test
 from cifarray.journal import targets
 from cifarray.journal.copy import Segment, chain
-from cifarray.journal.folder import set_aside
+from cifarray.journal.folder import began_with, set_aside
 from cifarray.journal.journal import Journal, StudyRunningError, read_events
 from cifarray.study.events import CheckpointDropped, EpochEnded, LesionStudied, TrialEnded, TrialStarted
 from cifarray.study.trial_record import Outcome
@@ -117,6 +117,24 @@ def test_local_results_where_the_studies_of_buckets_are_kept_are_local(make_stud
 def move_to(monkeypatch, tmp_path, head):
     """From here on this is the machine of that name."""
     monkeypatch.setenv("CIFARRAY_HOME", str(tmp_path / head))
+
+
+def test_a_study_in_a_bucket_goes_on_with_its_strategy_on_a_head_that_never_saw_it(
+    bucket, make_study, tmp_path, monkeypatch
+):
+    study = replace(make_study("wrn"), storage=bucket)
+    move_to(monkeypatch, tmp_path, "head")
+    storage.write_bytes(study.marker, b"{}")
+    journal = Journal(study.folder)
+    journal.append([study_started(scheduler={"name": "promote", "reduction_factor": 3, "grace_epochs": 1})])
+    journal.keep()
+    journal.close()
+    assert began_with(study.folder) == "promote"
+
+    move_to(monkeypatch, tmp_path, "other head")
+    assert not study.folder.exists()
+    assert began_with(study.folder) == "promote"
+    assert began_with(study.folder.with_name("another")) is None
 
 
 def test_nothing_is_added_from_elsewhere_to_a_study_that_runs(bucket, make_study, tmp_path, monkeypatch):
