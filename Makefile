@@ -84,6 +84,7 @@ test-nightly: $(VENV)/.installed-test install-head
 	$(PYTEST) $(ON_ALL_CORES) -m "not ray and nightly and not cluster"
 	$(PYTEST) -m "ray and nightly and not cluster"
 	$(PYTEST) -m "nightly and cluster" -rs
+	CIFARRAY_TEST_DEVICE=cpu $(PYTEST) $(ON_ALL_CORES) tests/gpu
 
 test-faults: $(VENV)/.installed-test
 	$(PYTEST) -m "faults and not nightly" -s
