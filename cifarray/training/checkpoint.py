@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from cifarray import storage
 from cifarray.config import TrainConfig
@@ -23,6 +24,17 @@ FREE = ("checkpoint_every", "cuda_graph", "accumulate", "auto_micro_batch")
 
 class OtherTrainingError(ValueError):
     """A checkpoint is whole and of another training."""
+
+
+def copied_to_cpu(value: Any) -> Any:
+    """The same of dicts, lists and tuples, with a copy of each tensor, on the CPU and without its graph."""
+    if isinstance(value, Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, dict):
+        return {key: copied_to_cpu(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(copied_to_cpu(item) for item in value)
+    return value
 
 
 def save_checkpoint(address: str, state: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ from cifarray.data import augments_on, epoch_order, open_store, split_indices
 from cifarray.models import build, drop_branches, initialise, seed_shared_draws
 from cifarray.training.average import MovingAverage
 from cifarray.training.batches import batch_rows, check_batch, count_steps, rank_shares
-from cifarray.training.checkpoint import check_belongs
+from cifarray.training.checkpoint import check_belongs, copied_to_cpu
 from cifarray.training.classifier import Classifier
 from cifarray.training.determinism import hashed_seed, seed_torch, set_determinism
 from cifarray.training.distillation import Distilled, load_teacher
@@ -221,7 +221,7 @@ class Training:
             "metrics": self.metrics,
             "data": self.data,
         }
-        return _copied_to_cpu(state)
+        return copied_to_cpu(state)
 
     def close(self) -> None:
         """Lets go of all that this trial held, so that the next one finds the process as if fresh. Not collective.
@@ -271,7 +271,7 @@ class Training:
     def _restore(self, checkpoint: dict[str, Any]) -> None:
         check_belongs(checkpoint, self.config, self.data)
         # Optimizers take over the tensors that they load and change them in place: the caller's stay as they are.
-        checkpoint = _copied_to_cpu(checkpoint)
+        checkpoint = copied_to_cpu(checkpoint)
         self.network.load_state_dict(checkpoint["model"])
         load_optimizer(self.optimizer, checkpoint["optimizer"])
         self.schedule.load_state_dict(checkpoint["scheduler"])
@@ -309,13 +309,3 @@ class Training:
             raise Diverged(
                 f"the {name} is {reduced} in epoch {self.epoch + 1}, step {self.step + 1}: lower optimizer.lr{more}"
             )
-
-
-def _copied_to_cpu(value: Any) -> Any:
-    if isinstance(value, Tensor):
-        return value.detach().to("cpu", copy=True)
-    if isinstance(value, dict):
-        return {key: _copied_to_cpu(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(_copied_to_cpu(item) for item in value)
-    return value

@@ -11,7 +11,8 @@ import torch
 def reset_peak(device: torch.device) -> None:
     """From now on the peak counts anew, as far as the system allows it."""
     if device.type == "cuda":
-        torch.cuda.init()  # type: ignore[no-untyped-call] # torch resets nothing, and raises, before something else has begun with the GPU
+        # Before something has begun with the GPU torch resets nothing, and raises.
+        torch.cuda.init()  # type: ignore[no-untyped-call]
         torch.cuda.reset_peak_memory_stats(device)
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")  # sets VmHWM back to the present size (Linux, proc(5))

@@ -11,6 +11,7 @@ from tiny import CPU, assert_same_weights, tiny, train
 from cifarray.data import open_store
 from cifarray.training.evaluate import evaluate
 from cifarray.training.loop import Training
+from cifarray.training.tasks import grid_labels
 from cifarray.training.tasks.grid_labels import multi_label_metrics
 from cifarray.training.tasks.kinds import GRID_LABELS
 
@@ -114,3 +115,12 @@ def test_two_workers_agree_on_grids(two_ranks: Ranks) -> None:
     first, second = two_ranks(train_on, tiny(**GRID, epochs=1))
     assert_same_weights(first[0], second[0])
     assert first[0]["metrics"] == second[0]["metrics"]
+
+
+@pytest.mark.parametrize(("most", "expected"), [(4 * 300, True), (4 * 300 - 1, False), (299, False)])
+def test_batches_are_recorded_only_where_all_their_draws_are_made_anew_for_each_epoch(
+    most: int, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a draw that is made batch by batch a recording would keep the epoch in which it was made."""
+    monkeypatch.setattr(grid_labels, "rows_at_once", lambda rows, device: rows if rows <= most else None)
+    assert Training(tiny(data__grid=2), CPU).task.batches_on_device is expected

@@ -45,7 +45,8 @@ class GridLabels:
         )
         self.drawn = grid_draws(rows_at_once(len(images), images.device))
         self.pool = pool.to(images.device)
-        self.batches_on_device = images.device == device == self.augments_on and self.drawn.num_rows is not None
+        drawn_at_once = None not in (self.drawn.num_rows, self.augment.places.num_rows)
+        self.batches_on_device = images.device == device == self.augments_on and drawn_at_once
 
     def begin_epoch(self, epoch: int) -> None:
         self.augment.begin_epoch(self.config.seed, epoch)
