@@ -91,13 +91,24 @@ def test_what_is_said_at_the_end(tmp_path: Path) -> None:
     assert "luck:    the search saw 90.00 %, 1.50 points better than new seeds do" in text
     assert 'load it: network = cifarray.load("/c/0/1")' in text
 
+    half = io.StringIO()
+    _show({}, study, StudyResult(confirmed, "interrupted"), Console(file=half, width=200))
+    assert "trial-1" in half.getvalue()
+    assert "winner" not in half.getvalue()
+
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         *(
             (("wrn", *flag), f"{flag[0]} is for a search, and this trains the best of one as they were: leave it out")
-            for flag in (("--set", "epochs=3"), ("--epochs", "3"), ("--trials", "9"), ("--metric", "val_loss"))
+            for flag in (
+                ("--set", "epochs=3"),
+                ("--epochs", "3"),
+                ("--trials", "9"),
+                ("--metric", "val_loss"),
+                ("--seed", "7"),
+            )
         ),
         (("wrn-1",), "wrn-1 is a trial: name the study that it is of, wrn"),
         (("nothing",), "'nothing' is no study, trial or MLflow run"),

@@ -40,7 +40,7 @@ EXAMPLES = (
 )
 FIXED = (
     *("set", "space", "teacher", "epochs", "limit", "data", "smoke", "max_params", "max_macs"),
-    *("searcher", "scheduler", "trials", "metric"),
+    *("searcher", "scheduler", "trials", "metric", "seed"),
 )
 """Flags of what the search has settled: the configs, and by what they are compared."""
 
@@ -111,6 +111,8 @@ def _refuse_changes(flags: argparse.Namespace) -> None:
 def _show(seen: dict[str, float], study: Study, result: "StudyResult", console: Console) -> None:
     metric = study.metric
     console.print(comparison(result.state, metric))
+    if result.reason != "finished":
+        return
     found = verdict({row.name: row.by_seed for row in rows_in_order(result.state, metric)}, metric.lower_is_better)
     if found is None:
         return

@@ -18,11 +18,13 @@ from rich.table import Table
 from cifarray.cli.flags import add_places, make_parser, storage_and_tracking
 from cifarray.cli.parser import Parser, whole
 from cifarray.cli.running import errors_in_a_sentence, make_console
+from cifarray.cli.strategies import make_scheduler, varied_in_time
 from cifarray.errors import StudyError
 from cifarray.journal import targets
 from cifarray.journal.journal import FILE_NAME, events_in
 from cifarray.report.sentences import say
 from cifarray.study.samplers import SearcherName
+from cifarray.study.schedulers import SCHEDULERS
 from cifarray.study.state import StudyState
 
 if TYPE_CHECKING:
@@ -35,7 +37,6 @@ EXAMPLES = (
     ("--curves wrn.jsonl --trials 500 --workers 8", "what a search of 500 trials like these would take"),
     ("--workers 1000 --trials 10000", "the same for curves by a formula"),
 )
-SEARCHES = ("asha", "promote", "freeze-thaw", "none")
 
 
 def simulate_search(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -83,7 +84,7 @@ def _parser() -> Parser:
     )
     one = parser.add_argument_group("without --compare")
     one.add_argument("--trials", type=whole, default=100, metavar="N", help="default: 100")
-    one.add_argument("--strategy", choices=SEARCHES, default="asha", help="default: asha")
+    one.add_argument("--strategy", choices=tuple(SCHEDULERS), default="asha", help="default: asha")
     one.add_argument("--searcher", choices=("random", "tpe"), default="random", help="default: random")
     one.add_argument("--seed", type=int, default=0, metavar="N")
     one.add_argument(
@@ -146,9 +147,7 @@ def _compare(flags: argparse.Namespace, console: Console) -> None:
                     flags.repetitions,
                     names,
                     flags.reached,
-                    varies_in_time=any(
-                        path.startswith("schedule.") or path == "epochs" for path in curves.space.domains
-                    ),
+                    varies_in_time=bool(varied_in_time(curves.space)),
                     progress=told,
                 )
             )
@@ -212,7 +211,6 @@ def _short(interval: "Interval", scale: float) -> str:
 
 
 def _simulate(flags: argparse.Namespace, console: Console) -> None:
-    from cifarray.cli.strategies import make_scheduler
     from cifarray.simulate.curves import read
     from cifarray.simulate.generator import Fitted, Made
     from cifarray.simulate.machines import Cluster

@@ -5,13 +5,12 @@ And which one a search has where its user names none. Not here: the flag (`flags
 """
 
 from cifarray.space.space import SearchSpace
-from cifarray.study.schedulers import Asha, FreezeThaw, Promote, RunAll, Scheduler
+from cifarray.study.schedulers import Asha, FreezeThaw, Promote, RunAll, Scheduler, grace_for
 
 
 def make_scheduler(name: str, space: SearchSpace) -> Scheduler:
     """With the settings that this space asks for."""
-    # Four rungs at most: very early rungs favour what learns fast over what learns well.
-    grace = max(1, space.base.epochs // 27)
+    grace = grace_for(space.base.epochs)
     if name == FreezeThaw.name:
         return FreezeThaw(grace_epochs=grace, full_runs=bool(varied_in_time(space)))
     for kind in (Asha, Promote):

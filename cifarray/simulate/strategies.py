@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cifarray.engine.ray_internals import asha_bracket
-from cifarray.study.schedulers import Asha, FreezeThaw, Promote, RunAll, Scheduler, StudyView
+from cifarray.study.schedulers import Asha, FreezeThaw, Promote, RunAll, Scheduler, StudyView, grace_for
 from cifarray.study.trial_record import Decision, TrialRecord
 
 
@@ -43,16 +43,11 @@ class Unlimited(FreezeThaw):
         return False
 
 
-def _grace(epochs: int) -> int:
-    """As jobs choose it (`cifarray.cli.strategies`)."""
-    return max(1, epochs // 27)
-
-
 BASELINE = "Ray's ASHA, random"
 STRATEGIES: dict[str, Strategy] = {
-    "freeze-thaw": Strategy(lambda epochs, varies: Unlimited(_grace(epochs), full_runs=varies), ours=True),
-    "promote": Strategy(lambda epochs, varies: Promote(3, _grace(epochs)), ours=True),
-    "asha": Strategy(lambda epochs, varies: Asha(3, _grace(epochs)), ours=True),
+    "freeze-thaw": Strategy(lambda epochs, varies: Unlimited(grace_for(epochs), full_runs=varies), ours=True),
+    "promote": Strategy(lambda epochs, varies: Promote(3, grace_for(epochs)), ours=True),
+    "asha": Strategy(lambda epochs, varies: Asha(3, grace_for(epochs)), ours=True),
     "none": Strategy(lambda epochs, varies: RunAll(), ours=True),
     BASELINE: Strategy(lambda epochs, varies: RaysAsha(4, epochs)),
     "Ray's ASHA, base point first": Strategy(lambda epochs, varies: RaysAsha(4, epochs), base_first=True),

@@ -22,11 +22,18 @@ __all__ = [
     "Scheduler",
     "StudyView",
     "from_settings",
+    "grace_for",
 ]
 
 SCHEDULERS: dict[str, type[FreezeThaw] | type[Promote] | type[Asha] | type[RunAll]] = {
     kind.name: kind for kind in (FreezeThaw, Promote, Asha, RunAll)
 }
+
+
+def grace_for(epochs: int) -> int:
+    """Epochs before the first rung, for trials of `epochs` epochs: there are four rungs at most, since very early ones
+    favour what learns fast over what learns well."""
+    return max(1, epochs // 27)
 
 
 def from_settings(settings: Mapping[str, Any] | None) -> Scheduler:
