@@ -15,6 +15,7 @@ from cifarray.engine import UNUSED
 from cifarray.engine.result import StudyResult
 from cifarray.journal.folder import last_of_driver, open_journal
 from cifarray.journal.journal import FILE_NAME
+from cifarray.report.budget import about_the_end
 from cifarray.space.domains import AnyDomain, Cases, Choice
 from cifarray.space.space import SearchSpace
 from cifarray.study import decisions
@@ -160,6 +161,8 @@ def already_done(study: Study, retry_failed: bool) -> StudyResult | None:
 
 def nothing_to_do(study: Study, state: StudyState, flags: argparse.Namespace) -> str:
     """What a finished study's user is told, with what would be something to do."""
+    if spent := about_the_end(state):
+        return f"nothing to do: {spent}, --fresh starts anew"
     done, asked = len(state.trials), min(study.num_trials, state.budget)
     failed = sum(trial.outcome is Outcome.FAILED for trial in state.ended)
     are, trials = ("is", "trial") if done == 1 else ("are", "trials")

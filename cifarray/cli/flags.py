@@ -5,12 +5,12 @@ Not here: running it (`cifarray.cli.running`), which jobs there are (`cifarray.c
 
 import argparse
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
 
 from cifarray import recipes, storage
+from cifarray.cli.budget import DEFAULT_TRIALS, Arguments, how_much
 from cifarray.cli.parser import WITHOUT_TRIALS, Examples, Parser, number, whole
 from cifarray.cli.strategies import make_scheduler
 from cifarray.cli.teachers import with_teachers
@@ -30,18 +30,10 @@ from cifarray.tracking.addresses import refuse_unusable
 from cifarray.training.tasks.kinds import kind_of
 
 SMOKE_DATA, SMOKE_LIMIT, SMOKE_TRIALS, SMOKE_EPOCHS = "synthetic:2000", 2000, 4, 2
-DEFAULT_TRIALS = 20
 SOURCE = "data.source"
 BEST_KEPT = 3
 """Checkpoints that a search keeps."""
 GROUPS = ("of this job", "what is trained", "how much", "where it is kept", "how it runs")
-
-
-class Arguments(Protocol):
-    """A parser, or a group of one."""
-
-    @property
-    def add_argument(self) -> Callable[..., Any]: ...
 
 
 def make_parser(description: str, examples: Examples = ()) -> Parser:
@@ -59,6 +51,7 @@ class StudyParser(Parser):
         _add_how_much(self.how_much)
         _add_where(self.where)
         _add_how(self.how)
+        self.set_defaults(budget=None)
 
     def _about_unknown(self, text: str) -> str:
         word = text.partition("=")[0].lstrip("-").replace("-", "_")
@@ -262,7 +255,7 @@ def make_study(space: SearchSpace, flags: argparse.Namespace, scheduler: str) ->
     where, tracking_uri = storage_and_tracking(flags)
     if flags.concurrent != "auto" and not flags.concurrent.isdigit():
         raise StudyError(f"concurrent {flags.concurrent!r} is not a number: give one, or auto")
-    num_trials = DEFAULT_TRIALS if flags.trials is None else flags.trials
+    num_trials, time_budget = how_much(flags, flags.workers)
     return Study(
         name=_name(space, flags),
         space=space,
@@ -280,6 +273,7 @@ def make_study(space: SearchSpace, flags: argparse.Namespace, scheduler: str) ->
         patience=flags.stuck_after,
         # Where nothing is selected, each trial's network is wanted afterwards.
         keep_checkpoints=num_trials if space.is_comparison else BEST_KEPT,
+        time_budget=time_budget,
     )
 
 

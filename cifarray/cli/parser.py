@@ -117,6 +117,18 @@ def number(text: str) -> float:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number: give one, 0.5 for example") from None
 
 
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def duration(text: str) -> float:
+    """Seconds, from `90m`, `4h`, `1d12h`."""
+    parts = _DURATION.findall(text)
+    if not parts or "".join(map("".join, parts)) != text:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time: give a number with s, m, h or d, 4h for example")
+    return sum(float(amount) * _SECONDS[unit] for amount, unit in parts)
+
+
 def _choose(value: str, choices: Collection[str], rest: str | None = None) -> str:
     similar = difflib.get_close_matches(str(value), list(choices), n=1, cutoff=0.6)
     if similar:

@@ -9,10 +9,12 @@ from rich.console import Console
 
 from cifarray.fields import flatten
 from cifarray.redaction import redact
+from cifarray.report.budget import rule, trials_in_all
 from cifarray.report.leaderboard import short_value
 from cifarray.report.sentences import say
 from cifarray.study.samplers import Sampler, shortage
 from cifarray.study.study import Study
+from cifarray.study.time_budget import UNLIMITED
 
 
 def show_plan(study: Study, console: Console, notes: Iterable[str]) -> None:
@@ -32,17 +34,19 @@ def show_plan(study: Study, console: Console, notes: Iterable[str]) -> None:
     scheduler = study.scheduler.describe(space.base.epochs)
     # Whatever the limits: which networks are within them is known when the data are open.
     budget = Sampler(space, study.searcher, study.seed).budget(study.num_trials)
-    trials = f"{budget} trial{'s' if budget != 1 else ''}"
+    trials = trials_in_all(budget)
     searcher = "" if study.scheduler.chooses else f"searcher {study.searcher}, "
     say(console, f"\n{trials}, compared by {study.metric.name}, {searcher}scheduler {scheduler}")
     most = study.scheduler.epochs_at_most(budget, space.base.epochs)
-    if most is not None:
+    if most is not None and budget < UNLIMITED:
         say(
             console,
             f"as much work as {most} epochs of networks of average size: trials are begun, and those that are paused "
             "go on, until it is done",
         )
-    short = shortage(budget, study.num_trials)
+    if study.time_budget is not None:
+        say(console, rule(study.time_budget))
+    short = None if study.num_trials >= UNLIMITED else shortage(budget, study.num_trials)
     if short:
         say(console, short)
     cpus = "auto" if study.cpus_per_worker is None else f"{study.cpus_per_worker:g}"

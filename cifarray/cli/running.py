@@ -34,6 +34,7 @@ from cifarray.engine.signals import INTERRUPTED
 from cifarray.errors import UserError
 from cifarray.journal.folder import is_finished, set_aside
 from cifarray.redaction import redact
+from cifarray.report.budget import about_the_end, remaining
 from cifarray.report.last_screen import COMMANDS, about_the_best, labelled, time_spent
 from cifarray.report.leaderboard import table
 from cifarray.report.live import view_for
@@ -124,6 +125,8 @@ def _conclude(
             for label, text in about_the_best(study, result.state):
                 tell(label, text, prose=label not in COMMANDS)
         tell("time", time_spent(study, result.state, seconds), prose=True)
+        if seconds is not None and result.reason == "finished" and (ending := about_the_end(result.state)):
+            tell("budget", ending, prose=True)
     tell("results", str(study.folder))
     if (study.folder / PAGE).exists():
         tell("report", str(study.folder / PAGE))
@@ -135,8 +138,7 @@ def _conclude(
         tell("MLflow", f"mlflow ui --host 127.0.0.1 --backend-store-uri {shlex.quote(study.tracking_uri)}")
     else:
         tell("MLflow", redact(study.tracking_uri))
-    remaining = result.state.remaining()
-    left, them = ("1 trial remains", "it") if remaining == 1 else (f"{remaining} trials remain", "them")
+    left, them = remaining(result.state)
     if result.reason == "interrupted":
         text = f"interrupted: {left}; the same command again goes on with {them}"
         say(console, text)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 from rich.console import Console
 from rich.table import Table
 
+from cifarray.cli.budget import add_budget
 from cifarray.cli.flags import add_places, make_parser, storage_and_tracking
 from cifarray.cli.parser import Parser, whole
 from cifarray.cli.running import errors_in_a_sentence, make_console
@@ -22,15 +23,18 @@ from cifarray.cli.strategies import make_scheduler, varied_in_time
 from cifarray.errors import StudyError
 from cifarray.journal import targets
 from cifarray.journal.journal import FILE_NAME, events_in
+from cifarray.report.budget import about_the_end
 from cifarray.report.sentences import say
 from cifarray.study.samplers import SearcherName
 from cifarray.study.schedulers import SCHEDULERS
 from cifarray.study.state import StudyState
+from cifarray.study.time_budget import UNLIMITED, TimeBudget
 
 if TYPE_CHECKING:
     from cifarray.simulate.compare import Comparison, Interval
     from cifarray.simulate.curves import Curves
 
+DEFAULT_TRIALS = 100
 EXAMPLES = (
     ("--record wrn > wrn.jsonl", "the curves of a study's completed trials"),
     ("--compare --curves wrn.jsonl --workers 1 8", "which strategy finds the best of them soonest"),
@@ -83,7 +87,8 @@ def _parser() -> Parser:
         help="the base point: that of the file, or one of the best tenth",
     )
     one = parser.add_argument_group("without --compare")
-    one.add_argument("--trials", type=whole, default=100, metavar="N", help="default: 100")
+    one.add_argument("--trials", type=whole, metavar="N", help="default: 100; with --budget as many as it allows")
+    add_budget(one)
     one.add_argument("--strategy", choices=tuple(SCHEDULERS), default="asha", help="default: asha")
     one.add_argument("--searcher", choices=("random", "tpe"), default="random", help="default: random")
     one.add_argument("--seed", type=int, default=0, metavar="N")
@@ -230,7 +235,11 @@ def _simulate(flags: argparse.Namespace, console: Console) -> None:
     )
     scheduler = make_scheduler(flags.strategy, source.space)
     searcher: SearcherName = "random" if scheduler.chooses else flags.searcher
-    study = GeneratedStudy(source.space, flags.trials, searcher, scheduler, flags.seed)
+    num_trials = flags.trials or DEFAULT_TRIALS
+    if flags.budget is not None and flags.trials is None:
+        num_trials = UNLIMITED
+    study = GeneratedStudy(source.space, num_trials, searcher, scheduler, flags.seed)
+    study.time_budget = None if flags.budget is None else TimeBudget(flags.budget)
     study.begin(source.curve_of, source.epochs)
     began = time.monotonic()
     told = simulate(study, cluster)
@@ -240,6 +249,7 @@ def _simulate(flags: argparse.Namespace, console: Console) -> None:
         "workers": cluster.groups,
         "trials": len(study.trials),
         "epochs": len(told.seen),
+        "paused": sum(trial.is_paused for trial in study.unfinished.values()),
         "share_of_full_runs": len(told.seen) / (len(study.trials) * source.epochs),
         "hours": told.seconds / 3600,
         "worker_hours": told.busy_seconds / 3600,
@@ -262,6 +272,8 @@ def _simulate(flags: argparse.Namespace, console: Console) -> None:
     )
     faults = f"; {told.faults:,} groups broke and were replaced" if told.faults else ""
     say(console, f"{len(told.seen):,} epochs, {figures['share_of_full_runs']:.0%} of what full runs would be{faults}")
+    if ending := about_the_end(study):
+        say(console, ending)
     if best is not None and best.value is not None:
         chosen = " · ".join(f"{path.rpartition('.')[2]} {_number(value)}" for path, value in best.params.items())
         say(console, f"best: {100 * best.value:.2f} %, {chosen}")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from cifarray import recipes
+from cifarray.cli.budget import add_budget
 from cifarray.cli.flags import apply, make_study, study_folder, study_parser
 from cifarray.cli.running import errors_in_a_sentence, make_console, run_job
 from cifarray.cli.strategies import default_strategy, varied_in_time
@@ -29,6 +30,7 @@ SpaceOf = Callable[[str, TrainConfig], SearchSpace]
 def tune(space: SearchSpace, smoke: SearchSpace, arguments: Sequence[str] | None = None) -> NoReturn:
     """A search over `space`; over `smoke` with `--smoke`. Exits."""
     parser = study_parser(f"Search the space '{space.name}' with Ray Tune on warm DDP worker groups.", EXAMPLES)
+    add_budget(parser.how_much)
     flags = parser.parse_args(arguments)
     _search(smoke if flags.smoke else space, flags)
 
@@ -39,6 +41,7 @@ def tune_recipe(space_of: SpaceOf, default: str, smoke: str, arguments: Sequence
     parser.own.add_argument(
         "recipe", metavar="RECIPE", nargs="?", help=f"a recipe of jobs/train.py --list (default: {default})"
     )
+    add_budget(parser.how_much)
     flags = parser.parse_args(arguments)
     with errors_in_a_sentence(ValueError):
         name = flags.recipe or (smoke if flags.smoke else default)

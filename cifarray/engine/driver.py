@@ -5,7 +5,7 @@ virtual clock alike. Not here: the decisions (`cifarray.study`), how Tune asks a
 of it up (`run`).
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 from cifarray import storage
 from cifarray.engine.orders import Answer
 from cifarray.errors import PausedError
+from cifarray.redaction import redact
 from cifarray.study import decisions
 from cifarray.study.events import Event, TrialSampled, TrialStarted
 from cifarray.study.faults import Fault, Losses
@@ -24,8 +25,8 @@ from cifarray.study.trial_record import Decision
 class EventLog(Protocol):
     """The journal, as far as the driver needs it (`cifarray.journal.journal.Journal`)."""
 
-    def append(self, events: Iterable[Event]) -> None:
-        """Returns when the events are on disk."""
+    def append(self, events: Iterable[Event]) -> Sequence[Event]:
+        """Returns the events as they are on disk, with their times."""
 
     def when_kept(self, action: Callable[[], object]) -> None:
         """Calls `action` once the events so far are safe: at once, or when the copy in a bucket has them."""
@@ -107,19 +108,21 @@ class StudyDriver:
 
     def record(self, events: Iterable[Event]) -> None:
         """To the journal first; what is on disk has happened."""
-        events = list(events)
-        self.journal.append(events)
-        self.state.replay(events)
+        self.state.replay(self.journal.append(events))
+
+    def is_over(self) -> bool:
+        """Whether nothing is left to do, or the budget of time is spent and nothing runs."""
+        return self.state.is_over(self.running)
 
     def next_trial(self) -> Tenancy | None:
         """The trial to start now, already on its way; None if none can start. Raises PausedError."""
         if self.pause:
             raise PausedError(self.pause)
         self.pool.tend()
-        if self.state.is_over():
+        if self.is_over():
             return None
         # With nothing running, Tune would sleep a second before it asks again.
-        group = self.pool.acquire(self.state.remaining(), wait=not self.running)
+        group = self.pool.acquire(self.state.remaining(self.running), wait=not self.running)
         if group is None:
             # Nor is anything decided, which may take time, before there is a place for it.
             return None
@@ -141,8 +144,7 @@ class StudyDriver:
             epoch=assignment.epoch,
             reason=assignment.reason,
         )
-        self.journal.append([*events, started])
-        self.state.apply(started)
+        self.state.apply(self.journal.append([*events, started])[-1])
         config = self.state.trials[number].config
         folder = storage.join(self.checkpoints, f"trial-{number:04d}")
         lease = self.pool.move_in(group, assignment, config, folder)
@@ -172,6 +174,7 @@ class StudyDriver:
                 answer.checkpoint,
                 answer.precision,
                 answer.remark,
+                self.running,
             )
             self.record(events)
         else:
@@ -198,11 +201,12 @@ class StudyDriver:
             if answer.group_broken:
                 broken = answer.message
         self.pool.give_back(tenancy.group, tenancy.lease, broken)
-        if not self.state.is_over():
-            self.pool.release(self.state.remaining())
+        if not self.is_over():
+            self.pool.release(self.state.remaining(self.running))
 
     def _take_fault(self, number: int, fault: Fault, message: str, losses: Losses | None = None) -> None:
-        events, pause = decisions.after_fault(self.state, number, fault, message, losses, self.pool.workers)
+        # As the journal has it, with which the next one is compared.
+        events, pause = decisions.after_fault(self.state, number, fault, redact(message), losses, self.pool.workers)
         self.record(events)
         self.pause = self.pause or pause
 

@@ -54,7 +54,7 @@ class Pool:
         self,
         study: str,
         settings: GroupSettings,
-        journal: Callable[[Iterable[Event]], None],
+        journal: Callable[[Iterable[Event]], object],
         limit: int | None = None,
         look: Callable[[], Cluster] = cluster.look,
         host: type = WorkerGroup,

@@ -130,7 +130,12 @@ def run_study(
         running = {**versions(), "mlflow": metadata.version("mlflow")}
         if code := commit(Path(cifarray.__file__).parent):
             running["commit"] = code
-        begins = DriverStarted(pid=os.getpid(), versions=running, num_trials=study.num_trials)
+        begins = DriverStarted(
+            pid=os.getpid(),
+            versions=running,
+            num_trials=study.num_trials,
+            budget_seconds=study.time_budget.seconds if study.time_budget else None,
+        )
         journal.append([begins, *repairs])
         # Resets what is counted in a row, which each driver does for itself.
         state.apply(begins)

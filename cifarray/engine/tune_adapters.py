@@ -75,7 +75,7 @@ class SearcherAdapter(_NotSaved, Searcher):
         driver = self.relay.driver
         tenancy = driver.next_trial()
         if tenancy is None:
-            return str(self.FINISHED) if driver.state.is_over() else None
+            return str(self.FINISHED) if driver.is_over() else None
         self.relay.numbers[trial_id] = tenancy.assignment.number
         return _config(tenancy)
 

@@ -17,8 +17,8 @@ from typing import Any
 from cifarray.errors import StudyError
 from cifarray.study.events import KINDS, Event, StudyStarted
 
-FORMAT = 3
-"""Of the journals that are written here. 1 had neither reasons nor a format, 2 no pauses."""
+FORMAT = 4
+"""Of the journals that are written here. 1 had neither reasons nor a format, 2 no pauses, 3 no budgets of time."""
 
 log = logging.getLogger(__name__)
 

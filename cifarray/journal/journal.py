@@ -129,8 +129,8 @@ class Journal:
         """Call `listener(event)` after each event is on disk."""
         self._listeners.append(listener)
 
-    def append(self, events: Iterable[Event]) -> None:
-        """Write events in one go and return when they are on disk; then tell the listeners.
+    def append(self, events: Iterable[Event]) -> list[Event]:
+        """Write events in one go, tell the listeners once they are on disk, and return them with their times.
 
         Raises StudyRunningError, once, when another head was found to drive the study or to have set it aside, and
         JournalFullError if they could not be written; then none of them is in the file.
@@ -138,7 +138,7 @@ class Journal:
         now = time.time()
         stamped = [replace(event, time=event.time or now, **_without_secrets(event)) for event in events]
         if not stamped:
-            return
+            return []
         if self._copy is not None and self._copy.fork is not None and not self._stopped:
             self._stopped = True
             raise StudyRunningError(self._copy.fork)
@@ -149,6 +149,7 @@ class Journal:
                 listener(event)
         if self._copy is not None:
             self._copy.tell()
+        return stamped
 
     def when_kept(self, action: Callable[[], object]) -> None:
         """Call `action` once the events so far are safe: now, or, for a study with a copy, when the copy has them."""

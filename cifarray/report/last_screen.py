@@ -15,6 +15,7 @@ from pathlib import Path
 
 from cifarray import places, storage
 from cifarray.redaction import redact
+from cifarray.report.budget import worker_hours
 from cifarray.report.leaderboard import describe_params, mean_and_deviation
 from cifarray.report.progress import clock
 from cifarray.study.state import StudyState
@@ -91,7 +92,7 @@ def worth(state: StudyState, best: TrialRecord) -> str:
 
 def time_spent(study: Study, state: StudyState, seconds: float | None) -> str:
     """seconds: that this command took; None where it had nothing to do."""
-    hours = state.seconds_trained * study.workers / 3600
+    hours = worker_hours(state, study.workers)
     amount = f"{hours:,.0f}" if hours >= 100 else f"{hours:.2g}"
     this_time = "" if seconds is None else f"{clock(seconds)} this time; "
     return f"{this_time}all trials together took {amount} worker-hours"

@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cifarray.report import columns
+from cifarray.report.budget import is_unlimited, so_far
 from cifarray.report.columns import Column
 from cifarray.report.leaderboard import describe_params, param_columns
 from cifarray.report.lines import LineView, describe_mishap
@@ -131,6 +132,8 @@ class TableView(Progress):
         if share is None:
             shares = [share_done(state.trials[number], self.paces.get(number)) for number in running]
             share = (len(state.ended) + sum(shares)) / max(1, state.budget)
+        if state.time_budget is not None:
+            share = max(share, state.spent.seconds / state.time_budget.of_groups)
         line = Table.grid(padding=(0, 2, 0, 0))
         line.add_row(ProgressBar(1.0, min(1.0, share), width=room), text)
         return line
@@ -182,11 +185,15 @@ class TableView(Progress):
         assert state is not None
         share = state.scheduler.share_spent(state, ())
         done = f"{len(state.ended)} of {state.budget} trials done"
-        if share is not None:
+        if is_unlimited(state):
+            done = f"{len(state.ended)} trials done"
+        elif share is not None:
             done = f"{100 * min(1.0, share):.0f} % done by {len(state.trials)} trials"
         paused = sum(trial.is_paused for trial in list(state.unfinished.values()))
         parts = [done, *([f"{paused} paused"] if paused else []), f"{len(running)} running"]
         parts.append(f"{clock(time.monotonic() - self.began)} so far")
+        if state.time_budget is not None:
+            parts.append(so_far(state, state.time_budget))
         left = self.left(self.paces)
         if left is not None and (running or not state.is_over()):
             parts.append(say_left(left))

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 
 from rich.console import Console
 
+from cifarray.report.budget import is_unlimited, remaining, rule, so_far, trials_in_all
 from cifarray.report.sentences import say
 from cifarray.report.stages import stage
 from cifarray.study.events import EpochEnded, Event, GroupChanged, TrialEnded, TrialStarted
@@ -18,6 +19,7 @@ from cifarray.study.forecast import Forecast, Interval, Pace
 from cifarray.study.samplers import shortage
 from cifarray.study.state import StudyState
 from cifarray.study.study import Study
+from cifarray.study.time_budget import UNLIMITED
 from cifarray.study.trial_record import Decision, TrialRecord
 
 AskPaces = Callable[[Iterable[str]], Mapping[int, Pace]]
@@ -54,14 +56,17 @@ class Progress:
         self.state, self.began = state, time.monotonic()
         workers = f"{study.workers} DDP worker{'s' if study.workers > 1 else ''}"
         ended = sum(trial.outcome is not None for trial in state.trials.values())
-        trials = f"{state.budget} trial{'s' if state.budget != 1 else ''}"
-        self.say(f"study {study.name}: {trials}, {workers} × ({worker}) each")
+        self.say(f"study {study.name}: {trials_in_all(state.budget)}, {workers} × ({worker}) each")
         self.say(f"results in {study.address}")
-        fewer = shortage(state.budget, study.num_trials)
+        if state.time_budget is not None:
+            spent = f"; {so_far(state, state.time_budget)}" if state.trials else ""
+            self.say(f"{rule(state.time_budget)}{spent}")
+        fewer = None if study.num_trials >= UNLIMITED else shortage(state.budget, study.num_trials)
         if fewer:
             self.say(fewer)
         if state.trials:
-            self.say(f"going on: {ended} trials are done, {state.remaining()} remain")
+            rest = remaining(state)[0] if is_unlimited(state) else f"{state.remaining()} remain"
+            self.say(f"going on: {ended} trials are done, {rest}")
 
     def say(self, text: str) -> None:
         say(self.console, text)

@@ -3,8 +3,8 @@
 Not here: what trials do (`study`), what groups do (`machines`).
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cifarray.engine.driver import EventLog
@@ -38,9 +38,13 @@ class Simulated:
 
 
 class NoJournal:
-    """Where nothing is to be kept."""
+    """Where nothing is to be kept. clock: the second that it is."""
 
-    def append(self, events: Iterable[Event]) -> None: ...
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+
+    def append(self, events: Iterable[Event]) -> Sequence[Event]:
+        return [replace(event, time=self._clock()) for event in events]
 
     def when_kept(self, action: Any) -> None: ...
 
@@ -49,10 +53,15 @@ def simulate(study: Any, cluster: Cluster, seconds: float | None = None, journal
     """Until the study is over, or the clock has reached so many seconds. study: a `SimulatedStudy` that has begun."""
     machines = Machines(cluster, lambda trial: study.curve_of(study.trials[trial].params).seconds, study.seed)
     driver = SimulatedDriver(
-        study, journal or NoJournal(), machines, "/study", size_of=lambda config: NO_SIZE, delete=lambda address: None
+        study,
+        journal or NoJournal(lambda: machines.now),
+        machines,
+        "/study",
+        size_of=lambda config: NO_SIZE,
+        delete=lambda address: None,
     )
     told = Simulated()
-    while not study.is_over():
+    while not driver.is_over():
         while machines.free and driver.next_trial() is not None:
             pass
         if not machines.due or (seconds is not None and machines.due[0].at > seconds):
@@ -86,7 +95,8 @@ def _follow(due: Due, driver: SimulatedDriver, machines: Machines, study: Any, t
     value = curve.values[due.epoch - 1]
     if due.epoch > trial.epoch:
         told.seen.append(Seen(machines.now, due.trial, value, due.epoch == study.epochs))
-    metrics = {"epoch": due.epoch, "val_accuracy": value, "epoch_seconds": curve.seconds}
+    seconds = curve.seconds * machines.leased[due.group].pace
+    metrics = {"epoch": due.epoch, "val_accuracy": value, "epoch_seconds": seconds}
     answer = Answer(due.trial, due.epoch, metrics, f"/study/{due.trial}/{due.epoch}")
     if driver.take(answer) is Decision.CONTINUE:
         machines.order_epoch(due.group, due.trial, due.epoch + 1)

@@ -21,6 +21,7 @@ from cifarray.study.events import (
 from cifarray.study.faults import End, Fault, Losses, Pause, Retry, TrialFault, decide
 from cifarray.study.schedulers.scheduler import paused
 from cifarray.study.state import StudyState
+from cifarray.study.time_budget import is_reached, why_it_pauses
 from cifarray.study.trial_record import OUTCOME_OF, Decision, Outcome
 from cifarray.training.batches import smaller_micro_batches
 
@@ -33,8 +34,12 @@ def after_epoch(
     checkpoint: str | None,
     precision: str = "",
     remark: str = "",
+    running: Collection[int] = (),
 ) -> tuple[Decision, list[Event]]:
     """What follows `epoch` of a trial, and the events that record it, with what its workers say of it.
+
+    Where the budget of time is reached the trial pauses, if it has a checkpoint to go on from. running: numbers of the
+    trials that run, that one may be among them.
 
     An epoch that the journal has already (it is run again after a restart) gets the decision that it had, and no
     event; so nothing is counted twice. A trial that was told to pause there and runs was told to go on since.
@@ -45,9 +50,12 @@ def after_epoch(
         return Decision.CONTINUE if recorded is Decision.PAUSE else recorded, []
     if epoch != trial.epoch + 1:
         raise AssertionError(f"trial {number} answered epoch {epoch} after epoch {trial.epoch}")
-    decision, reason = Decision.COMPLETE, ""
+    decision, reason, out_of_time = Decision.COMPLETE, "", False
     if epoch < trial.config["epochs"]:
-        decision, reason = state.scheduler.after_epoch(state, trial.with_epoch(metrics))
+        done = trial.with_epoch(metrics)
+        decision, reason = state.scheduler.after_epoch(state, done)
+        if decision is Decision.CONTINUE and checkpoint is not None and (why := why_it_pauses(state, done, running)):
+            decision, reason, out_of_time = Decision.PAUSE, why, True
     events: list[Event] = [
         EpochEnded(
             trial=number,
@@ -58,6 +66,7 @@ def after_epoch(
             reason=reason,
             precision=precision,
             remark=remark if remark != trial.remark else "",
+            out_of_time=out_of_time,
         )
     ]
     if decision in OUTCOME_OF:
@@ -128,7 +137,12 @@ def after_fault(
 
 
 def closings(state: StudyState, running: Collection[int]) -> list[TrialEnded]:
-    """Ends of paused trials, where nothing will go on any more: all has been spent, or nothing runs or is to start."""
+    """Ends of paused trials, where nothing will go on any more: all has been spent, or nothing runs or is to start.
+
+    What waits for a larger budget of time goes on.
+    """
+    if is_reached(state, running):
+        return []
     if running and not state.scheduler.is_spent(state, running):
         return []
     return [

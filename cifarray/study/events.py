@@ -74,6 +74,8 @@ class DriverStarted(Event):
     versions: Mapping[str, str]
     num_trials: int = 0
     """That the study is to have now: it may go on with more; 0 in a journal that does not say."""
+    budget_seconds: float | None = None
+    """Of workers, that its trials may take now, in all; None: as long as they take."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +130,8 @@ class EpochEnded(Event):
     """The number format that it was trained in; empty in older journals."""
     remark: str = ""
     """What its workers have to say to the user."""
+    out_of_time: bool = False
+    """Of a pause: whether it is for the study's budget of time, and not the scheduler's."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "decision", Decision(self.decision))

@@ -89,7 +89,28 @@ class Forecast:
         seconds since their last epoch, where they did not. just_ended: a trial whose end the state does not know yet,
         and how many seconds it took.
         """
-        state, paces, waited = self._state, paces or {}, waited or {}
+        most = self._time_left(max(1, at_once), waited or {})
+        found = self._left(at_once, paces or {}, waited or {}, just_ended)
+        if most is None:
+            return found
+        return Interval(min(found.low, most), min(found.high, most)) if found is not None else Interval(0.0, most)
+
+    def _time_left(self, at_once: int, waited: Mapping[int, float]) -> float | None:
+        """Until the budget of time is spent where `at_once` trials run; None where there is no such budget."""
+        budget = self._state.time_budget
+        if budget is None:
+            return None
+        return max(0.0, budget.of_groups - self._state.spent.seconds - sum(waited.values())) / at_once
+
+    def _left(
+        self,
+        at_once: int,
+        paces: Mapping[int, Pace],
+        waited: Mapping[int, float],
+        just_ended: tuple[int, float] | None,
+    ) -> Interval | None:
+        """Until all trials are done."""
+        state = self._state
         share = state.scheduler.share_spent(state, ())
         if share is not None:
             return self._rest_after(share, max(1, at_once))

@@ -29,6 +29,7 @@ from cifarray.study.faults import Fault, cause_of
 from cifarray.study.samplers import Allowed, Observation, Params, Sampler, SearcherName, point_key
 from cifarray.study.schedulers import Assignment, RunAll, Scheduler, from_settings
 from cifarray.study.standings import Standings
+from cifarray.study.time_budget import Spent, TimeBudget, is_reached
 from cifarray.study.tpe import expected_end
 from cifarray.study.trial_record import DEFAULT_METRIC, GAVE_NOTHING, OUTCOME_OF, Decision, Metric, Outcome, TrialRecord
 
@@ -50,6 +51,8 @@ class StudyState:
     seed: int = 0
     metric: Metric = DEFAULT_METRIC
     keep_checkpoints: int = 3
+    time_budget: TimeBudget | None = None
+    """What this driver may spend, with all that was spent before; None: as long as the trials take."""
     allowed: Allowed | None = None
     macs_of: Callable[[dict[str, Any]], int] | None = field(default=None, compare=False, repr=False)
     """Multiply-adds of a point's network, for one image; None where they are not known before it is a trial."""
@@ -66,6 +69,7 @@ class StudyState:
     macs_done: int = 0
     """Multiply-adds for one image, summed over all epochs of all trials, each once."""
     seconds_trained: float = 0.0
+    spent: Spent = field(default_factory=Spent)
     losses_in_a_row: int = 0
     """Of the workers of any trials, without a new epoch of any in between, by this driver."""
     dead_nodes_in_a_row: int = 0
@@ -112,6 +116,7 @@ class StudyState:
 
     def apply(self, event: Event) -> None:
         """Take in one event of the journal. Kinds that concern neither trials nor losses (a report) change nothing."""
+        self.spent.take(event)
         match event:
             case DriverStarted():
                 self.losses_in_a_row = self.dead_nodes_in_a_row = 0
@@ -120,7 +125,8 @@ class StudyState:
                 self._take_in(event)
             case TrialStarted():
                 trial = self.trials[event.trial]
-                trial.attempts, trial.group, trial.is_paused = event.attempt, event.group, False
+                trial.attempts, trial.group = event.attempt, event.group
+                trial.is_paused = trial.is_out_of_time = False
                 self.standings.update(trial)
             case EpochEnded():
                 self._count_epoch(event)
@@ -176,7 +182,7 @@ class StudyState:
         self.epochs_done += 1
         self.macs_done += trial.macs
         self.timeline.append((trial.number, trial.epoch))
-        trial.is_paused = event.decision is Decision.PAUSE
+        trial.is_paused, trial.is_out_of_time = event.decision is Decision.PAUSE, event.out_of_time
         self.losses_in_a_row = self.dead_nodes_in_a_row = 0
         self.first_failures = ("", 0)
         self.standings.add_score(trial)
@@ -198,7 +204,7 @@ class StudyState:
 
     def _end(self, trial: TrialRecord, outcome: Outcome) -> None:
         """Its record is final but for the test."""
-        trial.outcome, trial.is_paused = outcome, False
+        trial.outcome, trial.is_paused, trial.is_out_of_time = outcome, False, False
         if outcome in GAVE_NOTHING:
             self.timeline.append((trial.number, 0))
         if trial.number in self.unfinished:
@@ -220,11 +226,20 @@ class StudyState:
             self._sampler = Sampler(self.space, self.searcher, self.seed, self.allowed)
         return self._sampler
 
-    def is_over(self) -> bool:
+    def is_over(self, running: Collection[int] = ()) -> bool:
+        """Whether nothing is left to do, or to be begun before there is a larger budget of time. running: numbers of
+        the trials that run."""
+        return self.is_complete() or (not running and is_reached(self, ()))
+
+    def is_complete(self) -> bool:
+        """Whether nothing is left to do."""
         return not self.unfinished and (len(self.trials) >= self.budget or self.scheduler.is_spent(self, ()))
 
-    def remaining(self) -> int:
-        """Trials that still need a worker group: unfinished ones and those not sampled yet."""
+    def remaining(self, running: Collection[int] = ()) -> int:
+        """Trials that still need a worker group: unfinished ones and those not sampled yet; where the budget of time is
+        reached, those that run."""
+        if running and is_reached(self, running):
+            return len(running)
         new = 0 if self.scheduler.is_spent(self, ()) else max(0, self.budget - len(self.trials))
         return len(self.unfinished) + new
 
@@ -273,7 +288,7 @@ class StudyState:
 
     def next(self, running: Collection[int]) -> Assignment | None:
         """What a free worker group does now; None if there is nothing to start. running: numbers of trials that run."""
-        return self.scheduler.next(self, running)
+        return None if is_reached(self, running) else self.scheduler.next(self, running)
 
     def sample(self, number: int) -> dict[str, Any]:
         """The params of a new trial."""

@@ -21,6 +21,7 @@ from cifarray.space.space import SearchSpace
 from cifarray.study.samplers import SearcherName
 from cifarray.study.schedulers import RunAll, Scheduler
 from cifarray.study.state import StudyState
+from cifarray.study.time_budget import TimeBudget
 from cifarray.study.trial_record import DEFAULT_METRIC, Metric
 from cifarray.training.batches import check_batch, count_steps
 from cifarray.training.tasks.kinds import kind_of
@@ -54,6 +55,8 @@ class Study:
     concurrent: int | None = None
     """At most this many trials at once; None for as many as fit."""
     keep_checkpoints: int = 3
+    time_budget: TimeBudget | None = None
+    """What its trials may take in all; None: as long as they take. Like their number it may grow."""
     patience: float = 60.0
     """Seconds after which a worker that makes no progress counts as stuck; 20 of its steps, where those are longer."""
 
@@ -99,6 +102,7 @@ class Study:
             self.seed,
             self.metric,
             self.keep_checkpoints,
+            self.time_budget,
         )
 
 
@@ -109,6 +113,8 @@ def _check(study: Study) -> None:
     for what in ("num_trials", "workers"):
         if getattr(study, what) < 1:
             raise ValueError(f"{what.removeprefix('num_')} {getattr(study, what)} is too few: choose 1 or more")
+    if study.time_budget is not None and study.time_budget.workers != study.workers:
+        raise ValueError(f"a budget for {study.time_budget.workers} workers is none for {study.workers}")
     if study.concurrent is not None and study.concurrent < 1:
         raise ValueError(f"concurrent {study.concurrent} is too few: choose 1 or more, or auto")
     if not study.patience > 0:

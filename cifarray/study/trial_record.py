@@ -76,6 +76,8 @@ class TrialRecord:
     outcome: Outcome | None = None
     is_paused: bool = False
     """It has left its group without an outcome, and waits to be chosen again."""
+    is_out_of_time: bool = False
+    """It paused for the study's budget of time alone: where there is time it goes on before anything is chosen."""
     message: str = ""
     """Why it ended so."""
     outcome_recorded: bool = False

@@ -29,6 +29,7 @@ from cifarray.study.events import (
     TrialStarted,
     WorkersRestarted,
 )
+from cifarray.study.time_budget import UNLIMITED
 from cifarray.study.trial_record import Decision, Outcome
 from cifarray.tracking.wording import TAG_LENGTH, brief, clip, color, describe
 
@@ -165,6 +166,8 @@ class StudyRuns:
         plan = {
             name: getattr(event, name) for name in ("num_trials", "workers", "seed", "metric", "scheduler", "searcher")
         }
+        if event.num_trials >= UNLIMITED:
+            plan["num_trials"] = "no limit"
         change.params |= {name: brief(value) for name, value in flatten({**event.config, "study": plan}).items()}
         note = clip(describe(event), TAG_LENGTH)
         change.tags |= {STUDY_TAG: self.id, **self._copy_tag, "mlflow.note.content": note}

@@ -9,6 +9,7 @@ from typing import Any
 
 from cifarray.fields import as_text
 from cifarray.study.events import StudyStarted
+from cifarray.study.time_budget import UNLIMITED
 
 PARAM_LENGTH, TAG_LENGTH = 6000, 8000  # MLflow's limits
 
@@ -36,6 +37,8 @@ def describe(study: StudyStarted) -> str:
     varied = [f"{path} in {_domain(domain)}" for path, domain in study.domains.items()]
     what = f"Searches {', '.join(varied)}" if varied else "Trains one config"
     trials = "1 trial" if study.num_trials == 1 else f"{study.num_trials} trials"
+    if study.num_trials >= UNLIMITED:
+        trials = "as many trials as a budget of time allows"
     deciders = [f"scheduler {_decider(study.scheduler)}", f"searcher {_decider(study.searcher)}"]
     workers = "1 worker" if study.workers == 1 else f"{study.workers} workers"
     return " · ".join([what, trials, *deciders, f"{workers} per trial"])

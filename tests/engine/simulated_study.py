@@ -202,10 +202,13 @@ class SimulatedStudy:
 
     # The journal.
 
-    def append(self, events) -> None:
+    def append(self, events):
+        stamped = []
         for event in events:
             self._check_event(event)
-            self.events.append(replace(event, time=self.loop.now))
+            stamped.append(replace(event, time=self.loop.now))
+            self.events.append(stamped[-1])
+        return stamped
 
     def when_kept(self, action) -> None:
         action()

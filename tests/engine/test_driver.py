@@ -1,120 +1,16 @@
-"""The driver on a virtual clock: a pool whose groups answer when their time has come, and a journal in memory."""
+"""What the driver does, on a virtual clock. Its budget of time: `test_driver_budget`."""
 
-import heapq
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
+from virtual_pool import VirtualPool, accuracy, answer_of, make_driver, run
 
-from cifarray.config import TrainConfig
-from cifarray.engine.driver import StudyDriver
 from cifarray.engine.orders import Answer
-from cifarray.models import ModelSize
-from cifarray.space.domains import log_uniform
-from cifarray.space.space import SearchSpace
 from cifarray.study.events import CheckpointDropped, EpochEnded, TrialEnded, TrialStarted, WorkersRestarted
 from cifarray.study.faults import Fault, Losses
 from cifarray.study.schedulers import Asha, FreezeThaw, Promote, RunAll
-from cifarray.study.state import StudyState
 from cifarray.study.trial_record import Decision, Outcome
-
-
-@dataclass
-class Group:
-    name: str
-    lease: int | None = None
-
-
-class VirtualPool:
-    """`num_groups` groups that are always ready; an epoch takes 60 s."""
-
-    workers = 1
-    seconds = 60.0
-
-    def __init__(self, num_groups):
-        self.free = [Group(f"group-{number}") for number in range(num_groups)]
-        self.broken = []
-        self.now = 0.0
-        self.leases = {}
-        self.due = []
-
-    def tend(self): ...
-
-    def release(self, remaining): ...
-
-    def is_alive(self, name):
-        return True
-
-    def acquire(self, remaining, wait):
-        return self.free[-1] if self.free else None
-
-    def move_in(self, group, assignment, config, folder):
-        self.free.remove(group)
-        lease = len(self.leases) + 1
-        self.leases[lease] = group
-        self.order(assignment.number, assignment.epoch + 1)
-        return lease
-
-    def order(self, number, epoch):
-        heapq.heappush(self.due, (self.now + self.seconds, len(self.leases), number, epoch))
-
-    def give_back(self, name, lease, broken=None):
-        group = self.leases[lease]
-        assert group.name == name
-        self.broken += [group.name] if broken else []
-        self.free.append(group)
-
-
-class MemoryJournal:
-    def __init__(self, clock):
-        self.clock, self.events = clock, []
-
-    def append(self, events):
-        self.events += [replace(event, time=self.clock()) for event in events]
-
-    def when_kept(self, action):
-        action()
-
-    def count(self, kind, **fields):
-        return sum(
-            isinstance(event, kind) and all(getattr(event, name) == value for name, value in fields.items())
-            for event in self.events
-        )
-
-
-def accuracy(number, epoch):
-    """Of 1,000 trials no two learn alike."""
-    return (number * 367 % 1000 / 1000) * (1 - 0.5**epoch)
-
-
-def make_driver(num_trials, num_groups, epochs, scheduler=None, deleted=None):
-    space = SearchSpace("virtual", TrainConfig(epochs=epochs), {"optimizer.lr": log_uniform(0.01, 1.0)})
-    state = StudyState(space, num_trials, "random", scheduler or RunAll(), keep_checkpoints=3)
-    pool = VirtualPool(num_groups)
-    journal = MemoryJournal(lambda: pool.now)
-    delete = (deleted if deleted is not None else []).append
-    return StudyDriver(state, journal, pool, "/study", lambda config: ModelSize(1, 1), delete)
-
-
-def answer_of(number, epoch):
-    return Answer(number, epoch, {"val_accuracy": accuracy(number, epoch)}, f"/study/{number}/{epoch}")
-
-
-def run(driver, answer_of=answer_of):
-    """As Tune does: start what can be started, then take the next answer."""
-    pool = driver.pool
-    while not driver.state.is_over():
-        while driver.next_trial() is not None:
-            pass
-        if not pool.due:
-            assert driver.state.is_over(), "nothing runs and nothing is started"
-            return
-        pool.now, _, number, epoch = heapq.heappop(pool.due)
-        answer = answer_of(number, epoch)
-        if driver.take(answer) is Decision.CONTINUE:
-            pool.order(number, epoch + 1)
-        else:
-            driver.end(number, answer)
 
 
 def test_a_thousand_trials_on_a_hundred_groups_take_seconds():
@@ -147,7 +43,7 @@ def test_a_view_that_hears_of_a_start_finds_the_trial(monkeypatch):
 
     def append_and_tell(events):
         seen.extend(driver.state.trials[event.trial].params for event in events if isinstance(event, TrialStarted))
-        append(events)
+        return append(events)
 
     monkeypatch.setattr(driver.journal, "append", append_and_tell)
     run(driver)

@@ -9,16 +9,18 @@ from cifarray.study.events import TrialEnded, TrialSampled, TrialStarted
 from cifarray.study.schedulers import Asha
 from cifarray.study.state import StudyState
 from cifarray.study.study import Study
+from cifarray.study.time_budget import TimeBudget
 
 
 class Scene:
-    """width, height: of the terminal, in cells."""
+    """width, height: of the terminal, in cells. budget: seconds of workers."""
 
-    def __init__(self, view_of, space, num_trials=4, width=120, height=40, scheduler=None):
+    def __init__(self, view_of, space, num_trials=4, width=120, height=40, scheduler=None, budget=None):
         self.text = io.StringIO()
         self.space = space
         self.study = Study(space.name, space, num_trials, "/results", "sqlite://")
         self.state = StudyState(space, num_trials, "random", scheduler or Asha(2, 1))
+        self.state.time_budget = None if budget is None else TimeBudget(budget)
         self.view = view_of(Console(file=self.text, width=width, height=height))
         self.view.start(self.study, self.state, "1 CPU")
 

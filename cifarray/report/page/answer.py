@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from cifarray.fields import flatten
 from cifarray.recipes import RECIPES, Recipe
+from cifarray.report.budget import is_unlimited
 from cifarray.report.comparison import RecipeResult, gap
 from cifarray.report.leaderboard import describe_params, mean_and_deviation, short_count
 from cifarray.report.page.parts import Part, hours, plural
@@ -176,7 +177,8 @@ def _outcomes(told: Told) -> str:
         name = str(trial.outcome or "unfinished")
         counts[name] = counts.get(name, 0) + 1
     what = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in sorted(counts.items()))
-    return f"{len(told.state.trials):,} of {told.state.budget:,}" + (f": {what}" if what else "")
+    of = "" if is_unlimited(told.state) else f" of {told.state.budget:,}"
+    return f"{len(told.state.trials):,}{of}" + (f": {what}" if what else "")
 
 
 def _cost(told: Told, price: float | None) -> str:

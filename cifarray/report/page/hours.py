@@ -7,8 +7,10 @@ import datetime
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from cifarray.report.budget import so_far
 from cifarray.report.page.parts import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, Figure, Part, plain, plural
 from cifarray.report.page.told import Mark, Presence, Stay, Told
+from cifarray.study.time_budget import UNLIMITED, say
 from cifarray.study.trial_record import Outcome
 
 MOST_GROUPS, MOST_MISHAPS = 60, 500
@@ -55,6 +57,8 @@ def _rows(told: Told) -> list[str]:
 
 def _plan(told: Told) -> str:
     trials, epochs = told.state.budget, told.state.space.base.epochs
+    if told.state.time_budget is not None and trials >= UNLIMITED:
+        return f"{say(told.state.time_budget.seconds)} of workers, in trials of {plural(epochs, 'epoch')}"
     most = told.state.scheduler.epochs_at_most(trials, epochs)
     if most is not None:
         whole = f"{plural(trials, 'trial')} of {plural(epochs, 'epoch')} at most"
@@ -67,8 +71,11 @@ def _actual(told: Told) -> str:
     most = state.scheduler.epochs_at_most(state.budget, state.space.base.epochs)
     planned = state.budget * state.space.base.epochs if most is None else most
     share = state.epochs_done / planned if planned else 0.0
+    of_plan = f"{share:.0%} of the plan"
+    if state.time_budget is not None:
+        of_plan = so_far(state, state.time_budget)
     stopped = sum(trial.outcome is Outcome.STOPPED for trial in state.trials.values())
-    text = f"{state.epochs_done:,} epochs, {share:.0%} of the plan"
+    text = f"{state.epochs_done:,} epochs, {of_plan}"
     return f"{text}; {plural(stopped, 'trial')} stopped early" if stopped else text
 
 

@@ -31,6 +31,7 @@ from cifarray.study.events import (
 )
 from cifarray.study.faults import Fault, last_line
 from cifarray.study.state import StudyState
+from cifarray.study.time_budget import TimeBudget
 from cifarray.study.trial_record import Decision
 
 
@@ -188,6 +189,8 @@ class _Fold:
             case DriverStarted():
                 self._end_all()
                 told.state.num_trials = event.num_trials or told.state.num_trials
+                seconds = event.budget_seconds
+                told.state.time_budget = TimeBudget(seconds, told.started.workers) if seconds else None
                 told.drivers.append(Driver(event.time, event.time, versions=dict(event.versions)))
             case DriverEnded():
                 self._end_all(event.time)

@@ -152,14 +152,22 @@ def first_come(study: StudyView, running: Collection[int]) -> Assignment | None:
 
 
 def interrupted(study: StudyView, running: Collection[int]) -> Assignment | None:
-    """The first trial that was begun, was not told to pause, and does not run."""
-    waiting = [number for number, trial in study.unfinished.items() if number not in running and not trial.is_paused]
+    """The first trial that was begun, was not told to pause (but for want of time), and does not run."""
+    waiting = [
+        number
+        for number, trial in study.unfinished.items()
+        if number not in running and (not trial.is_paused or trial.is_out_of_time)
+    ]
     return resumed(study.trials[min(waiting)]) if waiting else None
 
 
 def paused(study: StudyView, running: Collection[int]) -> list[TrialRecord]:
-    """By number; a trial that was told to pause runs until it has left its group."""
-    waiting = (trial for number, trial in study.unfinished.items() if trial.is_paused and number not in running)
+    """By the scheduler, by number; a trial that was told to pause runs until it has left its group."""
+    waiting = (
+        trial
+        for number, trial in study.unfinished.items()
+        if trial.is_paused and not trial.is_out_of_time and number not in running
+    )
     return sorted(waiting, key=lambda trial: trial.number)
 
 
