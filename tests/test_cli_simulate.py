@@ -58,6 +58,17 @@ def test_a_search_is_told_with_what_it_takes(curves: str, capsys: pytest.Capture
     assert told["worker_hours"] == pytest.approx(20 * (2 * 2 + 0.1) / 3600)
 
 
+def test_a_budget_ends_the_search_and_says_what_goes_on(curves: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Four runs of two epochs of 2 s, and moves of 0.1 s, take 16.4 s; the fifth pauses after an epoch, 18.5 s in all."""
+    arguments = ("--curves", curves, "--trials", "20", "--workers", "1", "--strategy", "none", "--spread", "0")
+    assert run("simulate_search", *arguments, "--budget", "17s", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["trials"], told["epochs"], told["paused"]) == (5, 9, 1)
+    assert run("simulate_search", *arguments, "--budget", "17s") == 0
+    said = "the budget of 17 s is spent: 0.00514 worker-hours; 1 trial is paused; --budget 34s goes on"
+    assert said in capsys.readouterr().out
+
+
 def test_without_curves_it_says_that_they_are_made_up(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("simulate_search", "--trials", "10") == 0
     assert "a formula's curves, which say nothing of real ones" in capsys.readouterr().out.replace("\n", " ")

@@ -35,7 +35,7 @@ def worker_hours(state: StudyState, workers: int) -> float:
 def so_far(state: StudyState, budget: TimeBudget) -> str:
     """`1.32 of 4 h spent`, both in the unit of the budget."""
     amount, unit = say(budget.seconds).split()
-    each = 60.0 if unit == "min" else 3600.0
+    each = {"s": 1.0, "min": 60.0, "h": 3600.0}[unit]
     return f"{state.spent.seconds * budget.workers / each:.3g} of {amount} {unit} spent"
 
 

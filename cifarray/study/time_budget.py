@@ -121,7 +121,7 @@ def why_it_pauses(study: TimedStudy, trial: TrialRecord, running: Collection[int
     return ""
 
 
-_UNITS = ((7200.0, 60.0, "m", "min"), (inf, 3600.0, "h", "h"))
+_UNITS = ((120.0, 1.0, "s", "s"), (7200.0, 60.0, "m", "min"), (inf, 3600.0, "h", "h"))
 """Below how many seconds a budget is said in a unit of so many seconds, the unit as it is typed and as it is said."""
 
 

@@ -11,6 +11,7 @@ from cifarray.simulate.machines import Cluster
 from cifarray.simulate.run import simulate
 from cifarray.simulate.study import GeneratedStudy, recorded_study
 from cifarray.study.schedulers import Asha, FreezeThaw, Promote, RunAll
+from cifarray.study.time_budget import TimeBudget
 from cifarray.study.trial_record import Outcome
 
 FINALS = [0.5, 0.9, 0.7, 0.6]
@@ -47,6 +48,19 @@ def test_groups_that_break_cost_time_and_no_epoch(scheduler: object) -> None:
     assert set(epochs.values()) == {1}
     assert study.is_over()
     assert all(trial.outcome in (Outcome.COMPLETED, Outcome.STOPPED) for trial in study.trials.values())
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS.values(), ids=SCHEDULERS)
+def test_a_budget_is_what_the_groups_train_for(scheduler: object) -> None:
+    """By their own paces, in which they move as well, and with groups that break."""
+    curves = straight([0.5 + 0.01 * number for number in range(30)], epochs=9)
+    study = recorded_study(curves, scheduler, 1)  # type: ignore[arg-type]
+    study.time_budget = TimeBudget(500.0)
+    told = simulate(study, Cluster(3, start_seconds=20.0, spread=0.5, faults_per_hour=20.0, move_seconds=2.0))
+    assert study.is_over()
+    assert not study.is_complete()
+    assert told.busy_seconds == pytest.approx(study.spent.seconds)
+    assert 500.0 <= study.spent.seconds < 500.0 + 3 * 40.0
 
 
 def test_random_points_find_the_best_of_n_after_half_of_them() -> None:

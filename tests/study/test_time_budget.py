@@ -43,6 +43,7 @@ def test_a_stay_in_a_group_counts_from_its_start_to_the_trials_last_event():
 def test_what_a_killed_driver_wrote_last_is_where_its_trials_end():
     events = [at(0, started(0)), at(60, epoch_ended(0, 1)), at(9000, driver_started()), at(9010, started(0))]
     assert spent(*events, at(9070, epoch_ended(0, 2))) == 120
+    assert spent(*events[:3], at(9500, TrialEnded(trial=0, outcome=Outcome.FAILED))) == 60
 
 
 def test_a_clock_that_is_set_back_takes_nothing_back():
@@ -137,7 +138,13 @@ def test_no_more_time_is_left_than_the_budget_leaves():
 
 @pytest.mark.parametrize(
     ("seconds", "said", "as_typed"),
-    [(14400, "4 h", "4h"), (5400, "90 min", "90m"), (172800, "48 h", "48h"), (45, "0.75 min", "0.75m")],
+    [
+        (14400, "4 h", "4h"),
+        (5400, "90 min", "90m"),
+        (172800, "48 h", "48h"),
+        (100, "100 s", "100s"),
+        (9000, "2.5 h", "2.5h"),
+    ],
 )
 def test_a_budget_is_said_in_a_unit_that_suits_it(seconds, said, as_typed):
     assert (say(seconds), typed(seconds)) == (said, as_typed)
