@@ -59,7 +59,7 @@ def test_a_search_is_told_with_what_it_takes(curves: str, capsys: pytest.Capture
 
 
 def test_a_budget_ends_the_search_and_says_what_goes_on(curves: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Four runs of two epochs of 2 s, and moves of 0.1 s, take 16.4 s; the fifth pauses after an epoch, 18.5 s in all."""
+    """Four runs of two epochs of 2 s, and moves of 0.1 s, take 16.4 s; the fifth pauses after an epoch, at 18.5 s."""
     arguments = ("--curves", curves, "--trials", "20", "--workers", "1", "--strategy", "none", "--spread", "0")
     assert run("simulate_search", *arguments, "--budget", "17s", "--json") == 0
     told = json.loads(capsys.readouterr().out)

@@ -14,6 +14,7 @@ from cifarray.cli.budget import DEFAULT_TRIALS, Arguments, how_much
 from cifarray.cli.parser import WITHOUT_TRIALS, Examples, Parser, number, whole
 from cifarray.cli.strategies import make_scheduler
 from cifarray.cli.teachers import with_teachers
+from cifarray.cli.warm_start import earlier_trials
 from cifarray.config import TrainConfig
 from cifarray.data.names import is_known
 from cifarray.errors import StudyError
@@ -51,7 +52,7 @@ class StudyParser(Parser):
         _add_how_much(self.how_much)
         _add_where(self.where)
         _add_how(self.how)
-        self.set_defaults(budget=None)
+        self.set_defaults(budget=None, warm_start=[])
 
     def _about_unknown(self, text: str) -> str:
         word = text.partition("=")[0].lstrip("-").replace("-", "_")
@@ -256,6 +257,7 @@ def make_study(space: SearchSpace, flags: argparse.Namespace, scheduler: str) ->
     if flags.concurrent != "auto" and not flags.concurrent.isdigit():
         raise StudyError(f"concurrent {flags.concurrent!r} is not a number: give one, or auto")
     num_trials, time_budget = how_much(flags, flags.workers)
+    metric = Metric(flags.metric or kind_of(space.base).default_metric)
     return Study(
         name=_name(space, flags),
         space=space,
@@ -265,7 +267,7 @@ def make_study(space: SearchSpace, flags: argparse.Namespace, scheduler: str) ->
         scheduler=make_scheduler(scheduler, space),
         searcher=flags.searcher or "random",
         seed=flags.seed,
-        metric=Metric(flags.metric or kind_of(space.base).default_metric),
+        metric=metric,
         workers=flags.workers,
         cpus_per_worker=flags.cpus_per_worker,
         gpus_per_worker=flags.gpus_per_worker,
@@ -274,6 +276,7 @@ def make_study(space: SearchSpace, flags: argparse.Namespace, scheduler: str) ->
         # Where nothing is selected, each trial's network is wanted afterwards.
         keep_checkpoints=num_trials if space.is_comparison else BEST_KEPT,
         time_budget=time_budget,
+        earlier=earlier_trials(space, metric, flags, where, study_folder(space, flags)) if flags.warm_start else (),
     )
 
 

@@ -12,6 +12,7 @@ from cifarray.redaction import redact
 from cifarray.report.budget import rule, trials_in_all
 from cifarray.report.leaderboard import short_value
 from cifarray.report.sentences import say
+from cifarray.report.warm_start import learnt
 from cifarray.study.samplers import Sampler, shortage
 from cifarray.study.study import Study
 from cifarray.study.time_budget import UNLIMITED
@@ -46,6 +47,8 @@ def show_plan(study: Study, console: Console, notes: Iterable[str]) -> None:
         )
     if study.time_budget is not None:
         say(console, rule(study.time_budget))
+    for event in study.earlier:
+        say(console, learnt(event))
     short = None if study.num_trials >= UNLIMITED else shortage(budget, study.num_trials)
     if short:
         say(console, short)

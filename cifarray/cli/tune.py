@@ -7,9 +7,10 @@ from typing import NoReturn
 
 from cifarray import recipes
 from cifarray.cli.budget import add_budget
-from cifarray.cli.flags import apply, make_study, study_folder, study_parser
+from cifarray.cli.flags import StudyParser, apply, make_study, study_folder, study_parser
 from cifarray.cli.running import errors_in_a_sentence, make_console, run_job
 from cifarray.cli.strategies import default_strategy, varied_in_time
+from cifarray.cli.warm_start import add_warm_start
 from cifarray.config import TrainConfig
 from cifarray.journal.folder import began_with
 from cifarray.report.sentences import say
@@ -30,7 +31,7 @@ SpaceOf = Callable[[str, TrainConfig], SearchSpace]
 def tune(space: SearchSpace, smoke: SearchSpace, arguments: Sequence[str] | None = None) -> NoReturn:
     """A search over `space`; over `smoke` with `--smoke`. Exits."""
     parser = study_parser(f"Search the space '{space.name}' with Ray Tune on warm DDP worker groups.", EXAMPLES)
-    add_budget(parser.how_much)
+    _add_own(parser)
     flags = parser.parse_args(arguments)
     _search(smoke if flags.smoke else space, flags)
 
@@ -41,12 +42,18 @@ def tune_recipe(space_of: SpaceOf, default: str, smoke: str, arguments: Sequence
     parser.own.add_argument(
         "recipe", metavar="RECIPE", nargs="?", help=f"a recipe of jobs/train.py --list (default: {default})"
     )
-    add_budget(parser.how_much)
+    _add_own(parser)
     flags = parser.parse_args(arguments)
     with errors_in_a_sentence(ValueError):
         name = flags.recipe or (smoke if flags.smoke else default)
         space = space_of(name, recipes.get(name))
     _search(space, flags)
+
+
+def _add_own(parser: StudyParser) -> None:
+    """What a search alone has."""
+    add_budget(parser.how_much)
+    add_warm_start(parser.what)
 
 
 def _search(space: SearchSpace, flags: argparse.Namespace) -> NoReturn:

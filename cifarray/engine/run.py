@@ -29,7 +29,7 @@ from cifarray.engine.capacity import (
     refuse_what_never_fits,
 )
 from cifarray.engine.checkpoints import Deleter
-from cifarray.engine.checks import refuse_other_images
+from cifarray.engine.checks import refuse_observations_of_other_images, refuse_other_images
 from cifarray.engine.connection import connected
 from cifarray.engine.driver import StudyDriver
 from cifarray.engine.last_word import LastWord, Reason, sweep_up
@@ -112,6 +112,9 @@ def run_study(
         started = journal.events[0] if journal.events else _started(study, store)
         assert isinstance(started, StudyStarted), "seen when the journal was opened"
         refuse_other_images(started, store, state)
+        known = {event.id for event in state.learnt_from}
+        learnt = [event for event in study.earlier if event.id not in known]
+        refuse_observations_of_other_images(learnt, store)
         settings = None
         if not state.is_over():
             _refuse_second_driver(study)
@@ -136,9 +139,9 @@ def run_study(
             num_trials=study.num_trials,
             budget_seconds=study.time_budget.seconds if study.time_budget else None,
         )
-        journal.append([begins, *repairs])
+        journal.append([begins, *repairs, *learnt])
         # Resets what is counted in a row, which each driver does for itself.
-        state.apply(begins)
+        state.replay([begins, *learnt])
         stack.callback(sweep_up, study, journal)
         tracking = Tracking(journal.path, study.tracking_uri)
         journal.listen(lambda event: tracking.wake())

@@ -14,6 +14,7 @@ from rich.console import Console
 from cifarray.report.budget import is_unlimited, remaining, rule, so_far, trials_in_all
 from cifarray.report.sentences import say
 from cifarray.report.stages import stage
+from cifarray.report.warm_start import learnt
 from cifarray.study.events import EpochEnded, Event, GroupChanged, TrialEnded, TrialStarted
 from cifarray.study.forecast import Forecast, Interval, Pace
 from cifarray.study.samplers import shortage
@@ -61,6 +62,8 @@ class Progress:
         if state.time_budget is not None:
             spent = f"; {so_far(state, state.time_budget)}" if state.trials else ""
             self.say(f"{rule(state.time_budget)}{spent}")
+        for event in state.learnt_from:
+            self.say(learnt(event))
         fewer = None if study.num_trials >= UNLIMITED else shortage(state.budget, study.num_trials)
         if fewer:
             self.say(fewer)

@@ -5,7 +5,7 @@ them. A decision is an event too, written before it takes effect. Not here: how 
 (`cifarray.journal.events`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -63,6 +63,28 @@ class StudyStarted(Event):
             "metric": self.metric,
             "workers": self.workers,
         }
+
+
+@dataclass(frozen=True, kw_only=True)
+class EarlierTrials(Event):
+    """By a driver, before it starts a trial: what it learns from finished trials of another study, on the same images;
+    they are no trials of this one.
+
+    study, id, data_sha256: that study's name, id and images. trials: each its number there (`trial`), its point in this
+    study's space (`params`), how many `epochs` it was to have, this study's metric after each that it did (`values`),
+    its `outcome`, `num_params` and `macs`. dropped: finished ones that are no points of the space, or not measured.
+    """
+
+    kind = "earlier"
+    study: str
+    id: str
+    data_sha256: str
+    trials: Sequence[Mapping[str, Any]]
+    dropped: int = 0
+
+    def __post_init__(self) -> None:
+        # A journal gives lists back.
+        object.__setattr__(self, "trials", tuple(self.trials))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,6 +284,7 @@ KINDS: dict[str, type[Event]] = {
     each.kind: each
     for each in (
         StudyStarted,
+        EarlierTrials,
         DriverStarted,
         GroupChanged,
         TrialSampled,

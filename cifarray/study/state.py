@@ -14,6 +14,7 @@ from cifarray.study.events import (
     CheckpointDropped,
     CheckpointLost,
     DriverStarted,
+    EarlierTrials,
     EpochEnded,
     Event,
     MicroBatchHalved,
@@ -26,11 +27,11 @@ from cifarray.study.events import (
     WorkersRestarted,
 )
 from cifarray.study.faults import Fault, cause_of
-from cifarray.study.samplers import Allowed, Observation, Params, Sampler, SearcherName, point_key
+from cifarray.study.history import FIRST_EARLIER, earlier_trials, observations
+from cifarray.study.samplers import Allowed, Params, Sampler, SearcherName, point_key
 from cifarray.study.schedulers import Assignment, RunAll, Scheduler, from_settings
 from cifarray.study.standings import Standings
 from cifarray.study.time_budget import Spent, TimeBudget, is_reached
-from cifarray.study.tpe import expected_end
 from cifarray.study.trial_record import DEFAULT_METRIC, GAVE_NOTHING, OUTCOME_OF, Decision, Metric, Outcome, TrialRecord
 
 T = TypeVar("T")
@@ -61,6 +62,10 @@ class StudyState:
     """Trials without an outcome."""
     ended: list[TrialRecord] = field(default_factory=list)
     """The others, in the order in which they ended."""
+    earlier: dict[int, TrialRecord] = field(default_factory=dict)
+    """Finished trials of other studies, by numbers below 0: searcher and strategy learn from them, and they are no
+    trials of this study."""
+    learnt_from: list[EarlierTrials] = field(default_factory=list)
     timeline: list[tuple[int, int]] = field(default_factory=list)
     """(trial, epoch) of every epoch in the order in which they ended, each once; (trial, 0) where a trial ended for a
     reason of its own before its last epoch."""
@@ -121,6 +126,8 @@ class StudyState:
             case DriverStarted():
                 self.losses_in_a_row = self.dead_nodes_in_a_row = 0
                 self.first_failures = ("", 0)
+            case EarlierTrials():
+                self._learn(event)
             case TrialSampled():
                 self._take_in(event)
             case TrialStarted():
@@ -169,6 +176,14 @@ class StudyState:
         self.trials[trial.number] = self.unfinished[trial.number] = trial
         self._points.add(point_key(trial.params))
         self.standings.update(trial)
+
+    def _learn(self, event: EarlierTrials) -> None:
+        self.learnt_from.append(event)
+        for trial in earlier_trials(event, self.metric, FIRST_EARLIER - len(self.earlier)):
+            self.earlier[trial.number] = trial
+            self.timeline += [(trial.number, epoch) for epoch in range(1, trial.epoch + 1)]
+            if trial.outcome in GAVE_NOTHING:
+                self.timeline.append((trial.number, 0))
 
     def _count_epoch(self, event: EpochEnded) -> None:
         trial = self.trials[event.trial]
@@ -292,16 +307,5 @@ class StudyState:
 
     def sample(self, number: int) -> dict[str, Any]:
         """The params of a new trial."""
-        tried = self.trials.values() if self.searcher == "tpe" else ()
-        completed = [trial.scores for trial in tried if trial.outcome is Outcome.COMPLETED]
-        history = [
-            Observation(
-                params=dict(trial.params),
-                values=trial.scores if trial.outcome is not Outcome.DIVERGED else (),
-                ended=trial.outcome is not None,
-                completed=trial.outcome is Outcome.COMPLETED,
-                predicted=expected_end(trial.scores, completed) if trial.is_paused else None,
-            )
-            for trial in tried
-        ]
+        history = observations(self.trials.values(), self.earlier.values()) if self.searcher == "tpe" else []
         return self.sampler.sample(number, history, self._points)

@@ -18,6 +18,7 @@ from cifarray.places import studies
 from cifarray.space.rules import STUDY
 from cifarray.space.sizes import with_what_works
 from cifarray.space.space import SearchSpace
+from cifarray.study.events import EarlierTrials
 from cifarray.study.samplers import SearcherName
 from cifarray.study.schedulers import RunAll, Scheduler
 from cifarray.study.state import StudyState
@@ -57,6 +58,8 @@ class Study:
     keep_checkpoints: int = 3
     time_budget: TimeBudget | None = None
     """What its trials may take in all; None: as long as they take. Like their number it may grow."""
+    earlier: tuple[EarlierTrials, ...] = ()
+    """What it is to learn from, as far as its journal has not got it."""
     patience: float = 60.0
     """Seconds after which a worker that makes no progress counts as stuck; 20 of its steps, where those are longer."""
 
@@ -127,6 +130,11 @@ def _check(study: Study) -> None:
         raise ValueError(
             f"searcher {study.searcher} has nothing to choose where the strategy is {study.scheduler.name}, which "
             "chooses by itself: leave --searcher out, or take --strategy promote"
+        )
+    if study.earlier and study.searcher != "tpe" and not study.scheduler.chooses:
+        raise ValueError(
+            f"searcher {study.searcher} learns nothing from earlier studies: with --warm-start take --searcher tpe, or "
+            "--strategy freeze-thaw"
         )
     if study.searcher == "grid":
         study.space.grid_size()

@@ -6,6 +6,7 @@ It stands in for `WorkerGroup` where a test or a measurement is about the study 
 import asyncio
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from cifarray.engine.orders import Answer, GroupSettings, Order
@@ -71,6 +72,8 @@ class ScriptedGroup:
         }
         return Answer(self.order.trial, epoch, metrics, losses=self.order.losses)
 
+    async def leave(self) -> None: ...
+
     def _fault(self, config: Mapping[str, Any], epoch: int) -> Fault | None:
         if config["seed"] == 13:
             return Fault.RAISED
@@ -80,4 +83,11 @@ class ScriptedGroup:
             return Fault.OUT_OF_MEMORY
         return None
 
-    async def leave(self) -> None: ...
+
+class SavingGroup(ScriptedGroup):
+    """Says that it has written a checkpoint after every epoch."""
+
+    async def run_epoch(self, lease: int, epoch: int) -> Answer:
+        answer = await super().run_epoch(lease, epoch)
+        assert self.order is not None
+        return replace(answer, checkpoint=f"{self.order.folder}/epoch-{epoch:04d}.pt")

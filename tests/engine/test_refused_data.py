@@ -1,13 +1,15 @@
 """What is refused once the data are open."""
 
+import re
 from dataclasses import replace
 
 import pytest
 from histories import sampled, study_started
 
 from cifarray.data import open_store
-from cifarray.engine.checks import refuse_other_images
+from cifarray.engine.checks import refuse_observations_of_other_images, refuse_other_images
 from cifarray.errors import StudyError
+from cifarray.study.events import EarlierTrials
 from cifarray.study.state import StudyState
 
 
@@ -24,3 +26,17 @@ def test_a_study_whose_images_were_changed_does_not_go_on():
         StudyError, match="the images of synthetic:120 are not those that study .* began with .* --fresh"
     ):
         refuse_other_images(began, now, state)
+
+
+def test_trials_of_other_images_teach_nothing():
+    """Also where nobody knows which images they saw."""
+    then, now = open_store("synthetic:100", "train"), open_store("synthetic:120", "train")
+    refuse_observations_of_other_images([EarlierTrials(study="then", id="a", data_sha256=now.sha256, trials=())], now)
+    said = f"study 'then' has seen other images than those of synthetic:120 (sha256 {then.sha256[:12]}… there, "
+    said += f"{now.sha256[:12]}… here)"
+    with pytest.raises(StudyError, match=re.escape(said)):
+        refuse_observations_of_other_images(
+            [EarlierTrials(study="then", id="a", data_sha256=then.sha256, trials=())], now
+        )
+    with pytest.raises(StudyError, match="there its journal names none"):
+        refuse_observations_of_other_images([EarlierTrials(study="then", id="a", data_sha256="", trials=())], now)

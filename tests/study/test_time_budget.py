@@ -11,7 +11,7 @@ from cifarray.space.space import SearchSpace
 from cifarray.study import decisions
 from cifarray.study.events import TrialEnded, WorkersRestarted
 from cifarray.study.forecast import Forecast, Interval
-from cifarray.study.schedulers import Asha, RunAll
+from cifarray.study.schedulers import Asha, Promote, RunAll
 from cifarray.study.state import StudyState
 from cifarray.study.time_budget import Spent, TimeBudget, committed, say, typed
 from cifarray.study.trial_record import Decision, Outcome
@@ -119,12 +119,20 @@ def test_what_the_scheduler_decides_is_its_own():
     assert after_epoch(study(60, RunAll(), [8]), 0, 9, [0])[0] is Decision.COMPLETE
 
 
+def study_of_one_pause(scheduler, seconds=60):
+    state = study(seconds, scheduler, [0])
+    state.apply(epoch_ended(0, 1, "/0/1", "pause", val_accuracy=0.5, epoch_seconds=60.0))
+    return state
+
+
 def test_what_is_paused_where_there_is_no_time_is_not_ended():
     state = study(120, RunAll(), [1])
     _, events = decisions.after_epoch(state, 0, 2, {"epoch": 2, "val_accuracy": 0.5, "epoch_seconds": 60.0}, "/0/2")
     state.replay(events)
     assert decisions.closings(state, []) == []
     assert (state.is_over(), state.is_complete()) == (True, False)
+    assert decisions.closings(study_of_one_pause(Promote(3, 1)), []) == []
+    assert decisions.closings(study_of_one_pause(Promote(3, 1), seconds=600), []) != []
     state.time_budget = None
     assert (state.next([]).number, state.next([]).epoch, state.next([]).checkpoint) == (0, 2, "/0/2")
 

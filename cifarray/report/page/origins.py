@@ -10,6 +10,7 @@ from cifarray.report.page.answer import recipe_of
 from cifarray.report.page.parts import Column, Part, Table, plural
 from cifarray.report.page.told import Told
 from cifarray.report.page.worth import winner
+from cifarray.report.warm_start import learnt
 
 DATA_SOURCES = {
     "cifar10": "Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images",
@@ -30,10 +31,12 @@ def origins(told: Told) -> Part:
     whose = f"the config of trial {best.number}" if best is not None else "the config that the search began from"
     digest = f"images of sha256 {started.data_sha256[:16]}…" if started.data_sha256 else "images of an unknown digest"
     sentence = f"The study began {day} on {source}, {digest}; below is {whose}."
+    learnt_from = "; ".join(map(learnt, told.state.learnt_from))
     facts = [
         ("study", f"{told.name}, id {started.id}, in {told.storage}"),
         ("data", _data(told, source)),
         ("search", _search(told)),
+        *([("warm start", learnt_from)] if learnt_from else []),
         ("versions", _versions(versions) or "not in the journal"),
         ("code", _code(versions)),
         ("cite", "; ".join(_citations(told, source)) or "nobody's recipe, data or method that has a source"),

@@ -135,7 +135,8 @@ class FreezeThaw:
     def _in_design(self, study: StudyView) -> Assignment | None:
         """The base point, then points all over the space, those that are expected to be the cheapest first."""
         number, points = len(study.trials), self._proposals(study)
-        size = DESIGN_OF_FULL_RUNS if self.full_runs else DESIGN
+        # Trials of earlier studies tell of the space as well; one point is there in any case, beside the base.
+        size = max(1, (DESIGN_OF_FULL_RUNS if self.full_runs else DESIGN) - len(study.earlier))
         if number > size or number >= study.budget:
             return None
         if number == 0 and study.is_new(points.base):
@@ -204,7 +205,8 @@ class FreezeThaw:
         at_end = posterior.predict(*observed.rows_at_end(begun))[0]
         best = observed.best_completed
         if best is None:
-            best = float(at_end.max())
+            own = [place for place, trial in enumerate(begun) if trial.number >= 0]
+            best = float(at_end[own].max() if own else at_end.max())
         waiting = best_of_each_rung(paused(study, running), PAUSED)
         new: list[Params] = []
         if len(study.trials) < study.budget:

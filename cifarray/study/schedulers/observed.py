@@ -20,8 +20,8 @@ from cifarray.study.schedulers.promote import Rungs
 from cifarray.study.schedulers.scheduler import StudyView
 from cifarray.study.trial_record import GAVE_NOTHING, Metric, Outcome, TrialRecord
 
-MAX_OBSERVATIONS, MAX_OF_NOTHING = 160, 40
-"""In all, and of trials that gave nothing."""
+MAX_OBSERVATIONS, MAX_OF_NOTHING, MAX_OF_EARLIER = 160, 40, 60
+"""In all, of trials that gave nothing, and of those of earlier studies."""
 FIRST_FIT, GROWTH = 5, 1.4
 """After so many observations the hyperparameters are fitted, and again after so many times as many."""
 SMALLEST = 1e-4
@@ -54,8 +54,9 @@ class Observed:
     @classmethod
     def of(cls, study: StudyView, rungs: Rungs, features: Features) -> "Observed":
         """As of now."""
-        latest = {trial.number: trial.epoch for trial in study.trials.values() if trial.epoch}
-        nothing = {trial.number for trial in study.trials.values() if trial.outcome in GAVE_NOTHING}
+        trials = [*study.earlier.values(), *study.trials.values()]
+        latest = {trial.number: trial.epoch for trial in trials if trial.epoch}
+        nothing = {trial.number for trial in trials if trial.outcome in GAVE_NOTHING}
         return cls.at(study, rungs, features, latest, nothing)
 
     @classmethod
@@ -67,15 +68,17 @@ class Observed:
         if rows:
             worst = min(row.value for row in rows)
             gave_nothing = sorted(nothing)[-MAX_OF_NOTHING:]
-            rows = _most_telling(rows, MAX_OBSERVATIONS - len(gave_nothing))
-            rows += [Row(number, study.trials[number].config["epochs"], worst, True) for number in gave_nothing]
+            earlier = _most_telling([row for row in rows if row.trial < 0], MAX_OF_EARLIER)
+            room = MAX_OBSERVATIONS - len(gave_nothing) - len(earlier)
+            rows = [*earlier, *_most_telling([row for row in rows if row.trial >= 0], room)]
+            rows += [Row(number, _trial(study, number).config["epochs"], worst, True) for number in gave_nothing]
         values = np.array([row.value for row in rows])
         mean, deviation = 0.0, 1.0
         if rows:
             middle, high = np.quantile(values, [0.5, 0.95])
             values = np.maximum(values, middle - TAIL * max(high - middle, 1e-3))
             mean, deviation = float(values.mean()), max(float(values.std()), 1e-3)
-        trials = [study.trials[row.trial] for row in rows]
+        trials = [_trial(study, row.trial) for row in rows]
         empty = cls(study, features, _nothing(features), mean, deviation)
         at, times, numbers = empty.rows_of(trials, [row.epoch for row in rows])
         return cls(study, features, Observations(at, times, numbers, (values - mean) / deviation), mean, deviation)
@@ -84,12 +87,14 @@ class Observed:
         return len(self.standardised)
 
     def trials(self) -> list[TrialRecord]:
-        """Those that are observed, by number."""
-        return [self.study.trials[number] for number in np.unique(self.standardised.trials).tolist()]
+        """Those that are observed, by number, those of earlier studies among them."""
+        return [_trial(self.study, number) for number in np.unique(self.standardised.trials).tolist()]
 
     @property
     def best_completed(self) -> float | None:
-        """Standardised, of the trials that have done their last epoch; None if there are none."""
+        """Standardised, of this study's trials that have done their last epoch; None if there are none. The winner is
+        to be one of them, so that points that were good in earlier studies are worth running.
+        """
         values = [
             in_logs(trial.metric, trial.score_after(trial.epoch))
             for trial in self.study.trials.values()
@@ -165,7 +170,7 @@ def fitted(study: StudyView, rungs: Rungs, features: Features) -> Array:
     wanted, due = FIRST_FIT, 0
     counted, end = 0, 0
     for place, (number, epoch) in enumerate(study.timeline, start=1):
-        epochs = study.trials[number].config["epochs"]
+        epochs = _trial(study, number).config["epochs"]
         counted += epoch in (0, epochs) or epoch in rungs(epochs)
         if counted == wanted:
             due, end = wanted, place
@@ -187,6 +192,10 @@ def fitted(study: StudyView, rungs: Rungs, features: Features) -> Array:
     return study.once("fit", fit_then, due)
 
 
+def _trial(study: StudyView, number: int) -> TrialRecord:
+    return study.earlier[number] if number < 0 else study.trials[number]
+
+
 def in_logs(metric: Metric, score: float) -> float:
     """Higher is better."""
     left = -score if metric.lower_is_better else 1 - score
@@ -201,7 +210,7 @@ def time_of(epoch: int, epochs: int) -> float:
 def _rows(study: StudyView, rungs: Rungs, latest: Mapping[int, int]) -> list[Row]:
     rows = []
     for number in sorted(latest):
-        trial, last = study.trials[number], latest[number]
+        trial, last = _trial(study, number), latest[number]
         epochs = trial.config["epochs"]
         at = [rung for rung in rungs(epochs) if rung < last]
         # Where none pauses, what is not over yet says nothing of those whose rates fall at other times.

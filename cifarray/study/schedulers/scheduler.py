@@ -48,6 +48,10 @@ class StudyView(Protocol):
         """Trials without an outcome, by number."""
 
     @property
+    def earlier(self) -> Mapping[int, TrialRecord]:
+        """Finished trials of other studies, by numbers below 0, of which it may learn."""
+
+    @property
     def metric(self) -> Metric: ...
     @property
     def seed(self) -> int: ...
@@ -162,12 +166,8 @@ def interrupted(study: StudyView, running: Collection[int]) -> Assignment | None
 
 
 def paused(study: StudyView, running: Collection[int]) -> list[TrialRecord]:
-    """By the scheduler, by number; a trial that was told to pause runs until it has left its group."""
-    waiting = (
-        trial
-        for number, trial in study.unfinished.items()
-        if trial.is_paused and not trial.is_out_of_time and number not in running
-    )
+    """By number; a trial that was told to pause runs until it has left its group."""
+    waiting = (trial for number, trial in study.unfinished.items() if trial.is_paused and number not in running)
     return sorted(waiting, key=lambda trial: trial.number)
 
 
