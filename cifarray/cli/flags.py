@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cifarray import recipes, storage
+from cifarray.cli.audit import NO_AUDIT, audit_of
 from cifarray.cli.budget import DEFAULT_TRIALS, Arguments, how_much
 from cifarray.cli.parser import WITHOUT_TRIALS, Examples, Parser, number, whole
 from cifarray.cli.strategies import make_scheduler
@@ -52,7 +53,7 @@ class StudyParser(Parser):
         _add_how_much(self.how_much)
         _add_where(self.where)
         _add_how(self.how)
-        self.set_defaults(budget=None, warm_start=[])
+        self.set_defaults(budget=None, warm_start=[], audit=NO_AUDIT)
 
     def _about_unknown(self, text: str) -> str:
         word = text.partition("=")[0].lstrip("-").replace("-", "_")
@@ -276,6 +277,7 @@ def make_study(space: SearchSpace, flags: argparse.Namespace, scheduler: str) ->
         # Where nothing is selected, each trial's network is wanted afterwards.
         keep_checkpoints=num_trials if space.is_comparison else BEST_KEPT,
         time_budget=time_budget,
+        audit=audit_of(flags),
         earlier=earlier_trials(space, metric, flags, where, study_folder(space, flags)) if flags.warm_start else (),
     )
 

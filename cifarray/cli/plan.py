@@ -9,6 +9,7 @@ from rich.console import Console
 
 from cifarray.fields import flatten
 from cifarray.redaction import redact
+from cifarray.report.audit import audit_rule
 from cifarray.report.budget import rule, trials_in_all
 from cifarray.report.leaderboard import short_value
 from cifarray.report.sentences import say
@@ -47,6 +48,8 @@ def show_plan(study: Study, console: Console, notes: Iterable[str]) -> None:
         )
     if study.time_budget is not None:
         say(console, rule(study.time_budget))
+    if audited := audit_rule(study):
+        say(console, audited)
     for event in study.earlier:
         say(console, learnt(event))
     short = None if study.num_trials >= UNLIMITED else shortage(budget, study.num_trials)

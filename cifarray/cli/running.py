@@ -34,6 +34,7 @@ from cifarray.engine.signals import INTERRUPTED
 from cifarray.errors import UserError
 from cifarray.journal.folder import is_finished, set_aside
 from cifarray.redaction import redact
+from cifarray.report.audit import about_the_audit
 from cifarray.report.budget import about_the_end, remaining
 from cifarray.report.last_screen import COMMANDS, about_the_best, labelled, time_spent
 from cifarray.report.leaderboard import table
@@ -124,6 +125,8 @@ def _conclude(
             console.print()
             for label, text in about_the_best(study, result.state):
                 tell(label, text, prose=label not in COMMANDS)
+            if found := about_the_audit(result.state):
+                tell("audit", found, prose=True)
         tell("time", time_spent(study, result.state, seconds), prose=True)
         if seconds is not None and result.reason == "finished" and (ending := about_the_end(result.state)):
             tell("budget", ending, prose=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from cifarray import recipes
+from cifarray.cli.audit import add_audit
 from cifarray.cli.budget import add_budget
 from cifarray.cli.flags import StudyParser, apply, make_study, study_folder, study_parser
 from cifarray.cli.running import errors_in_a_sentence, make_console, run_job
@@ -53,6 +54,7 @@ def tune_recipe(space_of: SpaceOf, default: str, smoke: str, arguments: Sequence
 def _add_own(parser: StudyParser) -> None:
     """What a search alone has."""
     add_budget(parser.how_much)
+    add_audit(parser.how_much)
     add_warm_start(parser.what)
 
 

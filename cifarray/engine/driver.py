@@ -121,6 +121,7 @@ class StudyDriver:
         self.pool.tend()
         if self.is_over():
             return None
+        self.record(decisions.audit(self.state))
         # With nothing running, Tune would sleep a second before it asks again.
         group = self.pool.acquire(self.state.remaining(self.running), wait=not self.running)
         if group is None:

@@ -85,7 +85,8 @@ def table(
     if left_out:
         notes.append(f"without {', '.join(column.heading for column in left_out)}")
     lines = [f"{', '.join(notes)}; {all_in}"] if notes else []
-    lines += [f"trial {trial.number}: {trial.outcome_in_words}" for trial in best if trial.halvings]
+    in_words = {trial.number: trial.outcome_in_words for trial in best if trial.outcome_in_words != trial.standing}
+    lines += [f"trial {number}: {text}" for number, text in in_words.items()]
     return columns.draw(drawn, width), lines
 
 

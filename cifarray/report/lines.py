@@ -10,6 +10,7 @@ from typing import Any
 from cifarray.report.leaderboard import describe_params
 from cifarray.report.progress import Progress, clock, say_left
 from cifarray.study.events import (
+    AuditStarted,
     CheckpointLost,
     EpochEnded,
     Event,
@@ -72,6 +73,9 @@ def describe_mishap(event: Event) -> str:
             return f"trial {event.trial} lost {lost} ({event.restarts}{why}): goes on from its checkpoint"
         case CheckpointLost():
             return f"trial {event.trial} goes on from before epoch {event.epoch}: {event.message}"
+        case AuditStarted():
+            chosen = ", ".join(map(str, event.trials))
+            return f"audit of early stopping: of {len(event.given_up)} given up, by chance, run to their end: {chosen}"
         case TrialReopened():
             return f"trial {event.trial} failed before and is tried again"
         case MicroBatchHalved():

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 
 from rich.console import Console
 
+from cifarray.report.audit import audit_rule
 from cifarray.report.budget import is_unlimited, remaining, rule, so_far, trials_in_all
 from cifarray.report.sentences import say
 from cifarray.report.stages import stage
@@ -62,6 +63,8 @@ class Progress:
         if state.time_budget is not None:
             spent = f"; {so_far(state, state.time_budget)}" if state.trials else ""
             self.say(f"{rule(state.time_budget)}{spent}")
+        if audited := audit_rule(study):
+            self.say(audited)
         for event in state.learnt_from:
             self.say(learnt(event))
         fewer = None if study.num_trials >= UNLIMITED else shortage(state.budget, study.num_trials)

@@ -9,6 +9,7 @@ from typing import Any
 
 from cifarray.config import TrainConfig
 from cifarray.study.events import (
+    AuditStarted,
     CheckpointDropped,
     CheckpointLost,
     EpochEnded,
@@ -42,18 +43,22 @@ def after_epoch(
     trials that run, that one may be among them.
 
     An epoch that the journal has already (it is run again after a restart) gets the decision that it had, and no
-    event; so nothing is counted twice. A trial that was told to pause there and runs was told to go on since.
+    event; so nothing is counted twice. A trial that was told to pause there and runs was told to go on since; so was
+    one that was stopped there and is audited.
     """
     trial = state.trials[number]
     if epoch <= trial.epoch:
         recorded = trial.decisions[epoch - 1]
-        return Decision.CONTINUE if recorded is Decision.PAUSE else recorded, []
+        goes_on = recorded is Decision.PAUSE or (recorded is Decision.STOP and trial.given_up_after is not None)
+        return Decision.CONTINUE if goes_on else recorded, []
     if epoch != trial.epoch + 1:
         raise AssertionError(f"trial {number} answered epoch {epoch} after epoch {trial.epoch}")
     decision, reason, out_of_time = Decision.COMPLETE, "", False
     if epoch < trial.config["epochs"]:
         done = trial.with_epoch(metrics)
-        decision, reason = state.scheduler.after_epoch(state, done)
+        decision = Decision.CONTINUE
+        if trial.given_up_after is None:
+            decision, reason = state.scheduler.after_epoch(state.as_searched(), done)
         if decision is Decision.CONTINUE and checkpoint is not None and (why := why_it_pauses(state, done, running)):
             decision, reason, out_of_time = Decision.PAUSE, why, True
     events: list[Event] = [
@@ -151,13 +156,19 @@ def closings(state: StudyState, running: Collection[int]) -> list[TrialEnded]:
             outcome=Outcome.STOPPED,
             message=f"paused after epoch {trial.epoch} of {trial.config['epochs']}, others were given preference",
         )
-        for trial in paused(state, running)
+        for trial in paused(state.as_searched(), running)
     ]
 
 
 def reopenings(state: StudyState) -> list[Event]:
     """Of all trials that failed: they may be tried again."""
     return [TrialReopened(trial=trial.number) for trial in state.ended if trial.outcome is Outcome.FAILED]
+
+
+def audit(state: StudyState) -> list[Event]:
+    """The beginning of an audit of early stopping, where one is due."""
+    chosen, candidates = state.to_audit()
+    return [AuditStarted(trials=chosen, given_up=candidates)] if chosen else []
 
 
 def repairs(state: StudyState) -> list[Event]:

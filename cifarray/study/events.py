@@ -200,6 +200,22 @@ class TrialReopened(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class AuditStarted(Event):
+    """By the driver, when the search has decided all: trials that were stopped run to their end, chosen by chance.
+
+    trials: their numbers. given_up: those of all that they were chosen from.
+    """
+
+    kind = "audit"
+    trials: Sequence[int]
+    given_up: Sequence[int]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "trials", tuple(self.trials))
+        object.__setattr__(self, "given_up", tuple(self.given_up))
+
+
+@dataclass(frozen=True, kw_only=True)
 class MicroBatchHalved(Event):
     """By the driver: a trial is out of memory and goes on after `epoch` with micro-batches of half the size or less.
 
@@ -293,6 +309,7 @@ KINDS: dict[str, type[Event]] = {
         WorkersRestarted,
         CheckpointLost,
         TrialReopened,
+        AuditStarted,
         MicroBatchHalved,
         TrialEnded,
         CheckpointDropped,

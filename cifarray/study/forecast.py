@@ -112,7 +112,8 @@ class Forecast:
         """Until all trials are done."""
         state = self._state
         share = state.scheduler.share_spent(state, ())
-        if share is not None:
+        # After it there is an audit of early stopping, of so many trials.
+        if share is not None and share < 1:
             return self._rest_after(share, max(1, at_once))
         self._count_ended()
         shortest = longest = self._ended
@@ -131,11 +132,13 @@ class Forecast:
                 seconds = longest.mean / trial.config["epochs"]
             epochs = trial.config["epochs"]
             soonest = trial.epoch if trial.is_paused else state.scheduler.soonest_end(trial.epoch, epochs)
+            if trial.given_up_after is not None:
+                soonest = epochs
             done = trial.epoch + _share(trial, seconds, paces.get(trial.number), waited.get(trial.number, 0.0))
             low.append(max(0.0, soonest - done) * seconds)
             high.append(max(0.0, epochs - done) * seconds)
             shortest, longest = shortest.with_value(soonest * seconds), longest.with_value(epochs * seconds)
-        new = max(0, state.budget - len(state.trials))
+        new = 0 if state.scheduler.is_spent(state, ()) else max(0, state.budget - len(state.trials))
         if not shortest.n:
             return None
         return self._together(low, high, new, shortest, longest, max(1, at_once))

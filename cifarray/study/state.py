@@ -1,89 +1,36 @@
-"""All that is known of a study: plain data, rebuilt from the journal's events, and who starts next and with what.
+"""All that is known of a study, and who starts next and with what.
 
-Here: what became of every trial. `next` and `sample` return plain values, of which the driver makes events. Not here:
-Ray, files, clocks; what follows an epoch or a fault, and which checkpoints are kept (`decisions`); how the trials stand
-(`standings`); the rules of a scheduler (`schedulers`), of a searcher (`samplers`).
+`next` and `sample` return plain values, of which the driver makes events. Not here: Ray, files, clocks; what became of
+every trial (`study_record`); what follows an epoch or a fault, and which checkpoints are kept (`decisions`); the rules
+of a scheduler (`schedulers`), of a searcher (`samplers`).
 """
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Hashable, Sequence
+from copy import copy
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from cifarray.space.space import SearchSpace
+from cifarray.study.audit import as_given_up, given_up
 from cifarray.study.events import (
-    CheckpointDropped,
-    CheckpointLost,
-    DriverStarted,
-    EarlierTrials,
-    EpochEnded,
     Event,
-    MicroBatchHalved,
     StudyStarted,
-    TestOpened,
-    TrialEnded,
-    TrialReopened,
-    TrialSampled,
-    TrialStarted,
-    WorkersRestarted,
 )
-from cifarray.study.faults import Fault, cause_of
-from cifarray.study.history import FIRST_EARLIER, earlier_trials, observations
-from cifarray.study.samplers import Allowed, Params, Sampler, SearcherName, point_key
-from cifarray.study.schedulers import Assignment, RunAll, Scheduler, from_settings
-from cifarray.study.standings import Standings
-from cifarray.study.time_budget import Spent, TimeBudget, is_reached
-from cifarray.study.trial_record import DEFAULT_METRIC, GAVE_NOTHING, OUTCOME_OF, Decision, Metric, Outcome, TrialRecord
+from cifarray.study.history import observations
+from cifarray.study.samplers import Params, Sampler
+from cifarray.study.schedulers import Assignment, from_settings
+from cifarray.study.schedulers.scheduler import resumed
+from cifarray.study.study_record import StudyRecord
+from cifarray.study.time_budget import is_reached
+from cifarray.study.trial_record import Metric, Outcome, TrialRecord
 
 T = TypeVar("T")
 
 
 @dataclass
-class StudyState:
-    """A study's plan and the trials so far.
+class StudyState(StudyRecord):
+    """A study's record, and what is to be begun by it."""
 
-    allowed: whether a point's network is within the space's limits, asked before the point becomes a trial; None where
-    all are.
-    """
-
-    space: SearchSpace
-    num_trials: int
-    searcher: SearcherName = "random"
-    scheduler: Scheduler = field(default_factory=RunAll)
-    seed: int = 0
-    metric: Metric = DEFAULT_METRIC
-    keep_checkpoints: int = 3
-    time_budget: TimeBudget | None = None
-    """What this driver may spend, with all that was spent before; None: as long as the trials take."""
-    allowed: Allowed | None = None
-    macs_of: Callable[[dict[str, Any]], int] | None = field(default=None, compare=False, repr=False)
-    """Multiply-adds of a point's network, for one image; None where they are not known before it is a trial."""
-    trials: dict[int, TrialRecord] = field(default_factory=dict)
-    unfinished: dict[int, TrialRecord] = field(default_factory=dict)
-    """Trials without an outcome."""
-    ended: list[TrialRecord] = field(default_factory=list)
-    """The others, in the order in which they ended."""
-    earlier: dict[int, TrialRecord] = field(default_factory=dict)
-    """Finished trials of other studies, by numbers below 0: searcher and strategy learn from them, and they are no
-    trials of this study."""
-    learnt_from: list[EarlierTrials] = field(default_factory=list)
-    timeline: list[tuple[int, int]] = field(default_factory=list)
-    """(trial, epoch) of every epoch in the order in which they ended, each once; (trial, 0) where a trial ended for a
-    reason of its own before its last epoch."""
-    epochs_done: int = 0
-    """By all trials together, each epoch once."""
-    macs_done: int = 0
-    """Multiply-adds for one image, summed over all epochs of all trials, each once."""
-    seconds_trained: float = 0.0
-    spent: Spent = field(default_factory=Spent)
-    losses_in_a_row: int = 0
-    """Of the workers of any trials, without a new epoch of any in between, by this driver."""
-    dead_nodes_in_a_row: int = 0
-    """Those of them that were losses of nodes, which count apart."""
-    first_failures: tuple[str, int] = ("", 0)
-    """The cause of the latest failures in a first epoch, and how many in a row had it, without an epoch in between."""
-    standings: Standings = field(default_factory=Standings)
-    _points: set[str] = field(default_factory=set)
-    """Those that a trial has."""
     _once: dict[Hashable, tuple[int, Any]] = field(default_factory=dict, compare=False, repr=False)
     _sampler: Sampler | None = field(default=None, compare=False, repr=False)
 
@@ -113,120 +60,6 @@ class StudyState:
         state.replay(events)
         return state
 
-    # What happened.
-
-    def replay(self, events: Iterable[Event]) -> None:
-        for event in events:
-            self.apply(event)
-
-    def apply(self, event: Event) -> None:
-        """Take in one event of the journal. Kinds that concern neither trials nor losses (a report) change nothing."""
-        self.spent.take(event)
-        match event:
-            case DriverStarted():
-                self.losses_in_a_row = self.dead_nodes_in_a_row = 0
-                self.first_failures = ("", 0)
-            case EarlierTrials():
-                self._learn(event)
-            case TrialSampled():
-                self._take_in(event)
-            case TrialStarted():
-                trial = self.trials[event.trial]
-                trial.attempts, trial.group = event.attempt, event.group
-                trial.is_paused = trial.is_out_of_time = False
-                self.standings.update(trial)
-            case EpochEnded():
-                self._count_epoch(event)
-            case WorkersRestarted():
-                self._count_loss(event)
-            case MicroBatchHalved():
-                trial = self.trials[event.trial]
-                trial.config = {**trial.config, "accumulate": event.accumulate}
-                trial.halvings.append((event.epoch, event.accumulate))
-            case TrialEnded():
-                trial = self.trials[event.trial]
-                self._end(trial, event.outcome)
-                trial.message, trial.outcome_recorded = event.message, True
-                if event.outcome is Outcome.FAILED and trial.epoch == 0:
-                    self.first_failures = (cause_of(event.message), self.failures_in_a_row(event.message) + 1)
-                self.standings.update(trial)
-            case TrialReopened():
-                trial = self.trials[event.trial]
-                self.ended.remove(trial)
-                self.unfinished[trial.number] = trial
-                trial.outcome, trial.message, trial.outcome_recorded, trial.deaths = None, "", False, 0
-                self.standings.update(trial)
-            case CheckpointDropped() | CheckpointLost():
-                trial = self.trials[event.trial]
-                trial.checkpoints.pop(event.epoch, None)
-                self.standings.update(trial)
-            case TestOpened():
-                trial = self.trials[event.trial]
-                trial.test, trial.test_openings, trial.test_images = event.metrics, event.opening, event.images
-
-    def _take_in(self, event: TrialSampled) -> None:
-        trial = TrialRecord(
-            number=event.trial,
-            params=event.params,
-            config=event.config,
-            num_params=event.num_params,
-            macs=event.macs,
-            metric=self.metric,
-        )
-        self.trials[trial.number] = self.unfinished[trial.number] = trial
-        self._points.add(point_key(trial.params))
-        self.standings.update(trial)
-
-    def _learn(self, event: EarlierTrials) -> None:
-        self.learnt_from.append(event)
-        for trial in earlier_trials(event, self.metric, FIRST_EARLIER - len(self.earlier)):
-            self.earlier[trial.number] = trial
-            self.timeline += [(trial.number, epoch) for epoch in range(1, trial.epoch + 1)]
-            if trial.outcome in GAVE_NOTHING:
-                self.timeline.append((trial.number, 0))
-
-    def _count_epoch(self, event: EpochEnded) -> None:
-        trial = self.trials[event.trial]
-        trial.epochs.append(event.metrics)
-        trial.decisions.append(event.decision)
-        trial.precision = event.precision or trial.precision
-        trial.remark = event.remark or trial.remark
-        seconds = event.metrics.get("epoch_seconds", 0.0)
-        trial.seconds += seconds
-        self.seconds_trained += seconds
-        self.epochs_done += 1
-        self.macs_done += trial.macs
-        self.timeline.append((trial.number, trial.epoch))
-        trial.is_paused, trial.is_out_of_time = event.decision is Decision.PAUSE, event.out_of_time
-        self.losses_in_a_row = self.dead_nodes_in_a_row = 0
-        self.first_failures = ("", 0)
-        self.standings.add_score(trial)
-        if event.checkpoint:
-            trial.checkpoints[event.epoch] = event.checkpoint
-            trial.deaths = 0
-        if event.decision in OUTCOME_OF:
-            trial.message = event.reason
-            self._end(trial, OUTCOME_OF[event.decision])
-        self.standings.update(trial)
-
-    def _count_loss(self, event: WorkersRestarted) -> None:
-        trial = self.trials[event.trial]
-        trial.restarts, trial.deaths = event.restarts, event.deaths
-        if event.fault == Fault.NODE_DIED:
-            self.dead_nodes_in_a_row += 1
-        else:
-            self.losses_in_a_row += 1
-
-    def _end(self, trial: TrialRecord, outcome: Outcome) -> None:
-        """Its record is final but for the test."""
-        trial.outcome, trial.is_paused, trial.is_out_of_time = outcome, False, False
-        if outcome in GAVE_NOTHING:
-            self.timeline.append((trial.number, 0))
-        if trial.number in self.unfinished:
-            # In this order: a view that looks in between must not miss it.
-            self.ended.append(trial)
-            del self.unfinished[trial.number]
-
     # What is known.
 
     @property
@@ -248,7 +81,29 @@ class StudyState:
 
     def is_complete(self) -> bool:
         """Whether nothing is left to do."""
+        return self._is_decided() and not self.to_audit()[0]
+
+    def _is_decided(self) -> bool:
+        """Whether all trials are over, and no other one is to be begun."""
         return not self.unfinished and (len(self.trials) >= self.budget or self.scheduler.is_spent(self, ()))
+
+    def to_audit(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Trials that an audit begins with now, and those that they are chosen from; none before the search is at its
+        end, or where there was one."""
+        if self.audit is None or not self._is_decided():
+            return (), ()
+        settled = self._audited_from if self.audit.asked_for else self._audited_from | self._settled
+        candidates = tuple(sorted(set(given_up(self.trials.values())) - settled))
+        return self.audit.chosen(candidates, self.seed), candidates
+
+    def as_searched(self) -> "StudyState":
+        """What the search may know: trials that are audited as they were when they were given up."""
+        if not self.audited:
+            return self
+        searched = copy(self)
+        searched.trials = {**self.trials, **{number: as_given_up(trial) for number, trial in self.audited.items()}}
+        searched.unfinished = {n: trial for n, trial in self.unfinished.items() if n not in self.audited}
+        return searched
 
     def remaining(self, running: Collection[int] = ()) -> int:
         """Trials that still need a worker group: unfinished ones and those not sampled yet; where the budget of time is
@@ -256,12 +111,7 @@ class StudyState:
         if running and is_reached(self, running):
             return len(running)
         new = 0 if self.scheduler.is_spent(self, ()) else max(0, self.budget - len(self.trials))
-        return len(self.unfinished) + new
-
-    def failures_in_a_row(self, message: str) -> int:
-        """Trials that failed last with the same error as `message` tells of, in their first epoch."""
-        cause, count = self.first_failures
-        return count if cause == cause_of(message) else 0
+        return len(self.unfinished) + new + len(self.to_audit()[0])
 
     def failures_alike(self, message: str) -> int:
         """As `failures_in_a_row`; none where a trial has completed, since then it is not what all have in common."""
@@ -303,9 +153,18 @@ class StudyState:
 
     def next(self, running: Collection[int]) -> Assignment | None:
         """What a free worker group does now; None if there is nothing to start. running: numbers of trials that run."""
-        return None if is_reached(self, running) else self.scheduler.next(self, running)
+        if is_reached(self, running):
+            return None
+        waiting = [number for number in self.audited if number in self.unfinished and number not in running]
+        if waiting:
+            trial = self.trials[min(waiting)]
+            reason = f"audit of early stopping, which gave it up after epoch {trial.given_up_after}"
+            return replace(resumed(trial), reason=reason)
+        return self.scheduler.next(self.as_searched(), [number for number in running if number not in self.audited])
 
     def sample(self, number: int) -> dict[str, Any]:
         """The params of a new trial."""
-        history = observations(self.trials.values(), self.earlier.values()) if self.searcher == "tpe" else []
+        history = []
+        if self.searcher == "tpe":
+            history = observations(self.as_searched().trials.values(), self.earlier.values())
         return self.sampler.sample(number, history, self._points)

@@ -18,6 +18,7 @@ from cifarray.places import studies
 from cifarray.space.rules import STUDY
 from cifarray.space.sizes import with_what_works
 from cifarray.space.space import SearchSpace
+from cifarray.study.audit import Audit
 from cifarray.study.events import EarlierTrials
 from cifarray.study.samplers import SearcherName
 from cifarray.study.schedulers import RunAll, Scheduler
@@ -58,6 +59,8 @@ class Study:
     keep_checkpoints: int = 3
     time_budget: TimeBudget | None = None
     """What its trials may take in all; None: as long as they take. Like their number it may grow."""
+    audit: Audit | None = None
+    """What runs to its end after the search, of the trials that it gave up; None: nothing."""
     earlier: tuple[EarlierTrials, ...] = ()
     """What it is to learn from, as far as its journal has not got it."""
     patience: float = 60.0
@@ -106,6 +109,7 @@ class Study:
             self.metric,
             self.keep_checkpoints,
             self.time_budget,
+            self.audit,
         )
 
 

@@ -78,6 +78,8 @@ class TrialRecord:
     """It has left its group without an outcome, and waits to be chosen again."""
     is_out_of_time: bool = False
     """It paused for the study's budget of time alone: where there is time it goes on before anything is chosen."""
+    given_up_after: int | None = None
+    """The epoch after which it was stopped, where it goes on all the same, or did, in an audit of early stopping."""
     message: str = ""
     """Why it ended so."""
     outcome_recorded: bool = False
@@ -118,8 +120,10 @@ class TrialRecord:
     def outcome_in_words(self) -> str:
         """The outcome, with what was changed on the way."""
         text = self.standing
-        halved = ", ".join(f"{count} micro-batches after epoch {epoch}" for epoch, count in self.halvings[-1:])
-        return f"{text} ({halved})" if halved else text
+        more = [f"{count} micro-batches after epoch {epoch}" for epoch, count in self.halvings[-1:]]
+        if self.given_up_after is not None:
+            more.append(f"audit, given up after epoch {self.given_up_after}")
+        return f"{text} ({', '.join(more)})" if more else text
 
     @property
     def scores(self) -> tuple[float, ...]:

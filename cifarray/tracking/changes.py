@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from cifarray.fields import flatten
 from cifarray.study.events import (
+    AuditStarted,
     CheckpointDropped,
     CheckpointLost,
     DriverEnded,
@@ -42,6 +43,7 @@ COPY_TAG = "cifarray.copy"
 TRIAL_TAG = "cifarray.trial"
 CHECKPOINT_TAG = "cifarray.checkpoint"
 MESSAGE_TAG = "message"
+AUDITED = "was given up, and runs to its end in an audit of early stopping"
 
 RUNNING, FINISHED, FAILED, KILLED = "RUNNING", "FINISHED", "FAILED", "KILLED"
 PAUSED = "SCHEDULED"
@@ -137,6 +139,9 @@ class StudyRuns:
                 self._change(trial).tags["accumulate"] = ", ".join(halved)
             case TrialEnded():
                 self._outcome(event)
+            case AuditStarted():
+                for trial in event.trials:
+                    self._change(trial).tags |= {"outcome": None, MESSAGE_TAG: AUDITED}
             case TrialReopened(trial=trial):
                 self._change(trial).tags |= {"outcome": None, MESSAGE_TAG: None}
             case CheckpointDropped() | CheckpointLost():

@@ -111,8 +111,10 @@ def run(driver, answer_of=answer_of, answers=10**6):
     """As Tune does: start what can be started, then take the next answer; after so many the driver is killed."""
     pool = driver.pool
     for _ in range(answers):
-        while driver.next_trial() is not None:
-            pass
+        # Twice: where nothing is begun, what is paused may just have ended, and then there is an audit.
+        for _ in range(2):
+            while driver.next_trial() is not None:
+                pass
         if not pool.due:
             assert driver.is_over(), "nothing runs and nothing is started"
             return

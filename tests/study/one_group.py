@@ -24,6 +24,7 @@ def carry_out(state: StudyState, curve: Curve, macs: Callable[[dict[str, Any]], 
             yield event
 
     while not state.is_over():
+        yield from record(*decisions.audit(state))
         assignment = state.next(running=[])
         if assignment is None:
             closings = decisions.closings(state, running=[])

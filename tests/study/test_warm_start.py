@@ -13,8 +13,9 @@ from cifarray.journal.events import from_json, to_json
 from cifarray.space.domains import choice, log_uniform
 from cifarray.space.space import SearchSpace
 from cifarray.study.events import EarlierTrials, TrialEnded
+from cifarray.study.gaussian_process import Prior
 from cifarray.study.schedulers import FreezeThaw, RunAll
-from cifarray.study.schedulers.observed import MAX_OBSERVATIONS, MAX_OF_EARLIER, Observed
+from cifarray.study.schedulers.observed import MAX_OBSERVATIONS, MAX_OF_EARLIER, Observed, fitted
 from cifarray.study.state import StudyState
 from cifarray.study.trial_record import DEFAULT_METRIC, Metric, Outcome
 from cifarray.study.warm_start import taken, what_differs
@@ -170,6 +171,23 @@ def test_a_journal_gives_back_what_was_learnt():
     event = lesson(5)
     assert from_json(to_json(event)) == event
     assert state_of(0, from_json(to_json(event))) == state_of(0, event)
+
+
+@pytest.mark.parametrize(("completed", "diverged", "is_fitted"), [(4, 0, False), (5, 0, True), (4, 1, True)])
+def test_the_model_is_fitted_to_earlier_trials_as_to_this_studys_own(completed, diverged, is_fitted):
+    """To five observations for the first time, of which those that came to nothing are some."""
+    trials = [*lesson(6).trials[:completed], *({**each, "values": []} for each in lesson(6).trials[-1:] * diverged)]
+    trials = [{**each, "outcome": "completed" if each["values"] else "diverged"} for each in trials]
+    state = state_of(0, EarlierTrials(study="then", id="a", data_sha256="d", trials=trials))
+    strategy = FreezeThaw(full_runs=True)
+    features = strategy._proposals(state).features
+    prior = Prior.of(features.num_features).means
+    assert (list(fitted(state, strategy.rungs, features)) != list(prior)) == is_fitted
+
+
+def test_the_same_study_teaches_once():
+    state = state_of(0, lesson(5), lesson(5))
+    assert (len(state.earlier), len(state.learnt_from)) == (5, 1)
 
 
 def test_many_earlier_trials_leave_room_for_this_studys_own():

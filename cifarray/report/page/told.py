@@ -12,6 +12,7 @@ from cifarray import places
 from cifarray.journal.addresses import Addresses
 from cifarray.journal.journal import FILE_NAME, events_in
 from cifarray.study.events import (
+    AuditStarted,
     CheckpointDropped,
     CheckpointLost,
     DriverEnded,
@@ -67,7 +68,7 @@ class Mark:
     trial: int
     epoch: int
     kind: str
-    """restarted, lost its node, checkpoint lost, smaller micro-batches, tried again."""
+    """restarted, lost its node, checkpoint lost, smaller micro-batches, tried again, audited."""
     reason: str = ""
 
 
@@ -212,6 +213,9 @@ class _Fold:
                 self._mark(event, event.trial, event.epoch, "checkpoint lost", event.message)
             case MicroBatchHalved():
                 self._mark(event, event.trial, event.epoch, "smaller micro-batches", f"{event.accumulate} of a batch")
+            case AuditStarted():
+                for number in event.trials:
+                    self._mark(event, number, told.state.trials[number].epoch, "audited", "given up, by the strategy")
             case TrialReopened():
                 self._mark(event, event.trial, told.state.trials[event.trial].epoch, "tried again")
         if told.drivers and not isinstance(event, TestOpened | LesionStudied | StudyReported):

@@ -1,13 +1,15 @@
 """Part 7, trust: what early stopping may have missed, and how much seeds alone change.
 
 An audit of what the journal has: how far the order at a rung was the order at the end, among the trials that ran to
-their end. What the stopped ones would have become nobody knows. Not here: the winner's interval (`worth`).
+their end, and what an audit of early stopping found. What the other stopped ones would have become nobody knows. Not
+here: the winner's interval (`worth`).
 """
 
 import statistics
 from collections.abc import Sequence
 from typing import Any
 
+from cifarray.report.audit import about_the_audit
 from cifarray.report.leaderboard import describe_params, mean_and_deviation
 from cifarray.report.page.answer import by_config
 from cifarray.report.page.curves import chosen
@@ -29,6 +31,7 @@ def trust(told: Told) -> Part:
         if len(done) > 1:
             figures.append(_early_against_late(rungs[0], done, metric))
     facts.append(("early stopping", _of_stopping(told, rungs, done)))
+    facts.append(("audit", _of_the_audit(told, rungs)))
     facts.append(("curves", "the journal keeps no forecasts of curves, so none can be held against what came"))
     seeded = [trials for trials in by_config(told).values() if len(trials) > 1]
     facts.append(("seeds", _of_seeds(seeded, metric)))
@@ -39,7 +42,9 @@ def trust(told: Told) -> Part:
 
 def stopping_epochs(told: Told) -> list[int]:
     """After which epochs the scheduler stopped trials, rising."""
-    return sorted({trial.epoch for trial in told.state.ended if trial.outcome is Outcome.STOPPED})
+    stopped = {trial.epoch for trial in told.state.ended if trial.outcome is Outcome.STOPPED}
+    audited = {trial.given_up_after for trial in told.state.audited.values() if trial.given_up_after is not None}
+    return sorted(stopped | audited)
 
 
 def same_order(trials: Sequence[TrialRecord], epoch: int) -> tuple[int, int]:
@@ -83,7 +88,8 @@ def _of_stopping(told: Told, rungs: Sequence[int], done: Sequence[TrialRecord]) 
     if not rungs:
         return "none took place"
     stopped = [trial for trial in told.state.ended if trial.outcome is Outcome.STOPPED]
-    text = f"{plural(len(stopped), 'trial')} stopped; what they would have become is not known"
+    audited = f", and {len(told.state.audited)} more that went on in an audit" if told.state.audited else ""
+    text = f"{plural(len(stopped), 'trial')} stopped{audited}; what they would have become is not known"
     late = [trial for trial in done if _would_be_stopped(told, trial, rungs[0])]
     if done and late:
         text += (
@@ -91,6 +97,15 @@ def _of_stopping(told: Told, rungs: Sequence[int], done: Sequence[TrialRecord]) 
             "they came early, when few had been there, and late bloomers may be among the stopped"
         )
     return text
+
+
+def _of_the_audit(told: Told, rungs: Sequence[int]) -> str:
+    found = about_the_audit(told.state)
+    if found is not None:
+        return found
+    if told.state.audited:
+        return f"{plural(len(told.state.audited), 'trial')} that were given up run to their end, and none has ended yet"
+    return "none; --audit 5 runs 5 % of what a search gives up to its end" if rungs else "nothing was given up"
 
 
 def _would_be_stopped(told: Told, trial: TrialRecord, epoch: int) -> bool:
@@ -107,6 +122,7 @@ def _audit(told: Told, rungs: Sequence[int], done: Sequence[TrialRecord]) -> Tab
     for epoch in rungs[:MOST_RUNGS]:
         reached = len(told.state.scores_after(epoch))
         stopped = sum(t.outcome is Outcome.STOPPED and t.epoch == epoch for t in told.state.ended)
+        stopped += sum(t.given_up_after == epoch for t in told.state.audited.values())
         place = place_after(told, best, epoch)[0] if best is not None and len(best.scores) >= epoch else None
         alike, pairs = same_order(sample, epoch)
         cells.append([epoch, reached, stopped, place, alike / pairs if pairs else None, pairs])
