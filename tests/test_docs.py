@@ -124,6 +124,7 @@ def test_a_command_line_is_one_that_its_job_takes(page, command, monkeypatch, st
         flags = parse(self, *arguments)
         # A study that stands for the reader's own cannot be looked up, and a list is no plan.
         of_a_study = hasattr(flags, "study") or getattr(flags, "teacher", None) == "STUDY"
+        of_a_study = of_a_study or "STUDY" in getattr(flags, "warm_start", ())
         if not hasattr(flags, "dry_run") or of_a_study or getattr(flags, "list", False):
             raise ParsedError
         flags.dry_run = True

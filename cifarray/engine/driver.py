@@ -203,7 +203,7 @@ class StudyDriver:
                 broken = answer.message
         self.pool.give_back(tenancy.group, tenancy.lease, broken)
         if not self.is_over():
-            self.pool.release(self.state.remaining(self.running))
+            self.pool.release(self.state.groups_wanted(self.running))
 
     def _take_fault(self, number: int, fault: Fault, message: str, losses: Losses | None = None) -> None:
         # As the journal has it, with which the next one is compared.

@@ -113,6 +113,14 @@ class StudyState(StudyRecord):
         new = 0 if self.scheduler.is_spent(self, ()) else max(0, self.budget - len(self.trials))
         return len(self.unfinished) + new + len(self.to_audit()[0])
 
+    def groups_wanted(self, running: Collection[int]) -> int:
+        """As `remaining`, with the trials of an audit to come: what the search's last trials leave is theirs."""
+        remaining = self.remaining(running)
+        if self.audit is None or len(self.trials) < self.budget or is_reached(self, running):
+            return remaining
+        candidates = set(given_up(self.ended)) - self._audited_from
+        return max(remaining, len(running) + self.audit.count(len(candidates)))
+
     def failures_alike(self, message: str) -> int:
         """As `failures_in_a_row`; none where a trial has completed, since then it is not what all have in common."""
         completed = any(trial.outcome is Outcome.COMPLETED for trial in self.ended)

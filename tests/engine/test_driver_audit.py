@@ -41,6 +41,15 @@ def test_audited_trials_run_to_their_end_once_and_after_all_others(scheduler, an
     assert driver.is_over()
 
 
+def test_what_an_audit_will_need_is_kept_when_the_last_trials_of_the_search_end():
+    """Of 30 trials 25 or so are given up, and a fifth of them is more than the three groups."""
+    driver, wanted = driver_of(Asha(3, 1)), []
+    driver.pool.release = lambda count: wanted.append((driver.journal.count(AuditStarted), count))
+    run(driver)
+    assert min(count for begun, count in wanted if not begun) >= 3
+    assert [count for begun, count in wanted if begun][-2:] == [2, 1]
+
+
 def test_an_audit_waits_for_a_larger_budget_and_spends_of_it():
     plain = driver_of(Asha(3, 1), audit=None)
     run(plain)

@@ -80,6 +80,18 @@ def test_no_trial_is_begun_that_those_that_run_leave_no_time_for():
     assert [trial.outcome for trial in driver.state.trials.values()] == [Outcome.COMPLETED] * 2
 
 
+def test_a_rung_is_not_begun_that_those_that_run_leave_no_time_for():
+    """Two trials come to their rung after epoch 3 at once: five minutes are spent with the first one's, the other's
+    last is a sixth, and the budget is less."""
+    driver = make_driver(9, 2, 9, Asha(3, 3), budget=5.5 * EPOCH)
+    run(driver)
+    paused = {e.trial: e.reason for e in driver.journal.events if isinstance(e, EpochEnded) and e.out_of_time}
+    assert paused == {
+        0: "what is left of the budget of 5.5 min is for the trials that run",
+        1: "the budget of 5.5 min is spent",
+    }
+
+
 def test_a_group_that_has_nothing_to_begin_any_more_is_released():
     """When the first of two trials has ended the other one needs all that is left; seven more would be to come."""
     needed = []

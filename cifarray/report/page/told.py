@@ -118,7 +118,7 @@ class Told:
     @property
     def worker_hours(self) -> float:
         """Of all trials together."""
-        return self.state.seconds_trained * self.started.workers / 3600
+        return self.state.spent.seconds * self.started.workers / 3600
 
     @property
     def groups_hours(self) -> float:
