@@ -16,9 +16,11 @@ from cifarray.space.space import SearchSpace
 from cifarray.study import decisions
 from cifarray.study.events import (
     KINDS,
+    AuditStarted,
     CheckpointDropped,
     CheckpointLost,
     DriverEnded,
+    EarlierTrials,
     Event,
     GroupChanged,
     LesionStudied,
@@ -42,6 +44,13 @@ ONE_OF_EACH = [
         keep_checkpoints=5,
         num_classes=10,
     ),
+    EarlierTrials(
+        study="then",
+        id="a1",
+        data_sha256="d1",
+        trials=[{"trial": 3, "params": {"optimizer.lr": 0.1}, "values": [0.5], "outcome": "stopped"}],
+        dropped=2,
+    ),
     driver_started(),
     GroupChanged(group="wrn/group-0", event="ready", reason="3.2 s"),
     sampled(0, {"optimizer.lr": 0.1, "schedule.milestones": [0.3, 0.6]}),
@@ -50,6 +59,7 @@ ONE_OF_EACH = [
     WorkersRestarted(trial=0, restarts=2, epoch=3, reason="a worker process died"),
     CheckpointLost(trial=0, epoch=3, checkpoint="/store/0/3", message="torn"),
     TrialReopened(trial=0),
+    AuditStarted(trials=[3], given_up=[1, 3, 4]),
     MicroBatchHalved(trial=0, epoch=3, accumulate=4, message="CUDA out of memory"),
     TrialEnded(trial=0, outcome=Outcome.OUT_OF_MEMORY, message="CUDA out of memory"),
     CheckpointDropped(trial=0, epoch=3, checkpoint="/storage/0/3"),

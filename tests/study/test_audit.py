@@ -1,6 +1,7 @@
 """An audit of early stopping: who is chosen, that the search knows nothing of it, and what it finds."""
 
 import math
+from typing import ClassVar
 
 import pytest
 from histories import driver_ended, epoch_ended, sampled, started
@@ -93,6 +94,7 @@ def test_trials_by_chance_run_to_their_end_after_the_search_which_decides_as_wit
             )
         else:
             assert (trial.outcome, trial.epochs) == (plain.trials[number].outcome, plain.trials[number].epochs)
+    assert (state.macs_done, state.timeline) == (plain.macs_done, plain.timeline)
     after = events[len(before) :]
     reasons = {event.trial: event.reason for event in after if isinstance(event, TrialStarted)}
     assert set(reasons) <= set(audit.trials)
@@ -120,6 +122,39 @@ def test_a_search_that_goes_on_after_an_audit_knows_nothing_of_it(scheduler):
             theirs.epochs,
             theirs.outcome,
         )
+
+
+class Watching(Asha):
+    """Remembers which trials run, and what it is shown of the first one that is audited."""
+
+    seen: ClassVar[list] = []
+
+    def next(self, study, running):
+        self.seen.append((list(running), [study.trials[number].outcome for number in AUDITED]))
+        return super().next(study, running)
+
+    def after_epoch(self, study, trial):
+        self.seen.append(([], [study.trials[number].outcome for number in AUDITED]))
+        return super().after_epoch(study, trial)
+
+
+AUDITED = []
+
+
+def test_who_decides_is_shown_audited_trials_as_they_were():
+    """While they run: a study that goes on has both."""
+    state, events = searched(Asha(3, 1))
+    state = StudyState(SPACE, 31, "random", Watching(3, 1), audit=Audit(0.1, asked_for=True))
+    state.replay(events)
+    state.num_trials = 30
+    state.replay(decisions.audit(state))
+    state.num_trials, AUDITED[:] = 31, sorted(state.audited)
+    Watching.seen.clear()
+    assert state.next(AUDITED).number == 30
+    assert Watching.seen == [([], [Outcome.STOPPED] * len(AUDITED))]
+    state.replay([sampled(30, {"optimizer.lr": 0.5}, {"epochs": EPOCHS}), started(30)])
+    decisions.after_epoch(state, 30, 1, {"epoch": 1, "val_accuracy": 0.5}, None)
+    assert Watching.seen[1:] == Watching.seen[:1]
 
 
 def test_tpe_does_not_hear_of_an_audit():
@@ -187,24 +222,24 @@ def study(*trials):
 
 
 DONE, STOPPED = Outcome.COMPLETED, Outcome.STOPPED
-COMPLETED = [([0.5, value], DONE) for value in (0.80, 0.79, 0.78, 0.77)]
+COMPLETED = [([0.5, value], DONE) for value in (0.80, 0.79, 0.78, 0.77, 0.76, 0.75, 0.74, 0.73)]
 
 
 def test_the_rate_is_of_those_that_are_better_than_the_best_that_the_search_completed():
-    """Of four audited one is better by 1.5 points, one between the two best and one diverged; Wilson's interval of 1 in
-    4 is 4.6 to 69.9 % (statsmodels' proportion_confint)."""
+    """Of four audited one is better by 1.5 points, one is between the two best of eight, which are their best quarter,
+    and one diverged; Wilson's interval of 1 in 4 is 4.6 to 69.9 % (statsmodels' proportion_confint)."""
     audited = [([0.3, 0.815], DONE, 1), ([0.3, 0.795], DONE, 1), ([0.3, 0.1], DONE, 1), ([0.3], Outcome.DIVERGED, 1)]
     found = finding(study(*COMPLETED, *audited, ([0.2], STOPPED)).trials.values())
-    assert (found.given_up, found.audited, found.better, found.in_top) == (5, 4, 1, 1)
+    assert (found.given_up, found.audited, found.better, found.in_top) == (5, 4, 1, 2)
     assert found.regret == pytest.approx(0.015)
-    assert found.best.number == 4
+    assert found.best.number == 8
     assert (found.low, found.high) == (pytest.approx(0.0456, abs=5e-5), pytest.approx(0.6994, abs=5e-5))
 
 
 def test_an_audited_trial_that_is_the_best_leads_the_leaderboard():
     state = study(*COMPLETED, ([0.3, 0.9], DONE, 1))
-    assert state.best().number == 4
-    assert state.trials[4].outcome_in_words == "completed (audit, given up after epoch 1)"
+    assert state.best().number == 8
+    assert state.trials[8].outcome_in_words == "completed (audit, given up after epoch 1)"
 
 
 def test_nothing_is_known_before_an_audited_trial_has_ended_or_without_one_that_the_search_completed():
@@ -221,3 +256,14 @@ def test_the_time_left_is_that_of_audited_trials_to_their_end():
     state.apply(epoch_ended(0, 1, decision="stop", val_accuracy=0.1, epoch_seconds=10.0))
     state.replay(decisions.audit(state))
     assert Forecast(state).left(1) == Interval(80, 80)
+
+
+def test_the_time_left_is_that_of_an_audit_also_where_a_search_is_an_amount_of_work():
+    """Each epoch takes a second; they run one after the other."""
+    audit = Audit(0.3, asked_for=True)
+    _, events = searched(FreezeThaw(), audit=audit)
+    begins = next(place for place, event in enumerate(events) if isinstance(event, AuditStarted))
+    state = StudyState(SPACE, 30, "random", FreezeThaw(), audit=audit)
+    state.replay(events[: begins + 1])
+    seconds = sum(EPOCHS - trial.epoch for trial in state.audited.values())
+    assert Forecast(state).left(1) == Interval(pytest.approx(seconds), pytest.approx(seconds))
