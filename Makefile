@@ -75,7 +75,7 @@ test-slow: $(VENV)/.installed-test
 
 # Ray's part is the longer one, and its tests have timeouts: the rest gives way to it.
 test-both: $(VENV)/.installed-test
-	@nice -n 19 $(PYTEST) $(ON_ALL_CORES) -m "not ray and not nightly and not cluster and not gpu" > $(VENV)/test.log 2>&1 & \
+	@nice -n 10 $(PYTEST) $(ON_ALL_CORES) -m "not ray and not nightly and not cluster and not gpu" > $(VENV)/test.log 2>&1 & \
 		others=$$!; trap "kill $$others" INT TERM; \
 		$(PYTEST) -m "ray and not nightly and not cluster"; ray=$$?; \
 		wait $$others; others=$$?; cat $(VENV)/test.log; [ $$ray = 0 ] && [ $$others = 0 ]

@@ -36,6 +36,7 @@ from cifarray.engine.last_word import LastWord, Reason, sweep_up
 from cifarray.engine.nodes import node_requirements, refuse_what_nodes_lack
 from cifarray.engine.orders import GroupSettings
 from cifarray.engine.pool import Pool
+from cifarray.engine.preload import import_ahead
 from cifarray.engine.result import StudyResult
 from cifarray.engine.signals import interruptible
 from cifarray.engine.versions import commit, versions
@@ -104,6 +105,7 @@ def run_study(
         if not state.is_over():
             with view.stage("starting Ray"):
                 stack.enter_context(connected())
+                import_ahead(study.workers)
         with view.stage("looking at data and networks"):
             store, sizes = looking.result()
         if study.space.is_limited:
