@@ -100,9 +100,12 @@ check: $(VENV)/.installed-check
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# For one pair of eyes: one process, which is there sooner than four, and no agents' jobs; it says only what goes wrong.
 ui: install
-	@echo "MLflow: http://127.0.0.1:$(PORT)/#/experiments/1/runs?workflowType=machine_learning"
-	$(BIN)/mlflow ui --host 127.0.0.1 --port $(PORT) --backend-store-uri '$(MLFLOW_TRACKING_URI)'
+	@echo "MLflow: http://127.0.0.1:$(PORT)/#/experiments/1/runs?workflowType=machine_learning (Ctrl-C ends it)"
+	@PYTHONWARNINGS=ignore MLFLOW_LOGGING_LEVEL=WARNING MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false \
+		$(BIN)/mlflow ui --host 127.0.0.1 --port $(PORT) --workers 1 --uvicorn-opts '--log-level warning' \
+		--backend-store-uri '$(MLFLOW_TRACKING_URI)'
 
 # The token is made once, for the user's eyes alone. Jobs without a working dir start where `ray start` was run, and find
 # the `python` that was on its PATH.
