@@ -52,7 +52,7 @@ LIBRARIES = {
     "pyarrow": {"data", "storage"},
     "mlflow": {"tracking", "report"},
     "ray": {"engine", "cluster_file"},
-    "optuna": {"study", "report"},
+    "optuna": {"study", "report", "simulate"},
     "plotly": {"report"},
     "jinja2": {"report"},
     "pandas": {"report", "__init__"},
