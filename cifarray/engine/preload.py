@@ -5,7 +5,9 @@ of their own (`ray_internals.trainer_in_this_process`): so the first group's wor
 other processes are taken, workers import it themselves, as they did. Not here: who the workers are (`train_run`).
 """
 
-from typing import Any
+import importlib
+
+MODULES = ("ray.train.torch", "cifarray.engine.worker")
 
 
 def import_ahead(workers: int) -> None:
@@ -24,9 +26,6 @@ def import_ahead(workers: int) -> None:
         task.remote()
 
 
-def _import() -> Any:
-    import ray.train.torch
-
-    import cifarray.engine.worker
-
-    return None
+def _import() -> None:
+    for name in MODULES:
+        importlib.import_module(name)
