@@ -28,7 +28,7 @@ ROOMS = {
     "engine": {"data", "space", "training", "study", "journal", "report", "tracking"},
     "examine": {"models", "data", "space", "training", "study", "journal", "report", "tracking"},
     "ablation": {"models", "recipes", "space", "training", "study", "journal", "report", "tracking"},
-    "simulate": {"space", "study", "engine"},
+    "simulate": {"space", "study", "training", "engine"},
     "cluster_file": set(),
 }
 ROOMS["cli"] = set(ROOMS) - {"cluster_file"}

@@ -117,7 +117,7 @@ def run_study(
         settings = None
         if not state.is_over():
             _refuse_second_driver(study)
-            settings = _group_settings(study, state, started.id)
+            settings = group_settings(study, state, started.id)
             refuse_what_nodes_lack(study)
             if settings.gpus_per_worker == 0:
                 cores = settings.cpus_per_worker * settings.workers
@@ -234,7 +234,7 @@ def _look_at_data_and_networks(study: Study) -> tuple["ImageStore", Sizes]:
     return store, sizes
 
 
-def _group_settings(study: Study, state: StudyState, study_id: str) -> GroupSettings:
+def group_settings(study: Study, state: StudyState, study_id: str) -> GroupSettings:
     """What every worker group is made of. Raises StudyError for what can never fit."""
     now = cluster.look()
     gpus = study.gpus_per_worker
