@@ -75,7 +75,7 @@ test-slow: $(VENV)/.installed-test
 
 # Ray's part is the longer one, and its tests have timeouts: the rest gives way to it.
 test-both: $(VENV)/.installed-test
-	@nice -n 19 $(PYTEST) $(ON_ALL_CORES) -m "not ray and not nightly and not cluster and not gpu" > $(VENV)/test.log 2>&1 & \
+	@nice -n 10 $(PYTEST) $(ON_ALL_CORES) -m "not ray and not nightly and not cluster and not gpu" > $(VENV)/test.log 2>&1 & \
 		others=$$!; trap "kill $$others" INT TERM; \
 		$(PYTEST) -m "ray and not nightly and not cluster"; ray=$$?; \
 		wait $$others; others=$$?; cat $(VENV)/test.log; [ $$ray = 0 ] && [ $$others = 0 ]
@@ -100,9 +100,12 @@ check: $(VENV)/.installed-check
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# For one pair of eyes: one process, which is there sooner than four, and no agents' jobs; it says only what goes wrong.
 ui: install
-	@echo "MLflow: http://127.0.0.1:$(PORT)/#/experiments/1/runs?workflowType=machine_learning"
-	$(BIN)/mlflow ui --host 127.0.0.1 --port $(PORT) --backend-store-uri '$(MLFLOW_TRACKING_URI)'
+	@echo "MLflow: http://127.0.0.1:$(PORT)/#/experiments/1/runs?workflowType=machine_learning (Ctrl-C ends it)"
+	@PYTHONWARNINGS=ignore MLFLOW_LOGGING_LEVEL=WARNING MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false \
+		$(BIN)/mlflow ui --host 127.0.0.1 --port $(PORT) --workers 1 --uvicorn-opts '--log-level warning' \
+		--backend-store-uri '$(MLFLOW_TRACKING_URI)'
 
 # The token is made once, for the user's eyes alone. Jobs without a working dir start where `ray start` was run, and find
 # the `python` that was on its PATH.

@@ -28,7 +28,7 @@ ROOMS = {
     "engine": {"data", "space", "training", "study", "journal", "report", "tracking"},
     "examine": {"models", "data", "space", "training", "study", "journal", "report", "tracking"},
     "ablation": {"models", "recipes", "space", "training", "study", "journal", "report", "tracking"},
-    "simulate": {"space", "study", "engine"},
+    "simulate": {"space", "study", "training", "engine"},
     "cluster_file": set(),
 }
 ROOMS["cli"] = set(ROOMS) - {"cluster_file"}
@@ -52,7 +52,7 @@ LIBRARIES = {
     "pyarrow": {"data", "storage"},
     "mlflow": {"tracking", "report"},
     "ray": {"engine", "cluster_file"},
-    "optuna": {"study", "report"},
+    "optuna": {"study", "report", "simulate"},
     "plotly": {"report"},
     "jinja2": {"report"},
     "pandas": {"report", "__init__"},

@@ -227,15 +227,15 @@ def test_recipes_are_compared_and_tested(head, tmp_path):
 
 def test_tricks_are_ablated_with_a_teacher_and_the_parent_run_has_the_picture(head, trained):
     arguments = ("imagenet_resnet_fast", *SMALL, "--seeds", "2", "--teacher", "one")
-    arguments += ("--only", "cosine,mixup,distillation")
+    arguments += ("--only", "distillation")
     code, text = run(trained, "ablate_tricks", *arguments, head=head)
     assert code == 0, text
     rows = re.findall(r"^ *[a-zA-Z -]+? +\d+\.\d\d ± \d+\.\d\d % 2 ", text, re.MULTILINE)
-    assert len(rows) == 4, text
-    assert " differences can be told from zero" in text
-    study = "ablate-imagenet-resnet-fast-cosine-mixup-distillation"
+    assert len(rows) == 2, text
+    assert re.search(r"differences? can be told from zero", text), text
+    study = "ablate-imagenet-resnet-fast-distillation"
     epochs = [event for event in events(trained, study) if event["kind"] == "epoch"]
-    assert len(epochs) == 4 * 2
+    assert len(epochs) == 2 * 2
     assert {"ablation.png", "ablation.csv", "ablation.md"} <= artifacts(trained, study)
 
 
@@ -245,7 +245,7 @@ def test_tricks_are_ablated_with_a_teacher_and_the_parent_run_has_the_picture(he
 def test_a_driver_killed_again_and_again_decides_as_if_undisturbed(head, tmp_path, concurrent, kills):
     """The Ray of its own goes with each driver that is killed; the last one joins a Ray that runs, and so does the
     undisturbed one."""
-    epochs, trials = (3, 5) if kills > 1 else (2, 3)
+    epochs, trials = (3, 5) if kills > 1 else (2, 2)
     arguments = ("--data", "synthetic:2000", "--trials", str(trials), "--epochs", str(epochs), "--searcher", "random")
     arguments += ("--concurrent", str(concurrent), "--cpus-per-worker", "1", *TINY)
     moments = random.Random(concurrent)

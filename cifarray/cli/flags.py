@@ -132,6 +132,13 @@ def _add_how(to: Arguments) -> None:
         action="store_true",
         help="show what would run, check that data, limit and batch fit, and stop; nothing is downloaded",
     )
+    add(
+        "--preflight",
+        action="store_true",
+        help="first measure some steps of the smallest and the largest network on one worker, and say what the study "
+        "will take; with --dry-run stop then",
+    )
+    add("--price-per-hour", type=number, metavar="X", help="of a worker, for the costs that --preflight tells")
     add("--summary", action="store_true", help="show the base config's network layer by layer and stop")
     add("--workers", type=whole, default=1, metavar="N", help="DDP workers of each trial (default: 1)")
     add("--cpus-per-worker", type=number, metavar="X", help="default: shared out so that all cores are used")

@@ -9,7 +9,8 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -41,6 +42,7 @@ from cifarray.report.leaderboard import table
 from cifarray.report.live import view_for
 from cifarray.report.page.at_end import PAGE
 from cifarray.report.sentences import print_error, say
+from cifarray.report.stages import stage
 from cifarray.space.domains import parse_assignment
 from cifarray.space.sizes import Sizes
 from cifarray.study.study import Study
@@ -70,7 +72,8 @@ def run_job(study: Study, flags: argparse.Namespace, epilogue: Epilogue | None =
             if flags.max_params is not None or flags.max_macs is not None:
                 sizes.check_corners()
             show_plan(study, console, [*look_at_data(study.space), *notes_on(study, flags.notes)])
-            return 0
+            with _after_preflight(study, flags, console):
+                return 0
         if flags.summary:
             with errors_in_a_sentence(ValueError):
                 show_layers(study.space.base, console)
@@ -99,8 +102,27 @@ def _run_and_conclude(study: Study, flags: argparse.Namespace, console: Console,
     from cifarray.engine.run import run_study
 
     began = time.monotonic()
-    result = run_study(study, view_for(console), retry_failed=flags.retry_failed, repair=flags.repair)
+    with _after_preflight(study, flags, console):
+        result = run_study(study, view_for(console), retry_failed=flags.retry_failed, repair=flags.repair)
     return _conclude(study, result, console, epilogue, time.monotonic() - began)
+
+
+@contextmanager
+def _after_preflight(study: Study, flags: argparse.Namespace, console: Console) -> Iterator[None]:
+    """The block runs on the Ray that the preflight has started, if there was to be one."""
+    if not flags.preflight:
+        yield
+        return
+    from cifarray.cli.preflight import preflight
+    from cifarray.engine.connection import connected
+
+    refuse_malformed_address()
+    with ExitStack() as stack:
+        with stage(console, "starting Ray"):
+            stack.enter_context(connected())
+        for line in preflight(study, flags.price_per_hour, partial(stage, console)):
+            say(console, line)
+        yield
 
 
 def _conclude(

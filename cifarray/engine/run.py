@@ -36,6 +36,7 @@ from cifarray.engine.last_word import LastWord, Reason, sweep_up
 from cifarray.engine.nodes import node_requirements, refuse_what_nodes_lack
 from cifarray.engine.orders import GroupSettings
 from cifarray.engine.pool import Pool
+from cifarray.engine.preload import import_ahead
 from cifarray.engine.result import StudyResult
 from cifarray.engine.signals import interruptible
 from cifarray.engine.versions import commit, versions
@@ -104,6 +105,7 @@ def run_study(
         if not state.is_over():
             with view.stage("starting Ray"):
                 stack.enter_context(connected())
+                import_ahead(study.workers)
         with view.stage("looking at data and networks"):
             store, sizes = looking.result()
         if study.space.is_limited:
@@ -118,7 +120,7 @@ def run_study(
         settings = None
         if not state.is_over():
             _refuse_second_driver(study)
-            settings = _group_settings(study, state, started.id)
+            settings = group_settings(study, state, started.id)
             refuse_what_nodes_lack(study)
             if settings.gpus_per_worker == 0:
                 cores = settings.cpus_per_worker * settings.workers
@@ -240,7 +242,7 @@ def _look_at_data_and_networks(study: Study) -> tuple["ImageStore", Sizes]:
     return store, sizes
 
 
-def _group_settings(study: Study, state: StudyState, study_id: str) -> GroupSettings:
+def group_settings(study: Study, state: StudyState, study_id: str) -> GroupSettings:
     """What every worker group is made of. Raises StudyError for what can never fit."""
     now = cluster.look()
     gpus = study.gpus_per_worker

@@ -13,6 +13,7 @@ from cifarray.config import DataConfig, TrainConfig
 from cifarray.fields import flatten
 from cifarray.recipes import RECIPES, Recipe
 from cifarray.report.leaderboard import mean_and_deviation, short_count
+from cifarray.report.progress import clock
 from cifarray.report.recipe_table import published_error
 from cifarray.space.space import RECIPE
 from cifarray.study.state import StudyState
@@ -89,7 +90,7 @@ def comparison(state: StudyState, metric: Metric) -> Table:
     """For the terminal. A gap to the published error only where data, split and training agree; no such columns where
     no row is a recipe's."""
     drawn = Table(box=None, padding=(0, 1), header_style="bold")
-    headings = ["recipe", metric.label, "n", "params", "MACs", "images/s", "minutes"]
+    headings = ["recipe", metric.label, "n", "params", "MACs", "images/s", "time"]
     # Trials of a search that are compared have none.
     published = any(name in RECIPES for name in state.space.recipes)
     for heading in [*headings, *(["published error", "gap"] if published else [])]:
@@ -107,7 +108,7 @@ def comparison(state: StudyState, metric: Metric) -> Table:
             short_count(first.num_params),
             short_count(first.macs),
             f"{row.images_per_second:,.0f}" if row.images_per_second is not None else "–",
-            f"{statistics.fmean(trial.seconds for trial in row.trials) / 60:.1f}",
+            clock(statistics.fmean(trial.seconds for trial in row.trials)),
             *((published_error(recipe), gap(recipe, row, metric)) if recipe else ("–", "–") if published else ()),
         )
     return drawn

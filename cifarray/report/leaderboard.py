@@ -17,6 +17,7 @@ from rich.table import Table
 
 from cifarray.report import columns
 from cifarray.report.columns import Column
+from cifarray.report.progress import clock
 from cifarray.space.space import SearchSpace
 from cifarray.study.faults import last_line
 from cifarray.study.state import StudyState
@@ -74,7 +75,7 @@ def table(
             Column(state.metric.label, [state.metric.show(trial.value) for trial in best]),
             Column("params", [short_count(trial.num_params) for trial in best], spare=998),
             Column("images/s", [f"{speed:,.0f}" if speed else "–" for speed in speeds], spare=1000),
-            Column("minutes", [f"{trial.seconds / 60:.1f}" for trial in best], spare=999),
+            Column("time", [clock(trial.seconds) for trial in best], spare=999),
             *param_columns([trial.params for trial in best], state.space),
         ],
         width,

@@ -1,6 +1,7 @@
 """What is compared: the product's own strategies, and what everybody has.
 
-Ray's rungs and cut-offs are Ray Tune's own code, driven here. Not here: how they are compared (`compare`).
+Ray's rungs and cut-offs are Ray Tune's own code, driven here. Not here: Optuna (`optuna_search`), how they are compared
+(`compare`).
 """
 
 from collections.abc import Callable, Collection
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cifarray.engine.ray_internals import asha_bracket
+from cifarray.simulate.optuna_search import OptunasHyperband
 from cifarray.study.schedulers import Asha, FreezeThaw, Promote, RunAll, Scheduler, StudyView, grace_for
 from cifarray.study.trial_record import Decision, TrialRecord
 
@@ -52,6 +54,7 @@ STRATEGIES: dict[str, Strategy] = {
     BASELINE: Strategy(lambda epochs, varies: RaysAsha(4, epochs)),
     "Ray's ASHA, base point first": Strategy(lambda epochs, varies: RaysAsha(4, epochs), base_first=True),
     "Ray's ASHA, η = 3, random": Strategy(lambda epochs, varies: RaysAsha(3, epochs)),
+    "Optuna's TPE, Hyperband": Strategy(lambda epochs, varies: OptunasHyperband(epochs)),
     "random in full, base point first": Strategy(lambda epochs, varies: RunAll(), base_first=True),
 }
 """By name; `none` runs random points to their end."""

@@ -51,7 +51,7 @@ class RecordedStudy(StudyState):
         if base_first and recorded.base is not None:
             self.order.sort(key=lambda place: place != recorded.base)
         self._next = 0
-        self.once("proposals", lambda: RecordedPoints(self))
+        self.points = self.once("proposals", lambda: RecordedPoints(self))
         errors = np.exp(COST_ERROR * np.random.default_rng(self.seed).standard_normal(len(self.order)))
         self.macs_of = lambda params: round(
             MACS_A_SECOND * self.curve_of(params).seconds * errors[self.place_of(params)]
@@ -107,6 +107,12 @@ class RecordedPoints:
             distances[[*chosen, *([] if base is None else [base])]] = np.inf
             chosen.append(int(np.argmin(distances)))
         return [curves[place].params for place in chosen]
+
+    def nearest(self, params: Params) -> Params:
+        """Of those that no trial has."""
+        distances = ((self._at - self.features.of(params)) ** 2).sum(axis=1)
+        distances[list(self._study.begun)] = np.inf
+        return self._study.recorded.curves[int(np.argmin(distances))].params
 
     def near(self, points: Sequence[Params], count: int, *key: int) -> list[Params]:
         return []

@@ -6,7 +6,7 @@ and stopped trials are told as they are. Not here: which of its points are taken
 
 import statistics
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +52,7 @@ def suggestions(space: SearchSpace, seed: int, history: Sequence[Observation]) -
     """
     study = _rebuilt(space, seed, history)
     while True:
-        yield _point(space, study.ask())
+        yield suggested(space, study.ask())
 
 
 def _rebuilt(space: SearchSpace, seed: int, history: Sequence[Observation]) -> "Study":
@@ -72,13 +72,13 @@ def _rebuilt(space: SearchSpace, seed: int, history: Sequence[Observation]) -> "
         # A stopped trial is told with its curve; a diverged one without any value, which TPE ranks last. A paused one
         # that was told as running would count as bad, and as pruned as worse than all that came further (optuna#5266).
         unfinished = TrialState.PRUNED if observation.ended else TrialState.RUNNING
-        domains = {path: space.tree.domain_at(path, observation.params) for path in observation.params}
-        varied = {path: named for path, named in domains.items() if named is not None}
         study.add_trial(
             create_trial(
                 state=unfinished if value is None else TrialState.COMPLETE,
-                params={name: _category(domain, observation.params[path]) for path, (name, domain) in varied.items()},
-                distributions={name: _distribution(domain) for name, domain in varied.values()},
+                params=categories(space, observation.params),
+                distributions={
+                    name: _distribution(domain) for name, domain in _named(space, observation.params).values()
+                },
                 intermediate_values=dict(enumerate(observation.values, start=1)),
                 value=value,
             )
@@ -86,9 +86,21 @@ def _rebuilt(space: SearchSpace, seed: int, history: Sequence[Observation]) -> "
     return study
 
 
-def _point(space: SearchSpace, asked: "Trial") -> dict[str, Any]:
+def suggested(space: SearchSpace, asked: "Trial") -> dict[str, Any]:
+    """The point of the space that a trial of Optuna's stands for."""
     # One field after the other: TPE has drawn each group of fields that were seen together, and gives what is asked.
     return space.tree.point(lambda name, domain: _value(domain, _suggest(asked, name, domain)))
+
+
+def categories(space: SearchSpace, params: Mapping[str, Any]) -> dict[str, Any]:
+    """The inverse of `suggested`: what Optuna calls the values of a point."""
+    return {name: _category(domain, params[path]) for path, (name, domain) in _named(space, params).items()}
+
+
+def _named(space: SearchSpace, params: Mapping[str, Any]) -> dict[str, tuple[str, Domain]]:
+    """By field of a point that varies, its name in Optuna's study and its domain."""
+    domains = {path: space.tree.domain_at(path, params) for path in params}
+    return {path: named for path, named in domains.items() if named is not None}
 
 
 def _suggest(asked: "Trial", name: str, domain: Domain) -> Any:

@@ -22,6 +22,7 @@ from mid_trial import (
 
 from cifarray import storage
 from cifarray.engine.run import run_study
+from cifarray.study import faults
 from cifarray.study.events import CheckpointLost, TrialEnded
 from cifarray.tracking.database import make_database
 
@@ -91,17 +92,22 @@ def test_the_study_pauses_and_goes_on_when_the_journals_disk_has_room_again(
 
 
 @pytest.mark.parametrize(
-    ("lose", "told"),
+    ("lose", "told", "losses"),
     [
-        pytest.param(full, "No space left on device", id="full"),
-        pytest.param(read_only, "Read-only file system", id="read-only", marks=pytest.mark.nightly),
-        pytest.param(gone, "", id="gone and back", marks=pytest.mark.nightly),
+        pytest.param(full, "No space left on device", 1, id="full"),
+        pytest.param(full, "No space left on device", faults.MAX_LOSSES, id="full for long", marks=pytest.mark.nightly),
+        pytest.param(read_only, "Read-only file system", faults.MAX_LOSSES, id="read-only", marks=pytest.mark.nightly),
+        pytest.param(gone, "", faults.MAX_LOSSES, id="gone and back", marks=pytest.mark.nightly),
     ],
 )
 def test_the_study_pauses_and_goes_on_when_the_disk_is_mended(
-    ray_session, lose_the_disk, make_recorder, undisturbed, lose, told
+    ray_session, lose_the_disk, make_recorder, undisturbed, monkeypatch, lose, told, losses
 ):
-    """It says what is wrong and what helps, and no trial has ended for it; nor for a checkpoint that was torn by it."""
+    """It says what is wrong and what helps, and no trial has ended for it; nor for a checkpoint that was torn by it.
+
+    losses: after how many in a row it pauses; each but the last starts new workers.
+    """
+    monkeypatch.setattr(faults, "MAX_LOSSES", losses)
     study = lose_the_disk(lose, told)
     assert not [event for event in events_of(study) if isinstance(event, TrialEnded)]
     # What a disk does to the newest checkpoint when it goes.

@@ -51,6 +51,7 @@ def test_workers_without_memory_go_on_with_smaller_micro_batches(ray_session, ma
     assert load_checkpoint(trial.checkpoint[1])["config"]["accumulate"] == 2
 
 
+@pytest.mark.nightly
 def test_a_worker_without_memory_keeps_its_group(ray_session, make_study, make_recorder):
     fields = {"data.source": "synthetic:2000", "batch_size": 32, "auto_micro_batch": True}
     view = make_recorder()

@@ -23,7 +23,7 @@ def test_a_row_has_mean_and_deviation_of_a_sample():
     table = comparison(state_of({"resnet_fast": [0.5, 0.6, 0.7]}), Metric())
     assert cells(table, "val accuracy") == ["60.00 ± 10.00 %"]
     assert cells(table, "n") == ["3"]
-    assert cells(table, "minutes") == ["1.0"]
+    assert cells(table, "time") == ["1:00"]
 
 
 def test_a_recipe_that_failed_says_so_and_comes_last():

@@ -151,7 +151,7 @@ def test_the_numbers_are_the_leaderboards(tmp_path):
         assert found["val accuracy"] == pytest.approx(row["val_accuracy"], rel=1e-5)
         assert found["params"] == row["num_params"]
         assert found["lr"] == pytest.approx(row["optimizer.lr"], rel=1e-5)
-        assert found["minutes"] == pytest.approx(row["minutes"], rel=1e-5)
+        assert found["time"] == pytest.approx(row["minutes"], rel=1e-5)
         assert found["reason"] == row["reason"]
     best = expected[0]
     assert f"Trial {best['trial']} has the best val accuracy, {100 * best['val_accuracy']:.2f} %" in page.text

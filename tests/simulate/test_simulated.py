@@ -88,13 +88,15 @@ def test_the_same_seed_is_the_same_search_and_another_one_is_not() -> None:
     assert searched(3) == searched(3) != searched(4)
 
 
-@pytest.mark.slow
-def test_a_thousand_workers_and_ten_thousand_trials_end() -> None:
+@pytest.mark.parametrize(
+    ("workers", "trials"), [(100, 1000), pytest.param(1000, 10_000, marks=[pytest.mark.slow, pytest.mark.nightly])]
+)
+def test_searches_of_many_trials_on_many_workers_end(workers: int, trials: int) -> None:
     made = Made()
-    study = GeneratedStudy(made.space, 10_000, "random", Asha(3, 1))
+    study = GeneratedStudy(made.space, trials, "random", Asha(3, 1))
     study.begin(made.curve_of, made.epochs)
-    told = simulate(study, Cluster(1000, start_seconds=30.0, spread=0.2, faults_per_hour=0.1))
-    assert len(study.trials) == len(study.ended) == 10_000
+    told = simulate(study, Cluster(workers, start_seconds=30.0, spread=0.2, faults_per_hour=0.1))
+    assert len(study.trials) == len(study.ended) == trials
     assert len(told.seen) == sum(trial.epoch for trial in study.trials.values())
 
 

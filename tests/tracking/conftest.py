@@ -118,7 +118,9 @@ def server(tracking_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @pytest.fixture
-def gateway(server: tuple[Any, str]) -> Iterator[Any]:
+def gateway(server: tuple[Any, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """What a test says to the gateway; the mirror's patience outlasts a machine that has no time for the server."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "120")
     gateway = server[0]
     gateway.requests.clear()
     yield gateway

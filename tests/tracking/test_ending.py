@@ -28,7 +28,7 @@ def test_ctrl_c_ends_the_waiting_for_mlflow(journal, silent_server, experiment):
     signal.setitimer(signal.ITIMER_REAL, 0.5)
     began = time.monotonic()
     try:
-        result = tracking.finish(timeout=60)
+        result = tracking.finish(timeout=240)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

@@ -82,7 +82,7 @@ def test_events_arrive_while_the_driver_lives_and_all_are_there_when_it_ends(
     for _ in range(100_000):  # more than a pipe holds
         tracking.wake()
     os.kill(tracking._process.pid, signal.SIGCONT)
-    result = tracking.finish(timeout=60)
+    result = tracking.finish(timeout=240)
     assert (result.ok, result.waiting_events, result.message) == (True, 0, "")
     assert runs() == {"wrn": "FINISHED", "wrn-0": "FINISHED"}
     assert result.parent_run_id in state.read_text()
@@ -198,12 +198,12 @@ def test_a_server_that_answers_late_is_given_more_time(journal, tracking_uri, ex
 def test_dead_server_is_reported_in_one_sentence(journal, tracking_uri, experiment, runs):
     journal.whole_study()
     tracking = Tracking(journal.path, CLOSED_PORT, experiment)
-    result = tracking.finish(timeout=60)
+    result = tracking.finish(timeout=240)
     assert not result.ok
     assert result.waiting_events == len(journal.events)
     assert result.message.startswith(f"MLflow at {CLOSED_PORT} lacks {len(journal.events)} events (")
     assert result.message.endswith("they wait in the journal and the next command on this study sends them")
-    assert Tracking(journal.path, tracking_uri, experiment).finish(timeout=60).ok
+    assert Tracking(journal.path, tracking_uri, experiment).finish(timeout=240).ok
     assert set(runs()) == {"wrn", "wrn-0", "wrn-1"}
 
 

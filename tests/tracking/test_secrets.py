@@ -31,7 +31,8 @@ def test_a_password_is_sent_to_the_server_and_is_in_no_file_and_no_argument(
     tracking = Tracking(journal.path, uri, experiment)
     assert "cifarray.tracking" in tracking._process.args
     assert PASSWORD not in " ".join(tracking._process.args)
-    assert tracking.finish(timeout=60).ok
+    result = tracking.finish(timeout=240)
+    assert result.ok, result.message
     header = "Basic " + base64.b64encode(f"me:{PASSWORD}".encode()).decode()
     assert header in gateway.authorizations
     assert "504" in log.read_text()

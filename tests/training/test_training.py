@@ -107,7 +107,7 @@ def test_fp16_gradients_are_clipped_at_their_true_size(optimizer: str, monkeypat
 
 
 @pytest.mark.parametrize("values", [{}, {"optimizer__name": "adamw", "optimizer__lr": 1e-3, "schedule__warmup": 0.3}])
-@pytest.mark.parametrize("precision", ["auto", "fp32", pytest.param("fp16", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("precision", ["auto", "fp32", pytest.param("fp16", marks=pytest.mark.nightly)])
 def test_resumed_run_equals_undisturbed_run(precision: str, values: dict[str, Any]) -> None:
     config = tiny(model__dropout=0.3, precision=precision, **values)
     first, last = train(config)

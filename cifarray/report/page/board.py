@@ -14,7 +14,7 @@ from cifarray.study.trial_record import Metric, Outcome
 DIGITS = 6
 """Of a number, as in leaderboard.csv."""
 KINDS = {"num_params": "size", "macs": "size", "images_per_second": "count", "minutes": "minutes"}
-HEADINGS = {"num_params": "params", "macs": "MACs", "images_per_second": "images/s"}
+HEADINGS = {"num_params": "params", "macs": "MACs", "images_per_second": "images/s", "minutes": "time"}
 LONGEST = 200
 """Characters."""
 

@@ -78,7 +78,12 @@
       return String(Number((value / unit).toPrecision(3))) + of;
     },
     percent: (value) => `${(100 * value).toFixed(2)} %`,
-    minutes: (value) => value.toFixed(1),
+    minutes: (value) => {
+      const seconds = Math.floor(60 * value + 1e-6);
+      const two = (number) => String(number).padStart(2, "0");
+      const rest = `${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`;
+      return seconds < 3600 ? rest.replace(/^0/, "") : `${Math.floor(seconds / 3600)}:${rest}`;
+    },
   };
   const shown = (value, kind) =>
     value === null ? "–" : (typeof value === "number" ? write[kind] : write.text)(value);

@@ -1,0 +1,95 @@
+"""`--preflight`: some steps of the smallest and the largest network are measured, and what the study will take is told.
+
+Not here: the measuring (`cifarray.engine.preflight`), the forecast (`cifarray.simulate.plan`).
+"""
+
+import datetime
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+from cifarray.report.leaderboard import short_count
+from cifarray.study.rough_time import in_words
+from cifarray.study.study import Study
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cifarray.engine.preflight import Corner
+    from cifarray.simulate.plan import Plan
+
+
+def preflight(
+    study: Study, price: float | None, stage: "Callable[[str], AbstractContextManager[None]]"
+) -> Iterator[str]:
+    """Sentences on what was measured and what is to be expected. Ray is connected.
+
+    price: of a worker-hour; None if it is not known. Raises StudyError and DataError as a study does that starts.
+    """
+    from cifarray.data import open_store
+    from cifarray.engine import cluster
+    from cifarray.engine.capacity import WorkerResources, groups_that_fit
+    from cifarray.engine.preflight import measure_corners
+    from cifarray.engine.run import group_settings
+    from cifarray.simulate.plan import Pace, plan
+    from cifarray.space.sizes import Sizes
+
+    data = study.space.base.data
+    with stage("looking at data and networks"):
+        store = open_store(data.source, "train", data.image_size)
+        sizes = Sizes(study.space, len(store.classes))
+        sizes.check_corners()
+    state = study.new_state()
+    settings = group_settings(study, state, "")
+    with stage("measuring some steps on one worker"):
+        corners = measure_corners(study, sizes, settings)
+    yield from measured(corners, settings.worker)
+    fitting = [corner for corner in corners if not corner.failure]
+    if not fitting:
+        return
+    worker = WorkerResources(settings.cpus_per_worker, settings.gpus_per_worker)
+    groups = max(1, groups_that_fit(cluster.look().nodes, worker, study.workers))
+    groups = min(groups, study.concurrent or groups, max(1, study.num_trials))
+    pace = Pace.through([(corner.macs, corner.images_per_second) for corner in fitting])
+    expected = plan(study, pace, lambda config: sizes.of(config).macs, len(store.labels), groups)
+    yield expectation(expected, study, price, datetime.datetime.now())
+
+
+def measured(corners: "Sequence[Corner]", worker: str) -> Iterator[str]:
+    """One sentence a network."""
+    for corner in corners:
+        size = f"{corner.name}, {short_count(corner.num_params)} parameters, {short_count(corner.macs)} MACs"
+        if corner.failure:
+            yield (
+                f"preflight: {size}: does not fit on a worker with {worker} ({corner.failure}): smaller batches "
+                f"(--set batch_size=… or auto_micro_batch=true), or --max-macs {corner.macs - 1} to leave it out"
+            )
+        else:
+            yield (
+                f"preflight: {size}: {corner.images_per_second:,.0f} images/s on a worker with {worker}, "
+                f"{corner.peak_bytes / 1e9:.1f} GB, {corner.checkpoint_seconds:.1f} s for a checkpoint"
+            )
+
+
+def expectation(expected: "Plan", study: Study, price: float | None, now: datetime.datetime) -> str:
+    """In hours, and when it is over."""
+    low, high = expected.low / 3600, expected.high / 3600
+    cost = "" if price is None else f", {_span(price * low, price * high)} at {price:g} a worker-hour"
+    at_once = f"{expected.groups} trial{'s' if expected.groups > 1 else ''} at once"
+    ends = [now + datetime.timedelta(seconds=seconds) for seconds in (expected.wall_low, expected.wall_high)]
+    shown = "%H:%M" if ends[1].date() == now.date() else "%a %d %b %H:%M"
+    trials = f"{study.num_trials} trial{'s' if study.num_trials != 1 else ''}"
+    return (
+        f"expected: {_span(low, high)} worker-hours for {trials} (scheduler {study.scheduler.name}){cost}; with "
+        f"{at_once} {_lasting(expected.wall_low, expected.wall_high)}, until about {ends[1].strftime(shown)}"
+    )
+
+
+def _span(low: float, high: float) -> str:
+    few, many = (f"{value:,.0f}" if value >= 100 else f"{value:.2g}" for value in (low, high))
+    return few if few == many else f"{few} to {many}"
+
+
+def _lasting(low: float, high: float) -> str:
+    few, many = in_words(low), in_words(high)
+    return few if few == many else f"{few} to {many}"
