@@ -25,8 +25,6 @@ def add_audit(to: Arguments) -> None:
     )
 
 
-def audit_of(flags: argparse.Namespace) -> Audit | None:
+def audit_of(flags: argparse.Namespace) -> Audit:
     """Raises ValueError for no percentage."""
-    if flags.audit is None:
-        return Audit()
-    return Audit(flags.audit / 100, asked_for=True) if flags.audit != NO_AUDIT else None
+    return Audit() if flags.audit is None else Audit(flags.audit / 100, asked_for=True)

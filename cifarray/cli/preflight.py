@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
+from cifarray.report.budget import trials_in_all
 from cifarray.report.leaderboard import short_count
 from cifarray.study.rough_time import in_words
 from cifarray.study.study import Study
@@ -78,7 +79,7 @@ def expectation(expected: "Plan", study: Study, price: float | None, now: dateti
     at_once = f"{expected.groups} trial{'s' if expected.groups > 1 else ''} at once"
     ends = [now + datetime.timedelta(seconds=seconds) for seconds in (expected.wall_low, expected.wall_high)]
     shown = "%H:%M" if ends[1].date() == now.date() else "%a %d %b %H:%M"
-    trials = f"{study.num_trials} trial{'s' if study.num_trials != 1 else ''}"
+    trials = trials_in_all(study.num_trials)
     return (
         f"expected: {_span(low, high)} worker-hours for {trials} (scheduler {study.scheduler.name}){cost}; with "
         f"{at_once} {_lasting(expected.wall_low, expected.wall_high)}, until about {ends[1].strftime(shown)}"

@@ -80,6 +80,7 @@ def plan(study: Study, pace: Pace, macs_of: Callable[[Mapping[str, Any]], int], 
     for repeat in range(REPEATS_OF_A_MODEL if study.scheduler.chooses else REPEATS):
         searcher: SearcherName = "grid" if study.searcher == "grid" else "random"
         state = GeneratedStudy(study.space, study.num_trials, searcher, study.scheduler, study.seed)
+        state.time_budget, state.audit = study.time_budget, study.audit
         state.begin(_curves(epochs, seconds_of, repeat), epochs)
         told = simulate(state, Cluster(groups))
         busy.append(told.busy_seconds * study.workers)

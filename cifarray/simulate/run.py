@@ -64,6 +64,9 @@ def simulate(study: Any, cluster: Cluster, seconds: float | None = None, journal
     while not driver.is_over():
         while machines.free and driver.next_trial() is not None:
             pass
+        if not machines.due and machines.free and driver.next_trial() is not None:
+            # What was paused had ended, after which there is an audit.
+            continue
         if not machines.due or (seconds is not None and machines.due[0].at > seconds):
             break
         _follow(machines.advance(), driver, machines, study, told)

@@ -1,13 +1,17 @@
 """What a study is expected to take, where it can be said beforehand."""
 
+from dataclasses import replace
+
 import pytest
 
 from cifarray.config import TrainConfig, override
 from cifarray.simulate.plan import EVALUATION, PACE_ERROR, Pace, plan
-from cifarray.space.domains import choice
+from cifarray.space.domains import choice, log_uniform
 from cifarray.space.space import SearchSpace
-from cifarray.study.schedulers import Asha, RunAll
+from cifarray.study.audit import Audit
+from cifarray.study.schedulers import Asha, Promote, RunAll
 from cifarray.study.study import Study
+from cifarray.study.time_budget import UNLIMITED, TimeBudget
 
 IMAGES = 1000
 CONFIG = override(TrainConfig(), {"data.source": "synthetic:1000", "data.validation": 0.1, "epochs": 27})
@@ -52,6 +56,31 @@ def test_what_is_stopped_early_takes_less_and_how_much_less_is_a_span():
     epoch = (900 + EVALUATION * 100) * 0.01
     assert 30 * epoch * (1 - PACE_ERROR) < found.low < found.high < 0.6 * 30 * 27 * epoch
     assert found.high / found.low > (1 + PACE_ERROR) / (1 - PACE_ERROR)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("scheduler", [RunAll(), Asha(3, 1), Promote(3, 1)], ids=lambda scheduler: scheduler.name)
+def test_a_budget_is_what_is_spent_however_many_trials_there_may_be(scheduler, workers):
+    """Of worker-seconds, and at most an epoch of each of the two groups beyond."""
+    rates = {"optimizer.lr": log_uniform(0.01, 1.0)}
+    study = study_of(UNLIMITED, scheduler, workers, rates)
+    study = replace(study, time_budget=TimeBudget(1000.0, workers))
+    found = plan(study, Pace.through([(1_000_000, 100.0)]), lambda config: 1_000_000, IMAGES, 2)
+    epoch = (900 + EVALUATION * 100) * 0.01
+    assert found.low / (1 - PACE_ERROR) >= 995
+    assert found.high / (1 + PACE_ERROR) < 1000 + 2 * epoch + 5
+
+
+@pytest.mark.parametrize("scheduler", [Asha(3, 1), Promote(3, 1)], ids=lambda scheduler: scheduler.name)
+def test_an_audit_is_part_of_what_is_expected(scheduler):
+    """Of 40 trials two at least run to their end, from their checkpoints."""
+    study = study_of(40, scheduler, domains={"optimizer.lr": log_uniform(0.01, 1.0)})
+    pace, epoch = Pace.through([(1_000_000, 100.0)]), (900 + EVALUATION * 100) * 0.01
+    plain, audited = (
+        plan(replace(study, audit=audit), pace, lambda config: 1_000_000, IMAGES, 1) for audit in (None, Audit())
+    )
+    more = (audited.high - plain.high) / (1 + PACE_ERROR)
+    assert 9 * epoch < more <= 2 * 27 * epoch + 1
 
 
 def test_where_the_number_of_epochs_varies_each_trial_takes_its_own():
