@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import cifarray
 from cifarray import storage
+from cifarray.data.split_sizes import split_sizes
 from cifarray.engine import cluster, ray_internals
 from cifarray.engine.background import in_background
 from cifarray.engine.capacity import (
@@ -52,7 +53,7 @@ from cifarray.study.images import refuse_batches_without_images
 from cifarray.study.rough_time import warning_of_days
 from cifarray.study.state import StudyState
 from cifarray.study.study import Study
-from cifarray.tracking import Tracking
+from cifarray.tracking import Tracking, try_model_out
 from cifarray.tracking.state import State
 
 if TYPE_CHECKING:
@@ -143,6 +144,7 @@ def run_study(
         message = ""
         try:
             if settings is not None:
+                in_background(partial(_try_model_out, study, len(store.classes), running))
                 _tune(study, state, journal, view, sizes, settings, host, stack)
             reason = "finished"
         except KeyboardInterrupt:
@@ -216,6 +218,12 @@ def _tune(
     pool.close()
 
 
+def _try_model_out(study: Study, num_classes: int, versions: Mapping[str, str]) -> None:
+    """What would fail when all is trained is told now."""
+    if why_not := try_model_out(study.space.base.to_dict(), num_classes, versions):
+        log.warning("%s", why_not)
+
+
 def _look_at_data_and_networks(study: Study) -> tuple["ImageStore", Sizes]:
     """The images that the study trains on, prepared first if they are not yet, and what is known of its networks.
 
@@ -259,6 +267,8 @@ def _group_settings(study: Study, state: StudyState, study_id: str) -> GroupSett
 
 def _started(study: Study, store: "ImageStore") -> StudyStarted:
     """The journal's first event."""
+    data = study.space.base.data
+    train_images, held_out = split_sizes(len(store.labels), data.validation, data.limit)
     return StudyStarted(
         **study.identity(),
         name=study.name,
@@ -268,6 +278,8 @@ def _started(study: Study, store: "ImageStore") -> StudyStarted:
         keep_checkpoints=study.keep_checkpoints,
         num_classes=len(store.classes),
         data_sha256=store.sha256,
+        train_images=train_images,
+        held_out_images=held_out,
         format=FORMAT,
     )
 

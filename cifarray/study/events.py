@@ -47,6 +47,10 @@ class StudyStarted(Event):
     """Of the data, by which networks are counted; None in journals that are older than this field."""
     data_sha256: str = ""
     """Of the training images and labels; empty in journals that are older than this field."""
+    train_images: int = 0
+    """That a trial is trained on, as the base config says; 0 in journals that are older than this field."""
+    held_out_images: int = 0
+    """That trials are compared by; 0 where there are none, and in older journals."""
     format: int = 1
     """Of the journal that begins here (`cifarray.journal.events.FORMAT`)."""
 
@@ -211,6 +215,24 @@ class CheckpointDropped(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class WinnerNamed(Event):
+    """By the driver, when the study is over: the trial whose network MLflow gets as a model."""
+
+    kind = "winner"
+    trial: int
+    epoch: int
+    checkpoint: str
+    register: bool
+    """Whether it may become the champion of the study's name."""
+    accuracy: float | None = None
+    """On the held-out images, in 0..1, after that epoch; None where none was measured."""
+    images: int = 0
+    """That are held out; 0 where that is not known."""
+    split: str = ""
+    """The same for two networks that were judged on the same images; empty where that is not known."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class DriverEnded(Event):
     """A driver's last word; without it, it was killed."""
 
@@ -269,6 +291,7 @@ KINDS: dict[str, type[Event]] = {
         MicroBatchHalved,
         TrialEnded,
         CheckpointDropped,
+        WinnerNamed,
         DriverEnded,
         TestOpened,
         LesionStudied,

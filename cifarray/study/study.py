@@ -54,6 +54,8 @@ class Study:
     concurrent: int | None = None
     """At most this many trials at once; None for as many as fit."""
     keep_checkpoints: int = 3
+    register: bool = True
+    """Whether the winner's network may become the champion of the study's name in MLflow's registry."""
     patience: float = 60.0
     """Seconds after which a worker that makes no progress counts as stuck; 20 of its steps, where those are longer."""
 

@@ -27,6 +27,7 @@ from cifarray.study.events import (
     TrialReopened,
     TrialSampled,
     TrialStarted,
+    WinnerNamed,
     WorkersRestarted,
 )
 from cifarray.study.trial_record import Decision, Outcome
@@ -87,6 +88,8 @@ class StudyRuns:
 
     def __init__(self, copy: str = "", name: str = "") -> None:
         self.changes: dict[Key, Change] = {}
+        self.winner: WinnerNamed | None = None
+        """Whose model MLflow is to have; taken away by whoever sends it."""
         self.name = name
         self.id = ""
         self._copy_tag: dict[str, str | None] = {COPY_TAG: copy} if copy else {}
@@ -149,6 +152,8 @@ class StudyRuns:
             case StudyReported():
                 self._add_metrics(PARENT, event.metrics, 0)
                 self._change(PARENT).artifacts += event.artifacts
+            case WinnerNamed():
+                self.winner = event
             case DriverEnded():
                 self._ended(event)
 

@@ -23,11 +23,13 @@ from mlflow.tracking import MlflowClient
 from cifarray.journal.addresses import Addresses
 from cifarray.journal.events import from_json
 from cifarray.journal.targets import id_of_study
+from cifarray.study.events import WinnerNamed
 from cifarray.tracking.addresses import sqlite_file
 from cifarray.tracking.changes import PARENT, PAUSED, RUNNING, TRIAL_TAG, Change, Key, StudyRuns
 from cifarray.tracking.database import make_database
 from cifarray.tracking.lookup import REFUSALS, experiment_id, is_empty, knows, runs_of
 from cifarray.tracking.state import State
+from cifarray.tracking.winner import Place, tell_of_winner
 
 EVENTS_PER_BATCH = 2000
 METRICS, PARAMS, TAGS = 800, 100, 100  # in one call: MLflow takes 100 params, 100 tags, 1000 of all together
@@ -98,6 +100,7 @@ class Mirror:
             sent = self.journal.read_bytes()[: self.state.position]
             self._take(sent.splitlines(keepends=True))
             self._study.changes.clear()
+            self._study.winner = None
             if self.state.doubtful or self.state.address != self._addresses.study:
                 self._read_back(client)
                 self.state.doubtful = False
@@ -153,6 +156,9 @@ class Mirror:
                 if key not in self._deleted:
                     self._send_run(client, key, changes[key])
                 del changes[key]
+            if self._study.winner is not None:
+                self._send_winner(client, self._study.winner)
+                self._study.winner = None
         except Exception:
             self.state.doubtful = True
             self.state.save(self.journal)  # the runs that were made
@@ -213,6 +219,16 @@ class Mirror:
         elif change.status not in (None, RUNNING):
             self._ask(client, run_id, lambda: client.set_terminated(run_id, change.status, change.status_time))
         change.status = None
+
+    def _send_winner(self, client: MlflowClient, winner: WinnerNamed) -> None:
+        run_id = self._run_id(winner.trial)
+        if not run_id or winner.trial in self._deleted:
+            return
+        place = Place(
+            self.state.experiment_id, self._study.id + self.state.copy, self._study.name, run_id, self._run_id(PARENT)
+        )
+        self.state.model = tell_of_winner(client, place, winner)
+        self.acknowledged += 1
 
     def _ask(self, client: MlflowClient, run_id: str, request: Callable[[], object]) -> bool:
         """Make a request; False if MLflow refuses it for good, which is logged.
