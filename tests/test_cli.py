@@ -151,6 +151,8 @@ def test_train_is_a_study_of_one_trial_or_of_one_for_each_seed(capsys):
         ("tune", ["--space", "batch_size=64,128,64"], "{64, 128, 64} has 64 twice: give each value once"),
         ("final_test", ["nothing"], "'nothing' is no study, trial or MLflow run in"),
         ("lesion", ["nothing"], "'nothing' is no study, trial or MLflow run in"),
+        ("export", ["nothing"], "'nothing' is no study, trial or MLflow run in"),
+        ("export", ["nothing", "--to", "tflite"], "--to 'tflite' is not one of its values: choose onnx"),
         ("prepare_data", ["--data", "/no/such/folder"], "/no/such/folder"),
     ],
 )

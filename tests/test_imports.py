@@ -60,6 +60,8 @@ LIBRARIES = {
     "rich": {"report", "ablation", "cli", "cluster_file"},
     "pydantic": {"config", "wrong_fields", "cluster_file"},
     "yaml": {"cluster_file"},
+    "onnx": {"examine"},
+    "onnxruntime": {"examine"},
     "boto3": {"cluster_file"},
     "moto": {"cluster_file"},
 }
