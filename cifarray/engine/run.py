@@ -9,6 +9,7 @@ import gc
 import json
 import logging
 import os
+import platform
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
@@ -39,7 +40,7 @@ from cifarray.engine.orders import GroupSettings
 from cifarray.engine.pool import Pool
 from cifarray.engine.result import StudyResult
 from cifarray.engine.signals import interruptible
-from cifarray.engine.versions import commit, versions
+from cifarray.engine.versions import command, commit, versions
 from cifarray.engine.worker_group import WorkerGroup
 from cifarray.errors import PausedError
 from cifarray.journal.events import FORMAT
@@ -131,7 +132,13 @@ def run_study(
         running = {**versions(), "mlflow": metadata.version("mlflow")}
         if code := commit(Path(cifarray.__file__).parent):
             running["commit"] = code
-        begins = DriverStarted(pid=os.getpid(), versions=running, num_trials=study.num_trials)
+        begins = DriverStarted(
+            pid=os.getpid(),
+            versions=running,
+            num_trials=study.num_trials,
+            command=command(),
+            node=platform.node(),
+        )
         journal.append([begins, *repairs])
         # Resets what is counted in a row, which each driver does for itself.
         state.apply(begins)

@@ -78,6 +78,10 @@ class DriverStarted(Event):
     versions: Mapping[str, str]
     num_trials: int = 0
     """That the study is to have now: it may go on with more; 0 in a journal that does not say."""
+    command: str = ""
+    """As it was typed, without secrets; empty in a journal that does not say."""
+    node: str = ""
+    """The name of its machine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +93,8 @@ class GroupChanged(Event):
     event: Literal["started", "ready", "replaced", "closed"]
     reason: str = ""
     """ready: after how many seconds; else why."""
+    nodes: tuple[str, ...] = ()
+    """ready: names of the machines that its workers are on; none in older journals."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,6 +21,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CIFARRAY_HOME", str(tmp_path / "home"))
 
 
+@pytest.mark.slow
 def test_what_can_be_kept_is_not_tried_again_with_the_same_versions(monkeypatch: pytest.MonkeyPatch) -> None:
     assert try_model_out(TINY.to_dict(), 10, {"torch": "2.14"}) == ""
     monkeypatch.setattr(process, "sys", type("sys", (), {"executable": "/bin/false"}))
@@ -30,6 +31,7 @@ def test_what_can_be_kept_is_not_tried_again_with_the_same_versions(monkeypatch:
     assert "ended with code 1" in try_model_out(TINY.to_dict(), 10, {"torch": "2.15"}), "what fails is tried each time"
 
 
+@pytest.mark.slow
 def test_what_would_fail_at_the_end_is_told_in_one_sentence() -> None:
     """A train config that this process knows no network for stands for whatever is wrong with its libraries."""
     config = {**TINY.to_dict(), "model": {"name": "of_tomorrow"}}
@@ -62,6 +64,7 @@ def test_the_try_notices_a_network_that_answers_otherwise_when_it_is_loaded(
         model.try_out(TINY, 10)
 
 
+@pytest.mark.slow
 def test_a_saved_network_is_loaded_by_a_process_that_does_nothing_but_that(tmp_path: Path) -> None:
     """Nothing has to be imported first, and the number format comes along."""
     served = tiny_of_its_kind(tiny(precision="bf16"), 10)
