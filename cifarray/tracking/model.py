@@ -1,6 +1,6 @@
 """A trained network as a folder in MLflow's model format, and a try of all of it before the first trial has ended.
 
-    python -m cifarray.tracking.model < study.json                # {"config": …, "num_classes": 10}: the try
+    python -m cifarray.tracking.model < study.json     # {"config": …, "num_classes": 10, "went_well": FILE}: the try
 
 Here: what needs no server. It is run in processes of its own: torch and MLflow take seconds and memory that a driver
 does not give away. Not here: telling MLflow (`cifarray.tracking.winner`), the module (`cifarray.training.served`).
@@ -12,7 +12,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -118,7 +118,7 @@ def try_out(config: TrainConfig, num_classes: int) -> None:
 
 
 def main() -> int:
-    """Exit code 0, or 1 with a sentence on standard output."""
+    """Exit code 0, which the file `went_well` remembers, or 1 with a sentence on standard output."""
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     study = json.load(sys.stdin)
@@ -127,6 +127,10 @@ def main() -> int:
     except Exception as error:
         print(redact(f"{type(error).__name__}: {error}".splitlines()[0]))
         return 1
+    went_well = Path(study["went_well"])
+    with suppress(OSError):
+        went_well.parent.mkdir(parents=True, exist_ok=True)
+        went_well.touch()
     return 0
 
 

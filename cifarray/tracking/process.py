@@ -118,7 +118,8 @@ def try_model_out(config: Mapping[str, Any], num_classes: int, versions: Mapping
     went_well = home() / "models-tried" / digest
     if went_well.exists():
         return ""
-    study = json.dumps({"config": config, "num_classes": num_classes})
+    # A driver that ends meanwhile does not wait for it, so the other process remembers.
+    study = json.dumps({"config": config, "num_classes": num_classes, "went_well": str(went_well)})
     process = subprocess.Popen(
         [sys.executable, "-m", "cifarray.tracking.model"],
         stdin=subprocess.PIPE,
@@ -126,13 +127,12 @@ def try_model_out(config: Mapping[str, Any], num_classes: int, versions: Mapping
         stderr=subprocess.DEVNULL,
         text=True,
         env={**_environment(), "MLFLOW_DISABLE_TELEMETRY": "true"},
+        # Ctrl-C, which ends the study, would look like a try that failed.
+        start_new_session=True,
     )
     _be_nice(process.pid)
     told, _ = process.communicate(study)
     if process.returncode == 0:
-        with contextlib.suppress(OSError):
-            went_well.parent.mkdir(parents=True, exist_ok=True)
-            went_well.touch()
         return ""
     why = told.strip() or f"its process ended with code {process.returncode}"
     return f"the winner of this study will not be in MLflow as a model ({why}); the study goes on, checkpoints are kept"

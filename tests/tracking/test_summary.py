@@ -123,6 +123,16 @@ def test_the_best_five_stand_by_how_far_they_came_and_then_by_value(journal):
     assert [number for number, _ in told(journal).summary.best()] == [5, 4, 0, 6, 1]
 
 
+def test_of_stopped_trials_the_one_that_came_further_stands_before_the_better_one(journal):
+    journal.study()
+    for number, accuracies in enumerate([(0.9,), (0.2, 0.3)]):
+        journal.trial(number)
+        for epoch, accuracy in enumerate(accuracies, start=1):
+            journal.epoch(number, epoch, accuracy)
+        journal.outcome(number, Outcome.STOPPED)
+    assert [number for number, _ in told(journal).summary.best()] == [1, 0]
+
+
 def test_the_data_set_is_named_with_digest_and_sizes():
     started = study_started(data_sha256=DIGEST, train_images=45_000, held_out_images=5000, num_classes=10)
     config = {**started.config, "data": {**started.config["data"], "source": "s3://me:hunter22@bucket/cats"}}
