@@ -50,7 +50,7 @@ def commit(package: Path) -> str:
 
 def command() -> str:
     """How this process was started, as a shell takes it, without secrets."""
-    return redact(shlex.join(["python", *sys.argv]))
+    return shlex.join(["python", *map(redact, sys.argv)])
 
 
 def digest(package: Path) -> str:

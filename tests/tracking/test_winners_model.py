@@ -18,6 +18,7 @@ from lossy_server import LOST
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from mlflow.tracking import MlflowClient
+from test_mirror import Killed, MortalClient
 from test_process import wait_until
 from tiny import CPU, tiny
 
@@ -234,6 +235,34 @@ def test_a_server_that_loses_the_answer_to_each_kind_of_request_once_gets_one_mo
     assert champion(client, name).version == version.version
     for run_id in (mirror.state.parent_run_id, mirror.state.runs["0"]):
         assert len(client.get_run(run_id).outputs.model_outputs) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("after", [pytest.param(False, marks=pytest.mark.nightly), True])
+def test_kill_at_any_request_leaves_one_model_and_one_champion(
+    ended, tmp_path, client, tracking_uri, experiment, monkeypatch, after
+):
+    for requests in range(200):
+        name = f"killed.{tmp_path.name}-{requests}"
+        mirror = ended(name)
+        mortal = MortalClient(MlflowClient(tracking_uri), requests, after)
+        monkeypatch.setattr("cifarray.tracking.mirror.MlflowClient", lambda uri, mortal=mortal: mortal)
+        try:
+            mirror.update(driver_gone=True)
+            break
+        except Killed:
+            pass
+        finally:
+            monkeypatch.undo()
+        again = Mirror(mirror.journal, tracking_uri, experiment)
+        again.update(driver_gone=True)
+        run_id = again.state.runs["0"]
+        (model,) = [each for each in models_of(client, again) if each.source_run_id == run_id]
+        assert model.status == "READY"
+        (version,) = client.search_model_versions(f"name = '{name}'")
+        assert champion(client, name).version == version.version
+        assert version.run_id == run_id
+    assert requests > 10
 
 
 @pytest.fixture
