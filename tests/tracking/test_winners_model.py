@@ -19,12 +19,13 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from mlflow.tracking import MlflowClient
 from test_mirror import Killed, MortalClient
-from test_process import wait_until
+from test_process import CLOSED_PORT, wait_until
 from tiny import CPU, tiny
 
 import cifarray
 from cifarray.data import open_store
 from cifarray.study.events import WinnerNamed
+from cifarray.tracking import Tracking
 from cifarray.tracking.mirror import Mirror
 from cifarray.training.checkpoint import save_checkpoint
 from cifarray.training.loop import Training
@@ -263,6 +264,19 @@ def test_kill_at_any_request_leaves_one_model_and_one_champion(
         assert champion(client, name).version == version.version
         assert version.run_id == run_id
     assert requests > 10
+
+
+@pytest.mark.slow
+def test_a_server_that_is_away_gets_the_model_when_it_is_back(ended, name, client, tracking_uri, experiment):
+    """By the child process, as at a study's end."""
+    journal = ended(name).journal
+    away = Tracking(journal, CLOSED_PORT, experiment).finish(timeout=60)
+    assert (away.ok, away.model) == (False, "")
+    assert away.message.endswith("they wait in the journal and the next command on this study sends them")
+    back = Tracking(journal, tracking_uri, experiment).finish(timeout=120)
+    assert (back.ok, back.message) == (True, "")
+    assert f"; version 1 of {name} and its champion: trial 0 (50.00 %) is the first one" in back.model
+    assert champion(client, name) is not None
 
 
 @pytest.fixture
