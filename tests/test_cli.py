@@ -14,6 +14,7 @@ from cifarray.cli.compare import compare as compare_job
 from cifarray.cli.tune import tune_recipe
 from cifarray.engine.result import StudyResult
 from cifarray.journal.journal import Journal
+from cifarray.tracking import TrackingResult
 
 ROOT = Path(__file__).parents[1]
 
@@ -150,6 +151,8 @@ def test_train_is_a_study_of_one_trial_or_of_one_for_each_seed(capsys):
         ("tune", ["--space", "batch_size=64,128,64"], "{64, 128, 64} has 64 twice: give each value once"),
         ("final_test", ["nothing"], "'nothing' is no study, trial or MLflow run in"),
         ("lesion", ["nothing"], "'nothing' is no study, trial or MLflow run in"),
+        ("export", ["nothing"], "'nothing' is no study, trial or MLflow run in"),
+        ("export", ["nothing", "--to", "tflite"], "--to 'tflite' is not one of its values: choose onnx"),
         ("prepare_data", ["--data", "/no/such/folder"], "/no/such/folder"),
     ],
 )
@@ -397,6 +400,26 @@ def test_a_storage_whose_database_mlflow_would_look_for_elsewhere_is_refused(cap
     said = capsys.readouterr().err
     assert f"{folder}/mlflow.db has {part!r} in its path, which MLflow reads as something else: choose another" in said
     assert run("tune", "--dry-run", "--storage", str(tmp_path / folder), "--tracking-uri", "http://127.0.0.1:5000") == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "registers"),
+    [(["--trials", "4"], True), (["--trials", "4", "--no-register"], False), (["--smoke"], False)],
+)
+def test_a_winner_may_become_champion_but_for_smoke_runs_and_where_the_user_says_no(
+    monkeypatch, capsys, flags, registers
+):
+    studies = []
+
+    def run_study(study, view, **options):
+        studies.append(study)
+        told = TrackingResult(True, 0, "", "", "trial 2 is models:/m-1; version 1 of wrn and its champion")
+        return StudyResult(study.new_state(), "finished", tracking=told)
+
+    monkeypatch.setattr("cifarray.engine.run.run_study", run_study)
+    run("tune", "--data", "synthetic", *flags)
+    assert [study.register for study in studies] == [registers]
+    assert "\nmodel:   trial 2 is models:/m-1; version 1 of wrn and its champion\n" in capsys.readouterr().out
 
 
 def test_a_paused_study_says_what_to_mend_and_exits_with_3(monkeypatch, capsys):

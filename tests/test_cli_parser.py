@@ -41,7 +41,11 @@ def imported(job, *flags):
 @pytest.mark.parametrize(
     ("command", "code"),
     [
-        *((f"{job} --help", 0) for job in ("tune_tricks", "ablate_tricks", "final_test", "lesion", "prepare_data")),
+        *(
+            (f"{job} --help", 0)
+            for job in ("tune_tricks", "ablate_tricks", "final_test", "lesion", "export", "prepare_data")
+        ),
+        ("prepare_data --help", 0),
         ("train --list", 0),
         ("tune_wrn --trails 3", 2),
         ("tune_wrn --set optimizer.rate=1", 2),

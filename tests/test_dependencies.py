@@ -18,6 +18,7 @@ EXTRAS = {
     "jobs": [],
     "search_spaces": [],
     "cifarray/cluster_file": ["head", "cluster"],
+    "cifarray/examine": ["export"],
     "tests": ["test"],
     "tests/benchmarks": ["test", "bench"],
 }
@@ -25,6 +26,7 @@ EXTRAS = {
 NEVER_IMPORTED = {
     *("supervisor", "ruff", "mypy", "pytest-timeout", "pytest-xdist"),  # commands and plugins
     "setuptools",  # run in a process of its own
+    "onnxscript",  # imported by torch
     *("google-api-python-client", "google-auth-httplib2", "google-cloud-storage"),  # imported by Ray and MLflow
 }
 

@@ -24,7 +24,7 @@ ROOMS = {
     "study": {"models", "space", "training"},
     "journal": {"space", "study"},
     "report": {"models", "recipes", "space", "training", "study", "journal"},
-    "tracking": {"study", "journal"},
+    "tracking": {"training", "study", "journal"},
     "engine": {"data", "space", "training", "study", "journal", "report", "tracking"},
     "examine": {"models", "data", "space", "training", "study", "journal", "report", "tracking"},
     "ablation": {"models", "recipes", "space", "training", "study", "journal", "report", "tracking"},
@@ -47,7 +47,7 @@ ALLOWED = {
     "__init__": {"training", "examine", "report"},
 }
 LIBRARIES = {
-    "torch": {"models", "data", "training", "engine", "examine", "cli"},
+    "torch": {"models", "data", "training", "tracking", "engine", "examine", "cli"},
     "torchvision": {"models", "data", "training"},
     "pyarrow": {"data", "storage"},
     "mlflow": {"tracking", "report"},
@@ -60,6 +60,8 @@ LIBRARIES = {
     "rich": {"report", "ablation", "cli", "cluster_file"},
     "pydantic": {"config", "wrong_fields", "cluster_file"},
     "yaml": {"cluster_file"},
+    "onnx": {"examine"},
+    "onnxruntime": {"examine"},
     "boto3": {"cluster_file"},
     "moto": {"cluster_file"},
 }

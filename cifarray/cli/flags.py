@@ -123,6 +123,12 @@ def _add_where(to: Arguments) -> None:
     add("--fresh", action="store_true", help="move an existing study of that name aside and start anew")
     add("--repair", action="store_true", help="open a damaged journal up to the damage; the rest is put beside it")
     add_places(to)
+    add(
+        "--no-register",
+        dest="register",
+        action="store_false",
+        help="the winner's network goes to MLflow as a model, and not into its registry",
+    )
 
 
 def _add_how(to: Arguments) -> None:
@@ -280,6 +286,8 @@ def make_study(space: SearchSpace, flags: argparse.Namespace, scheduler: str) ->
         cpus_per_worker=flags.cpus_per_worker,
         gpus_per_worker=flags.gpus_per_worker,
         concurrent=None if flags.concurrent == "auto" else int(flags.concurrent),
+        # A smoke run is no candidate.
+        register=flags.register and not flags.smoke,
         patience=flags.stuck_after,
         # Where nothing is selected, each trial's network is wanted afterwards.
         keep_checkpoints=num_trials if space.is_comparison else BEST_KEPT,

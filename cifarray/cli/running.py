@@ -157,6 +157,8 @@ def _conclude(
         tell("report", str(study.folder / PAGE))
     elif result.state.trials:
         tell("report", shlex.join(["python", "jobs/report.py", str(study.folder)]))
+    if result.tracking and result.tracking.model:
+        tell("model", result.tracking.model, prose=True)
     if result.tracking and result.tracking.message:
         say(console, result.tracking.message)
     if study.tracking_uri.startswith("sqlite:"):

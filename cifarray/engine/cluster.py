@@ -79,6 +79,13 @@ def any_node_gone(nodes: Iterable[str]) -> bool:
         return False
 
 
+def names(nodes: Iterable[str]) -> tuple[str, ...]:
+    """Of the machines whose nodes have these ids, as they call themselves."""
+    import ray
+
+    return tuple(sorted({node["NodeManagerHostname"] for node in ray.nodes() if node["NodeID"] in set(nodes)}))
+
+
 def addresses(nodes: Iterable[str]) -> list[str]:
     """Where the nodes with these ids are, or were."""
     import ray

@@ -16,7 +16,8 @@ from cifarray.journal.journal import Journal
 from cifarray.report.failures import write_failures
 from cifarray.report.leaderboard import write_reports
 from cifarray.report.page.at_end import write_at_end
-from cifarray.study.events import CheckpointDropped, DriverEnded
+from cifarray.study.champion import name_winner
+from cifarray.study.events import CheckpointDropped, DriverEnded, WinnerNamed
 from cifarray.study.state import StudyState
 from cifarray.study.study import Study
 
@@ -45,11 +46,16 @@ class LastWord:
                 reports += write_at_end(self._journal.events, self._study.folder, partial(held_out, self._study))
         except OSError as error:
             log.warning("the leaderboard cannot be written (%s)", error)
+        winner = self._winner() if reason == "finished" else []
         try:
-            self._journal.append([DriverEnded(reason=reason, message=message, artifacts=tuple(reports))])
+            self._journal.append([*winner, DriverEnded(reason=reason, message=message, artifacts=tuple(reports))])
         except PausedError as error:
             log.warning("%s", error)
         return reports
+
+    def _winner(self) -> list[WinnerNamed]:
+        found = name_winner(self._state, self._journal.events, self._study.register)
+        return [] if found is None else [found]
 
 
 def held_out(study: Study) -> int:

@@ -268,7 +268,7 @@ class Pool:
             if group not in self.groups:
                 continue
             try:
-                ray.get(ref)
+                nodes = ray.get(ref)
             except ray.exceptions.RayError as error:
                 cause = redact(str(getattr(error, "cause", None) or error).strip())
                 self._discard(group, "replaced", cause)
@@ -285,7 +285,9 @@ class Pool:
                 group.ready = None
                 self._failed.forget(len(self.groups))
                 seconds = f"{time.monotonic() - group.opened:.1f} s"
-                self._journal([GroupChanged(group=group.name, event="ready", reason=seconds)])
+                self._journal(
+                    [GroupChanged(group=group.name, event="ready", reason=seconds, nodes=cluster.names(nodes))]
+                )
 
     def _reap(self, now: float) -> None:
         """End the hosts of groups that have left, or had the time to."""

@@ -9,6 +9,7 @@ import gc
 import json
 import logging
 import os
+import platform
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import cifarray
 from cifarray import storage
+from cifarray.data.split_sizes import split_sizes
 from cifarray.engine import cluster, ray_internals
 from cifarray.engine.background import in_background
 from cifarray.engine.capacity import (
@@ -39,7 +41,7 @@ from cifarray.engine.pool import Pool
 from cifarray.engine.preload import import_ahead
 from cifarray.engine.result import StudyResult
 from cifarray.engine.signals import interruptible
-from cifarray.engine.versions import commit, versions
+from cifarray.engine.versions import command, commit, versions
 from cifarray.engine.worker_group import WorkerGroup
 from cifarray.errors import PausedError
 from cifarray.journal.events import FORMAT
@@ -53,7 +55,7 @@ from cifarray.study.images import refuse_batches_without_images
 from cifarray.study.rough_time import warning_of_days
 from cifarray.study.state import StudyState
 from cifarray.study.study import Study
-from cifarray.tracking import Tracking
+from cifarray.tracking import Tracking, try_model_out
 from cifarray.tracking.state import State
 
 if TYPE_CHECKING:
@@ -140,6 +142,8 @@ def run_study(
             versions=running,
             num_trials=study.num_trials,
             budget_seconds=study.time_budget.seconds if study.time_budget else None,
+            command=command(),
+            node=platform.node(),
         )
         journal.append([begins, *repairs, *learnt])
         # Resets what is counted in a row, which each driver does for itself.
@@ -153,6 +157,7 @@ def run_study(
         message = ""
         try:
             if settings is not None:
+                in_background(partial(_try_model_out, study, len(store.classes), running))
                 _tune(study, state, journal, view, sizes, settings, host, stack)
             reason = "finished"
         except KeyboardInterrupt:
@@ -226,6 +231,12 @@ def _tune(
     pool.close()
 
 
+def _try_model_out(study: Study, num_classes: int, versions: Mapping[str, str]) -> None:
+    """What would fail when all is trained is told now."""
+    if why_not := try_model_out(study.space.base.to_dict(), num_classes, versions):
+        log.warning("%s", why_not)
+
+
 def _look_at_data_and_networks(study: Study) -> tuple["ImageStore", Sizes]:
     """The images that the study trains on, prepared first if they are not yet, and what is known of its networks.
 
@@ -269,6 +280,8 @@ def group_settings(study: Study, state: StudyState, study_id: str) -> GroupSetti
 
 def _started(study: Study, store: "ImageStore") -> StudyStarted:
     """The journal's first event."""
+    data = study.space.base.data
+    train_images, held_out = split_sizes(len(store.labels), data.validation, data.limit)
     return StudyStarted(
         **study.identity(),
         name=study.name,
@@ -278,6 +291,8 @@ def _started(study: Study, store: "ImageStore") -> StudyStarted:
         keep_checkpoints=study.keep_checkpoints,
         num_classes=len(store.classes),
         data_sha256=store.sha256,
+        train_images=train_images,
+        held_out_images=held_out,
         format=FORMAT,
     )
 

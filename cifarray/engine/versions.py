@@ -2,13 +2,16 @@
 
 import hashlib
 import platform
+import shlex
 import subprocess
+import sys
 from collections.abc import Mapping
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 
 import cifarray
+from cifarray.redaction import redact
 
 NO_PART_OF_TRAINING = ("cluster_file",)
 """Rooms whose change makes no node's code an older one."""
@@ -43,6 +46,11 @@ def commit(package: Path) -> str:
         return git("rev-parse", "HEAD") + (" with changes" if changes else "")
     except (OSError, subprocess.SubprocessError):
         return ""
+
+
+def command() -> str:
+    """How this process was started, as a shell takes it, without secrets."""
+    return shlex.join(["python", *map(redact, sys.argv)])
 
 
 def digest(package: Path) -> str:

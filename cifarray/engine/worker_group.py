@@ -263,9 +263,11 @@ class WorkerGroup:
 
     # For the driver and the trial's Tune actor.
 
-    async def ready(self) -> None:
-        """Returns when all workers wait for orders. Raises RuntimeError if the Train run ended instead."""
+    async def ready(self) -> list[str]:
+        """The ids of the workers' nodes, when all of them wait for orders. Raises RuntimeError if the Train run ended
+        instead."""
         await self._until(lambda: self.sequence.is_done())
+        return sorted({process.node for process in self.ranks.values()})
 
     async def requester(self) -> str:
         """The name under which Train asks the autoscaler for the nodes of this group."""

@@ -1,4 +1,4 @@
-"""What is asked of trained networks: the final test, the lesion study. In this process, without Ray.
+"""What is asked of trained networks: the final test, the lesion study, a file for other tools. In this process, no Ray.
 
 Not here: training them (`cifarray.engine`).
 """

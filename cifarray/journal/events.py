@@ -55,8 +55,9 @@ def from_json(line: str | bytes) -> Event | None:
         )
     if not values.keys() >= required:
         raise ValueError(f"an event of kind {kind!r} lacks {', '.join(sorted(required - values.keys()))}")
-    if "artifacts" in values:
-        values["artifacts"] = tuple(values["artifacts"])
+    for name in ("artifacts", "nodes"):
+        if name in values:
+            values[name] = tuple(values[name])
     return KINDS[kind](**values)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cifarray.models.checks import check_init, check_stochastic_depth
 from cifarray.models.families import FAMILIES, check_options
+from cifarray.models.small import smallest
 
 if TYPE_CHECKING:
     from cifarray.models.blocks import ResidualBlock, residual_blocks
@@ -30,6 +31,7 @@ __all__ = [
     "measure",
     "residual_blocks",
     "seed_shared_draws",
+    "smallest",
 ]
 
 _FILES = {

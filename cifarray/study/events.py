@@ -47,6 +47,10 @@ class StudyStarted(Event):
     """Of the data, by which networks are counted; None in journals that are older than this field."""
     data_sha256: str = ""
     """Of the training images and labels; empty in journals that are older than this field."""
+    train_images: int = 0
+    """That a trial is trained on, as the base config says; 0 in journals that are older than this field."""
+    held_out_images: int = 0
+    """That trials are compared by; 0 where there are none, and in older journals."""
     format: int = 1
     """Of the journal that begins here (`cifarray.journal.events.FORMAT`)."""
 
@@ -98,6 +102,10 @@ class DriverStarted(Event):
     """That the study is to have now: it may go on with more; 0 in a journal that does not say."""
     budget_seconds: float | None = None
     """Of workers, that its trials may take now, in all; None: as long as they take."""
+    command: str = ""
+    """As it was typed, without secrets; empty in a journal that does not say."""
+    node: str = ""
+    """The name of its machine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +117,8 @@ class GroupChanged(Event):
     event: Literal["started", "ready", "replaced", "closed"]
     reason: str = ""
     """ready: after how many seconds; else why."""
+    nodes: tuple[str, ...] = ()
+    """ready: names of the machines that its workers are on; none in older journals."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -253,6 +263,24 @@ class CheckpointDropped(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class WinnerNamed(Event):
+    """By the driver, when the study is over: the trial whose network MLflow gets as a model."""
+
+    kind = "winner"
+    trial: int
+    epoch: int
+    checkpoint: str
+    register: bool
+    """Whether it may become the champion of the study's name."""
+    accuracy: float | None = None
+    """On the held-out images, in 0..1, after that epoch; None where none was measured."""
+    images: int = 0
+    """That are held out; 0 where that is not known."""
+    split: str = ""
+    """The same for two networks that were judged on the same images; empty where that is not known."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class DriverEnded(Event):
     """A driver's last word; without it, it was killed."""
 
@@ -313,6 +341,7 @@ KINDS: dict[str, type[Event]] = {
         MicroBatchHalved,
         TrialEnded,
         CheckpointDropped,
+        WinnerNamed,
         DriverEnded,
         TestOpened,
         LesionStudied,

@@ -1,5 +1,5 @@
 """Paired comparisons: differences between two rows of trials that share their seeds, and how far to believe them; the
-interval of a share.
+interval of a share, and how much of a difference of two is chance.
 
 Pure functions of numbers. Not here: which rows are compared (`cifarray.ablation.rows`), how it
 looks (`cifarray.ablation`).
@@ -79,6 +79,17 @@ def wilson(share: float, n: int, level: float = LEVEL) -> tuple[float, float]:
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * (share * (1 - share) / n + z * z / (4 * n * n)) ** 0.5
     return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def noise(first: float, first_n: int, second: float, second_n: int, level: float = LEVEL) -> float:
+    """By how much two shares, seen in `first_n` and `second_n` independent cases, differ by chance at most: 1.96
+    standard errors of their difference, at 95 %.
+
+    Where the cases are the same, as with two networks on one validation split, their true difference has a smaller
+    error, and this calls rather too many alike.
+    """
+    variance = first * (1 - first) / first_n + second * (1 - second) / second_n
+    return statistics.NormalDist().inv_cdf((1 + level) / 2) * float(variance**0.5)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -63,6 +63,8 @@ class Study:
     """What runs to its end after the search, of the trials that it gave up; None: nothing."""
     earlier: tuple[EarlierTrials, ...] = ()
     """What it is to learn from, as far as its journal has not got it."""
+    register: bool = True
+    """Whether the winner's network may become the champion of the study's name in MLflow's registry."""
     patience: float = 60.0
     """Seconds after which a worker that makes no progress counts as stuck; 20 of its steps, where those are longer."""
 

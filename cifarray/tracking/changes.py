@@ -7,8 +7,6 @@ Every value is a function of the events alone, times included, so whatever is se
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from cifarray.fields import flatten
 from cifarray.study.events import (
@@ -19,6 +17,7 @@ from cifarray.study.events import (
     DriverStarted,
     EpochEnded,
     Event,
+    GroupChanged,
     LesionStudied,
     MicroBatchHalved,
     StudyReported,
@@ -28,11 +27,14 @@ from cifarray.study.events import (
     TrialReopened,
     TrialSampled,
     TrialStarted,
+    WinnerNamed,
     WorkersRestarted,
 )
 from cifarray.study.time_budget import UNLIMITED
-from cifarray.study.trial_record import Decision, Outcome
-from cifarray.tracking.wording import TAG_LENGTH, brief, clip, color, describe
+from cifarray.study.trial_record import Decision, Metric, Outcome
+from cifarray.tracking.change import Change, Point
+from cifarray.tracking.summary import Summary, data_set_of, is_of_base
+from cifarray.tracking.wording import TAG_LENGTH, brief, clip, color, describe, source_tags
 
 PARENT = None
 Key = int | None
@@ -59,29 +61,6 @@ OUTCOME_STATUS = {
 END_STATUS = {"finished": FINISHED, "interrupted": KILLED, "paused": KILLED, "error": FAILED}
 
 
-class Point(NamedTuple):
-    """One value of one metric; `time` in milliseconds since 1970."""
-
-    name: str
-    value: float
-    time: int
-    step: int
-
-
-@dataclass
-class Change:
-    """What one MLflow run has yet to hear of. `time` (milliseconds) is when it began."""
-
-    time: int
-    params: dict[str, str] = field(default_factory=dict)
-    tags: dict[str, str | None] = field(default_factory=dict)
-    """None: the tag is removed."""
-    points: list[Point] = field(default_factory=list)
-    artifacts: list[str] = field(default_factory=list)
-    status: str | None = None
-    status_time: int = 0
-
-
 class StudyRuns:
     """A study's runs as the journal tells them. `changes` is emptied by whoever sends it.
 
@@ -90,6 +69,8 @@ class StudyRuns:
 
     def __init__(self, copy: str = "", name: str = "") -> None:
         self.changes: dict[Key, Change] = {}
+        self.winner: WinnerNamed | None = None
+        """Whose model MLflow is to have; taken away by whoever sends it."""
         self.name = name
         self.id = ""
         self._copy_tag: dict[str, str | None] = {COPY_TAG: copy} if copy else {}
@@ -100,6 +81,12 @@ class StudyRuns:
         self._last_epoch: dict[int, int] = {}
         self._checkpoints: dict[int, list[str]] = {}
         self._halvings: dict[int, list[str]] = {}
+        self.summary = Summary()
+        self.started: StudyStarted | None = None
+        self._source: dict[str, str | None] = {}
+        """Of the driver that works now: MLflow's tags of where its code is from."""
+        self._nodes: dict[str, str] = {}
+        """Of each group."""
         self._epochs = 0
         self._metric = ""
         """The study's, whose best value so far is a curve of the parent run."""
@@ -118,15 +105,20 @@ class StudyRuns:
             case DriverStarted():
                 versions = ", ".join(f"{name} {version}" for name, version in event.versions.items())
                 self._change(PARENT).tags["cifarray.versions"] = versions
-                if "commit" in event.versions:
-                    # MLflow's own tag, which its pages show as the source.
-                    self._change(PARENT).tags["mlflow.source.git.commit"] = event.versions["commit"].split()[0]
+                self._source = source_tags(event)
+                told = {"cifarray.command": event.command, "cifarray.node": event.node}
+                self._change(PARENT).tags |= {name: clip(text, TAG_LENGTH) for name, text in told.items() if text}
+                self._change(PARENT).tags |= self._source
                 self._set_message("")
                 self._set_status(PARENT, RUNNING)
             case TrialSampled():
                 self._trial(event)
+            case GroupChanged(group=group, event="ready") if event.nodes:
+                self._nodes[group] = clip(", ".join(event.nodes), TAG_LENGTH)
             case TrialStarted(trial=trial):
                 self._change(trial).tags["worker_group"] = event.group
+                if event.group in self._nodes:
+                    self._change(trial).tags["cifarray.nodes"] = self._nodes[event.group]
                 self._set_status(trial, RUNNING)
             case EpochEnded():
                 self._epoch(event)
@@ -141,8 +133,10 @@ class StudyRuns:
                 self._outcome(event)
             case AuditStarted():
                 for trial in event.trials:
+                    self.summary.reopen(trial)
                     self._change(trial).tags |= {"outcome": None, MESSAGE_TAG: AUDITED}
             case TrialReopened(trial=trial):
+                self.summary.reopen(trial)
                 self._change(trial).tags |= {"outcome": None, MESSAGE_TAG: None}
             case CheckpointDropped() | CheckpointLost():
                 self._drop(event.trial, event.checkpoint)
@@ -155,6 +149,8 @@ class StudyRuns:
             case StudyReported():
                 self._add_metrics(PARENT, event.metrics, 0)
                 self._change(PARENT).artifacts += event.artifacts
+            case WinnerNamed():
+                self.winner = event
             case DriverEnded():
                 self._ended(event)
 
@@ -167,7 +163,10 @@ class StudyRuns:
     def _study(self, event: StudyStarted) -> None:
         self.name = self.name if self._copy_tag else event.name
         self.id, self._metric = event.id, event.metric
+        self.started = event
+        self.summary.metric, self.summary.workers = Metric(event.metric), event.workers
         change = self._change(PARENT)
+        change.data_set = data_set_of(event)
         plan = {
             name: getattr(event, name) for name in ("num_trials", "workers", "seed", "metric", "scheduler", "searcher")
         }
@@ -192,7 +191,11 @@ class StudyRuns:
             TRIAL_TAG: str(event.trial),
             "cifarray.params": clip(varied, TAG_LENGTH),
             "mlflow.runColor": color(event.trial),
+            **self._source,
         }
+        self.summary.of(event.trial).params = varied
+        if self.started is not None and is_of_base(self.started, event.config):
+            change.data_set = data_set_of(self.started)
         self._set_status(event.trial, RUNNING)
 
     def _epoch(self, event: EpochEnded) -> None:
@@ -201,6 +204,7 @@ class StudyRuns:
         if epoch > self._last_epoch.get(trial, 0):
             self._last_epoch[trial] = epoch
             self._epochs += 1
+            self.summary.of(trial).add(metrics, self.summary.metric, self.summary.workers)
             change = self._change(trial)
             # The compare page opens with the metric that came first.
             names = sorted(metrics.keys() - {"epoch"}, key=lambda name: (name != self._metric, name))
@@ -238,12 +242,18 @@ class StudyRuns:
         change.tags["outcome"] = str(event.outcome)
         if event.message:
             change.tags[MESSAGE_TAG] = clip(event.message, TAG_LENGTH)
+        self.summary.end(event.trial, event.outcome)
+        totals = self.summary.of(event.trial)
+        self._add_metrics(event.trial, totals.metrics(), totals.epochs)
         self._set_status(event.trial, OUTCOME_STATUS[event.outcome])
 
     def _ended(self, event: DriverEnded) -> None:
         self._change(PARENT).artifacts += event.artifacts
         self._set_message(event.message)
-        self._set_status(PARENT, END_STATUS[event.reason])
+        self._add_metrics(PARENT, self.summary.metrics(), 0)
+        self.summary.changed = True
+        all_failed = event.reason == "finished" and self.summary.all_failed
+        self._set_status(PARENT, FAILED if all_failed else END_STATUS[event.reason])
         self.driver_gone()
 
     def _add_metrics(self, key: Key, metrics: Mapping[str, float], step: int) -> None:

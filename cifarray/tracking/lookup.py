@@ -8,6 +8,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from cifarray.redaction import redact
+from cifarray.study.trial_record import Metric
 from cifarray.tracking.addresses import sqlite_file
 from cifarray.tracking.changes import COPY_TAG, PARENT, STUDY_TAG, TRIAL_TAG, Key
 
@@ -31,9 +32,14 @@ def experiment_id(client: MlflowClient, name: str, tracking_uri: str) -> str:
         return str(experiment.experiment_id)
     file = sqlite_file(tracking_uri)
     artifacts = file.absolute().with_name("mlartifacts").as_uri() if file is not None else None
-    # The kind spares people the question what they want to see.
-    kind = {"mlflow.experimentKind": "custom_model_development"}
-    return str(client.create_experiment(name, artifact_location=artifacts, tags=kind))
+    # The kind spares people the question what they want to see, the metric is what MLflow's charts begin with.
+    metric = Metric()
+    tags = {
+        "mlflow.experimentKind": "custom_model_development",
+        "mlflow.experiment.primaryMetric.name": metric.name,
+        "mlflow.experiment.primaryMetric.greaterIsBetter": str(not metric.lower_is_better),
+    }
+    return str(client.create_experiment(name, artifact_location=artifacts, tags=tags))
 
 
 def knows(client: MlflowClient, run_id: str) -> bool:

@@ -24,10 +24,13 @@ from cifarray.journal.addresses import Addresses
 from cifarray.journal.events import from_json
 from cifarray.journal.targets import id_of_study
 from cifarray.tracking.addresses import sqlite_file
-from cifarray.tracking.changes import PARENT, PAUSED, RUNNING, TRIAL_TAG, Change, Key, StudyRuns
+from cifarray.tracking.change import Change
+from cifarray.tracking.changes import PARENT, PAUSED, RUNNING, TRIAL_TAG, Key, StudyRuns
 from cifarray.tracking.database import make_database
 from cifarray.tracking.lookup import REFUSALS, experiment_id, is_empty, knows, runs_of
+from cifarray.tracking.note import input_of, send_note
 from cifarray.tracking.state import State
+from cifarray.tracking.winner import Place, tell_of_winner
 
 EVENTS_PER_BATCH = 2000
 METRICS, PARAMS, TAGS = 800, 100, 100  # in one call: MLflow takes 100 params, 100 tags, 1000 of all together
@@ -98,6 +101,7 @@ class Mirror:
             sent = self.journal.read_bytes()[: self.state.position]
             self._take(sent.splitlines(keepends=True))
             self._study.changes.clear()
+            self._study.winner, self._study.summary.changed = None, False
             if self.state.doubtful or self.state.address != self._addresses.study:
                 self._read_back(client)
                 self.state.doubtful = False
@@ -153,6 +157,7 @@ class Mirror:
                 if key not in self._deleted:
                     self._send_run(client, key, changes[key])
                 del changes[key]
+            self._send_summary(client)
         except Exception:
             self.state.doubtful = True
             self.state.save(self.journal)  # the runs that were made
@@ -199,6 +204,10 @@ class Mirror:
         for name in list(change.tags):
             self._ask(client, run_id, lambda: _delete_tag(client, run_id, name))  # noqa: B023
             del change.tags[name]
+        if change.data_set is not None:
+            data_set = input_of(change.data_set)
+            self._ask(client, run_id, lambda: client.log_inputs(run_id, [data_set]))
+            change.data_set = None
         while change.artifacts:
             path = Path(change.artifacts[0])
             if path.exists():
@@ -213,6 +222,23 @@ class Mirror:
         elif change.status not in (None, RUNNING):
             self._ask(client, run_id, lambda: client.set_terminated(run_id, change.status, change.status_time))
         change.status = None
+
+    def _send_summary(self, client: MlflowClient) -> None:
+        """The winner's model, and the description of the study, which links to it and to the trials' runs."""
+        study, winner = self._study, self._study.winner
+        run_id = "" if winner is None or winner.trial in self._deleted else self._run_id(winner.trial)
+        if winner is not None and run_id:
+            study_id = study.id + self.state.copy
+            place = Place(self.state.experiment_id, study_id, study.name, run_id, self.state.parent_run_id)
+            self.state.model = tell_of_winner(client, place, winner)
+            self.acknowledged += 1
+        study.winner = None
+        if study.summary.changed and study.started is not None:
+            started, best = study.started, study.summary.best()
+            self._ask(
+                client, self.state.parent_run_id, lambda: send_note(client, self.state, study.name, started, best)
+            )
+        study.summary.changed = False
 
     def _ask(self, client: MlflowClient, run_id: str, request: Callable[[], object]) -> bool:
         """Make a request; False if MLflow refuses it for good, which is logged.

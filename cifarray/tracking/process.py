@@ -5,13 +5,17 @@ for each trial. Here: starting it, waking it, ending it. Not here: what it does 
 """
 
 import contextlib
+import hashlib
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
+from cifarray.places import home
 from cifarray.redaction import redact
 from cifarray.tracking.state import State
 
@@ -30,6 +34,8 @@ class TrackingResult:
     waiting_events: int
     parent_run_id: str
     message: str
+    model: str = ""
+    """What became of the winner's network, in a sentence; empty where MLflow has not heard of it yet."""
 
 
 class Tracking:
@@ -66,9 +72,6 @@ class Tracking:
         return self._process.stdin
 
     def _start(self) -> subprocess.Popen[bytes]:
-        # The child must find the package the way this process did, whatever its working directory.
-        root = str(Path(__file__).parents[2])
-        paths = [*filter(None, [os.environ.get("PYTHONPATH")]), root]
         with open(self._journal.with_name(LOG_NAME), "ab", opener=_for_the_owner) as log:
             process = subprocess.Popen(
                 [*(sys.executable, "-m", "cifarray.tracking", str(self._journal)), "--experiment", self._experiment],
@@ -76,13 +79,11 @@ class Tracking:
                 stdout=log,
                 stderr=log,
                 bufsize=0,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "MLFLOW_TRACKING_URI": self._tracking_uri},
+                env={**_environment(), "MLFLOW_TRACKING_URI": self._tracking_uri},
                 # Ctrl-C goes to the terminal's process group; the child has to survive it to tell MLflow.
                 start_new_session=True,
             )
-        # A start and a training step are waited for; what MLflow hears is not.
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
+        _be_nice(process.pid)
         assert process.stdin is not None
         os.set_blocking(process.stdin.fileno(), False)
         return process
@@ -103,7 +104,51 @@ class Tracking:
                 f"MLflow at {redact(self._tracking_uri)} lacks {waiting} events ({why}): "
                 "they wait in the journal and the next command on this study sends them"
             )
-        return TrackingResult(code == 0, waiting, state.parent_run_id, message)
+        return TrackingResult(code == 0, waiting, state.parent_run_id, message, state.model if code == 0 else "")
+
+
+def try_model_out(config: Mapping[str, Any], num_classes: int, versions: Mapping[str, str]) -> str:
+    """Why no network of such a train config can be an MLflow model here, in a sentence; mostly nothing.
+
+    Returns after some seconds, of another process; to be called beside the driver's own work. What went well is not
+    tried again with the same `versions`.
+    """
+    decides = {"model": config["model"], "precision": config.get("precision"), "versions": dict(versions)}
+    digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
+    went_well = home() / "models-tried" / digest
+    if went_well.exists():
+        return ""
+    # A driver that ends meanwhile does not wait for it, so the other process remembers.
+    study = json.dumps({"config": config, "num_classes": num_classes, "went_well": str(went_well)})
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cifarray.tracking.model"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**_environment(), "MLFLOW_DISABLE_TELEMETRY": "true"},
+        # Ctrl-C, which ends the study, would look like a try that failed.
+        start_new_session=True,
+    )
+    _be_nice(process.pid)
+    told, _ = process.communicate(study)
+    if process.returncode == 0:
+        return ""
+    why = told.strip() or f"its process ended with code {process.returncode}"
+    return f"the winner of this study will not be in MLflow as a model ({why}); the study goes on, checkpoints are kept"
+
+
+def _environment() -> dict[str, str]:
+    """In which a child finds the package the way this process did, whatever its working directory."""
+    root = str(Path(__file__).parents[2])
+    paths = [*filter(None, [os.environ.get("PYTHONPATH")]), root]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def _be_nice(pid: int) -> None:
+    """A start and a training step are waited for; what MLflow hears is not."""
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, pid, NICENESS)
 
 
 def _for_the_owner(path: str, flags: int) -> int:

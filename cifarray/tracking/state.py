@@ -38,6 +38,8 @@ class State:
     """Requests went without an answer: what they did, MLflow is to be asked."""
     remark: str = ""
     """What the user should know of it."""
+    model: str = ""
+    """What became of the winner's network, in a sentence; empty before the study's end."""
 
     @classmethod
     def load(cls, journal: Path, tracking_uri: str, experiment: str) -> "State":

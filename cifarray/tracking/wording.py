@@ -4,14 +4,28 @@ Not here: which event says what (`cifarray.tracking.changes`).
 """
 
 import colorsys
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from cifarray.fields import as_text
-from cifarray.study.events import StudyStarted
+from cifarray.study.events import DriverStarted, StudyStarted
 from cifarray.study.time_budget import UNLIMITED
+from cifarray.study.trial_record import Metric
+from cifarray.tracking.summary import Totals
 
 PARAM_LENGTH, TAG_LENGTH = 6000, 8000  # MLflow's limits
+
+
+@dataclass(frozen=True)
+class Links:
+    """Within MLflow's pages. name: the study's. model: what became of the winner's network, a sentence."""
+
+    name: str
+    trials: Mapping[int, str]
+    table: str
+    model: str
 
 
 def brief(value: Any) -> str:
@@ -42,6 +56,55 @@ def describe(study: StudyStarted) -> str:
     deciders = [f"scheduler {_decider(study.scheduler)}", f"searcher {_decider(study.searcher)}"]
     workers = "1 worker" if study.workers == 1 else f"{study.workers} workers"
     return " · ".join([what, trials, *deciders, f"{workers} per trial"])
+
+
+def source_tags(driver: DriverStarted) -> dict[str, str | None]:
+    """MLflow's own tags of where a run's code is from, which its table of runs shows."""
+    tags: dict[str, str | None] = {}
+    script = next((word for word in shlex.split(driver.command)[1:] if word.endswith(".py")), None)
+    if script is not None:
+        tags |= {"mlflow.source.name": script, "mlflow.source.type": "LOCAL"}
+    commit, _, changed = driver.versions.get("commit", "").partition(" ")
+    if commit:
+        tags |= {"mlflow.source.git.commit": commit, "mlflow.source.git.dirty": str(bool(changed)).lower()}
+    return tags
+
+
+def note(started: StudyStarted, best: Sequence[tuple[int, Totals]], links: Links) -> str:
+    """The parent run's description, in Markdown: what is searched, how the best trials stand, where all of them are."""
+    lines = [describe(started)]
+    if best:
+        metric = Metric(started.metric)
+        lines += ["", f"| trial | {metric.label} | epochs | outcome | what varied |", "|---|---|---|---|---|"]
+    for number, trial in best:
+        address = links.trials.get(number)
+        name = f"{links.name}-{number}"
+        shown = metric.show(trial.final.get(metric.name))
+        cells = [
+            f"[{name}]({address})" if address else name,
+            shown,
+            str(trial.epochs),
+            str(trial.outcome),
+            trial.params,
+        ]
+        lines.append(f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |")
+    lines += ["", f"[All trials, with what varied]({links.table})"]
+    if links.model:
+        lines += ["", links.model]
+    return clip("\n".join(lines), TAG_LENGTH)
+
+
+def table_of_trials(started: StudyStarted, study_tag: str) -> dict[str, Any]:
+    """What MLflow's page of runs is to show of the study: its runs, the best first, with its metric and what varies."""
+    metric = Metric(started.metric)
+    columns = [f"attributes.`{name}`" for name in ("Source", "Models", "Dataset")]
+    columns += [f"metrics.`{metric.name}`", *(f"params.`{path}`" for path in started.domains)]
+    return {
+        "searchFilter": f"tags.`{study_tag}` = '{started.id}'",
+        "orderByKey": f"metrics.`{metric.name}`",
+        "orderByAsc": metric.lower_is_better,
+        "selectedColumns": columns,
+    }
 
 
 def _decider(value: Any) -> str:

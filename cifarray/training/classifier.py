@@ -99,6 +99,22 @@ class Classifier(nn.Module):
             for row_indices, row_values in zip(indices.tolist(), values.tolist(), strict=True)
         ]
 
+    def parts(self) -> dict[str, Any]:
+        """What `assemble` makes the same classifier of: plain types and tensors."""
+        return {
+            "config": self.config.to_dict(),
+            "data": {
+                "classes": self.classes,
+                "mean": self.mean,
+                "std": self.std,
+                "image_size": self.image_size,
+            },
+            "weights": self.network.state_dict(),
+            "metrics": self.metrics,
+            "precision": self.precision,
+            "study": self.study,
+        }
+
     def _logits(self, images: Any) -> Tensor:
         """(N, num_classes) float32, of some images at a time."""
         parts = torch.split(as_images(images, self.image_size), CHUNK)
@@ -113,16 +129,32 @@ def load_classifier(address: str, classes: Sequence[str] | None = None) -> Class
     there is no whole checkpoint, ValueError for other names than one for each class.
     """
     state = load_checkpoint(address)
-    config = TrainConfig.from_dict(state["config"])
     data = (
         state["data"] if classes is None else {**state["data"], "classes": _renamed(state["data"]["classes"], classes)}
     )
-    network = build(config.model.name, len(data["classes"]), **config.model.options)
     average = state["average"]
-    network.load_state_dict(state["model"] if average is None else average["weights"])
-    if config.channels_last:
+    weights = state["model"] if average is None else average["weights"]
+    return assemble(state["config"], data, weights, state["metrics"], state["precision"], state["study"])
+
+
+def assemble(
+    config: dict[str, Any],
+    data: dict[str, Any],
+    weights: dict[str, Tensor],
+    metrics: dict[str, float] | None = None,
+    precision: Resolved | None = None,
+    study: str | None = None,
+) -> Classifier:
+    """A classifier in evaluation mode, on the CPU. config: of `TrainConfig.to_dict`; the rest as in `Classifier`.
+
+    Raises ValueError for a config that makes no network, RuntimeError for weights of another one.
+    """
+    trained = TrainConfig.from_dict(config)
+    network = build(trained.model.name, len(data["classes"]), **trained.model.options)
+    network.load_state_dict(weights)
+    if trained.channels_last:
         network.to(memory_format=torch.channels_last)
-    return Classifier(network, config, data, state["metrics"], state["precision"], state["study"]).eval()
+    return Classifier(network, trained, data, metrics, precision, study).eval()
 
 
 def _renamed(classes: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:

@@ -38,7 +38,8 @@ class ScriptedGroup:
 
     async def open(self) -> None: ...
 
-    async def ready(self) -> None: ...
+    async def ready(self) -> list[str]:
+        return []
 
     async def requester(self) -> str:
         return "nobody"

@@ -26,18 +26,19 @@ WORKER = Node(2)
 class WaitingGroup(ScriptedGroup):
     """Its workers find no room."""
 
-    async def ready(self) -> None:
+    async def ready(self) -> list[str]:
         await self.changed.acquire()
         await self.changed.wait()
+        return []
 
 
 class FailingGroup(ScriptedGroup):
-    async def ready(self) -> None:
+    async def ready(self) -> list[str]:
         raise RuntimeError("no workers today")
 
 
 class RefusedGroup(ScriptedGroup):
-    async def ready(self) -> None:
+    async def ready(self) -> list[str]:
         raise RefusedError("give a --storage that all nodes share")
 
 

@@ -6,7 +6,7 @@ from importlib import metadata
 from pathlib import Path
 
 import cifarray
-from cifarray.engine.versions import commit, difference, digest, versions
+from cifarray.engine.versions import command, commit, difference, digest, versions
 
 HERE = {"python": "3.11.9", "cifarray": "0.1.0+aaaaaaaa", "torch": "2.9.0", "ray": "2.60.0"}
 
@@ -68,3 +68,12 @@ def test_for_other_code_the_working_directory_is_a_remedy_too():
         "runs cifarray 0.1.0+bbbbbbbb, the driver cifarray 0.1.0+aaaaaaaa: bring it up to date (ray up again), "
         "or submit the job with --working-dir, so that every node runs that code"
     )
+
+
+def test_the_command_is_what_a_shell_takes_without_secrets(monkeypatch):
+    words = ["jobs/tune_wrn.py", "--name", "a b", "--tracking-uri", "http://me:hunter22@mlflow:5000"]
+    monkeypatch.setattr("sys.argv", words)
+    assert command() == "python jobs/tune_wrn.py --name 'a b' --tracking-uri 'http://me:***@mlflow:5000'"
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "token-of-mine")
+    monkeypatch.setattr("sys.argv", ["jobs/tune_wrn.py", "--set", "x=token-of-mine"])
+    assert command() == "python jobs/tune_wrn.py --set 'x=***'"

@@ -28,6 +28,7 @@ from cifarray.study.events import (
     StudyReported,
     TrialEnded,
     TrialReopened,
+    WinnerNamed,
     WorkersRestarted,
 )
 from cifarray.study.schedulers import Asha, Assignment
@@ -52,7 +53,7 @@ ONE_OF_EACH = [
         dropped=2,
     ),
     driver_started(),
-    GroupChanged(group="wrn/group-0", event="ready", reason="3.2 s"),
+    GroupChanged(group="wrn/group-0", event="ready", reason="3.2 s", nodes=("gpu-1", "gpu-2")),
     sampled(0, {"optimizer.lr": 0.1, "schedule.milestones": [0.3, 0.6]}),
     started(0, epoch=3, attempt=2),
     epoch_ended(0, 4, "/storage/0/4", "stop", "5th of 9 after epoch 4, 3 go on", val_accuracy=0.5),
@@ -63,6 +64,9 @@ ONE_OF_EACH = [
     MicroBatchHalved(trial=0, epoch=3, accumulate=4, message="CUDA out of memory"),
     TrialEnded(trial=0, outcome=Outcome.OUT_OF_MEMORY, message="CUDA out of memory"),
     CheckpointDropped(trial=0, epoch=3, checkpoint="/storage/0/3"),
+    WinnerNamed(
+        trial=0, epoch=4, checkpoint="/storage/0/4", register=True, accuracy=0.5, images=30, split="30 of f00d"
+    ),
     DriverEnded(reason="error", message="ValueError: no", artifacts=("leaderboard.csv", "leaderboard.md")),
     split_opened(0, opening=2, test_accuracy=0.5),
     LesionStudied(trial=0, metrics={"lesion_rise": 0.1}, artifacts=("lesion.png",)),

@@ -6,11 +6,8 @@ Not here: the statistics themselves (`cifarray.study.stats`), what is said of th
 from dataclasses import dataclass
 
 from cifarray.report.page.told import Told
-from cifarray.study.stats import wilson
+from cifarray.study.stats import noise, wilson
 from cifarray.study.trial_record import DEFAULT_METRIC, Outcome, TrialRecord
-
-Z = 1.959964
-"""Standard deviations of a normal distribution that hold 95 % of it."""
 
 
 def winner(told: Told) -> TrialRecord | None:
@@ -63,8 +60,7 @@ def same_to_the_images(told: Told, trial: TrialRecord, other_told: Told, other: 
     one, two = interval(told, trial), interval(other_told, other)
     if one is None or two is None or trial.value is None or other.value is None:
         return None
-    variance = trial.value * (1 - trial.value) / one.images + other.value * (1 - other.value) / two.images
-    return bool(abs(trial.value - other.value) < Z * variance**0.5)
+    return abs(trial.value - other.value) < noise(trial.value, one.images, other.value, two.images)
 
 
 def _is_share(trial: TrialRecord) -> bool:
