@@ -90,8 +90,8 @@ class Order:
     """The number format of its epochs so far, which a checkpoint may not be there to tell."""
     losses: Losses = field(default_factory=Losses)
     """Of its workers before this stay."""
-    pauses: tuple[int, ...] = ()
-    """Epochs after which the trial may be told to pause: there is a checkpoint after each."""
+    rungs: tuple[int, ...] = ()
+    """Epochs after which the trial may be told to leave: each is answered with a checkpoint."""
 
 
 @dataclass(frozen=True)

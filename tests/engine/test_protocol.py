@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 from simulated_study import SimulatedStudy
-from simulated_workers import Rank
+from simulated_workers import Rank, Thread
 
 from cifarray.study.faults import MAX_LOSSES
 from cifarray.study.schedulers import Promote, RunAll
@@ -156,11 +156,13 @@ class Protocol(RuleBasedStateMachine):
     @precondition(is_on)
     @rule(data=st.data(), beginning=st.booleans())
     def worker_hangs(self, data, beginning) -> None:
-        """In its work or, `beginning`, while it looks whether its node will do; not before it has said a word."""
-        busy: list[Rank] = []
+        """In its work, in that of its thread or, `beginning`, while it looks whether its node will do; not before it
+        has said a word."""
+        busy: list[Rank | Thread] = []
         for _ in range(10):
             kinds = ("node",) if beginning else ("work", "peers")
-            busy = [rank for rank in self.study.living if rank.halt.kind in kinds and not rank.hung]
+            living = [*self.study.living, *self.study.threads]
+            busy = [each for each in living if each.halt.kind in kinds and not each.hung]
             if busy or not self.is_on():
                 break
             self.everybody_gets_on(1)
@@ -170,20 +172,21 @@ class Protocol(RuleBasedStateMachine):
     @precondition(is_on)
     @rule(data=st.data(), kind=st.sampled_from(["raised", "out of memory", "diverged", "storage", "sticky"]))
     def worker_fails(self, data, kind) -> None:
-        """Wherever its work is; before it meets the others or after they have met."""
-        busy: list[Rank] = []
+        """Wherever its work is; before it meets the others or after they have met; or its thread."""
+        busy: list[Rank | Thread] = []
         for _ in range(10):
-            busy = [rank for rank in self.study.living if rank.halt.kind == "work" and not rank.hung]
+            living = [*self.study.living, *self.study.threads]
+            busy = [each for each in living if each.halt.kind == "work" and not each.hung]
             if busy or not self.is_on():
                 break
             self.everybody_gets_on(1)
-        rank: Rank | None = self.draw(data, busy, "worker")
+        rank: Rank | Thread | None = self.draw(data, busy, "worker")
         if rank is None:
             return
         if kind in OWN_REASONS:
             self.study.injected.add((rank.order.trial, OWN_REASONS[kind]))
         if kind == "diverged":
-            rank.diverges = rank.order.lease
+            getattr(rank, "worker", rank).diverges = rank.order.lease
         else:
             rank.fail(error_of(kind))
 
