@@ -160,8 +160,9 @@ class SimulatedStudy:
                     study.deaths[study.trial_in(run.name)] += 1
                 run.were_ready = False
                 generation = await super().begin()
-                if self.orders and self.orders[0].lease == study.lease_of(run.name):
-                    study.check_goes_on(self.orders[0])
+                orders = self.sequence.orders
+                if orders and orders[0].lease == study.lease_of(run.name):
+                    study.check_goes_on(orders[0])
                 return generation
 
         kill = self.network.kill

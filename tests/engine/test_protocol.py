@@ -230,6 +230,21 @@ def play(scenes: int, steps: int) -> None:
     )
 
 
+@pytest.mark.parametrize("scheduler", [RunAll(), Promote(2, 1)], ids=lambda scheduler: scheduler.name)
+@pytest.mark.parametrize("workers", [1, 3])
+def test_where_nothing_breaks_all_trials_come_to_their_end(workers, scheduler):
+    study = SimulatedStudy(groups=2, workers=workers, trials=3, epochs=5, scheduler=scheduler)
+    try:
+        study.finish()
+    finally:
+        study.end()
+    assert not study.paused
+    outcomes = [trial.outcome for trial in study.state.trials.values()]
+    assert len(outcomes) == 3
+    assert set(outcomes) <= {Outcome.COMPLETED, Outcome.STOPPED}
+    assert outcomes[0] is Outcome.COMPLETED or scheduler.name != "none"
+
+
 @pytest.mark.timeout(120)
 def test_no_short_scene_breaks_the_protocol():
     play(scenes=250, steps=40)
