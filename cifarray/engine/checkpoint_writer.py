@@ -13,6 +13,8 @@ class CheckpointWriter:
     """Of one worker process. One is written at a time; what goes wrong is raised where the next one would begin."""
 
     def __init__(self) -> None:
+        self.began = 0.0
+        """When the last one began, or the trial if it has none yet; on the clock of its worker."""
         self._under_way: Future[None] | None = None
 
     @property
@@ -20,9 +22,10 @@ class CheckpointWriter:
         """Whether there is something to wait for, if only the news of how it went."""
         return self._under_way is not None
 
-    def begin(self, write: Callable[[], None]) -> None:
+    def begin(self, write: Callable[[], None], now: float) -> None:
         """Have `write` called by a thread, which ends with the process. The one before has been waited for."""
         assert self._under_way is None, "a checkpoint is still being written"
+        self.began = now
         self._under_way = in_background(write)
 
     def wait(self) -> None:

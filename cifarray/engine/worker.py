@@ -75,6 +75,7 @@ def serve(settings: dict[str, Any]) -> None:
                 _close(training, writer)
                 training, lease = None, order.lease
                 training = _move_in(order, rank, settings)
+                writer.began = time.monotonic()
             # Epochs that are still in the sequence after this trial failed here are passed over.
             elif training is not None and order.lease == lease:
                 _run_epoch(training, order, rank, host, pulse, writer, settings["study"])
@@ -212,15 +213,17 @@ def _run_epoch(
     _wait(writer, pulse)
     if rank != 0:
         return
-    config = training.config
+    config, now = training.config, time.monotonic()
     may_leave = training.epoch == config.epochs or training.epoch in order.rungs
-    due = training.epoch % config.checkpoint_every == 0 or may_leave or config.auto_micro_batch
+    is_time = training.epoch % config.checkpoint_every == 0 and now - writer.began >= 60 * config.checkpoint_minutes
+    # Where micro-batches are halved nothing is done again that was done with larger ones.
+    due = may_leave or is_time or config.auto_micro_batch
     answer = Answer(order.trial, training.epoch, metrics, None, training.precision, training.remark)
     if not due:
         ray.get(host.answer.remote(order.lease, answer))
         return
     answer = replace(answer, checkpoint=storage.join(order.folder, f"epoch-{training.epoch:04d}.pt"))
-    writer.begin(partial(_store, {**training.snapshot(), "study": study_id}, host, order.lease, answer))
+    writer.begin(partial(_store, {**training.snapshot(), "study": study_id}, host, order.lease, answer), now)
     if may_leave:
         _wait(writer, pulse)
     else:

@@ -18,7 +18,7 @@ from cifarray.fields import difference
 
 PARTS = ("model", "optimizer", "scheduler", "scaler", "epoch", "config", "metrics", "data")
 
-FREE = ("checkpoint_every", "cuda_graph", "accumulate", "auto_micro_batch")
+FREE = ("checkpoint_every", "checkpoint_minutes", "cuda_graph", "accumulate", "auto_micro_batch")
 """Fields that may be others when a training goes on."""
 
 

@@ -66,6 +66,7 @@ class SimulatedStudy:
         trials=1,
         epochs=2,
         checkpoint_every=1,
+        checkpoint_minutes=0,
         auto_micro_batch=False,
         scheduler=None,
         seed=0,
@@ -94,7 +95,11 @@ class SimulatedStudy:
         self.patch = pytest.MonkeyPatch()
         self._replace_ray()
         config = TrainConfig(
-            epochs=epochs, batch_size=12, checkpoint_every=checkpoint_every, auto_micro_batch=auto_micro_batch
+            epochs=epochs,
+            batch_size=12,
+            checkpoint_every=checkpoint_every,
+            checkpoint_minutes=checkpoint_minutes,
+            auto_micro_batch=auto_micro_batch,
         )
         space = SearchSpace("simulated", config, {"optimizer.lr": log_uniform(0.001, 1.0)})
         self.state = StudyState(space, trials, "random", scheduler or RunAll())

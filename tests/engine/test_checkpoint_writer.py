@@ -34,7 +34,7 @@ class Steps:
     def __init__(self, epoch=0, **values):
         self.epoch, self.error = epoch, None
         self.has_done_two = threading.Event()
-        self.config = TrainConfig(epochs=EPOCHS, **values)
+        self.config = TrainConfig(epochs=EPOCHS, **{"checkpoint_minutes": 0, **values})
 
     def run_epoch(self, on_step):
         if self.error is not None:
@@ -137,9 +137,26 @@ def test_there_is_a_checkpoint_before_a_trial_may_be_told_to_leave(slow, epoch, 
         assert scene.heard == [("answered", epoch, checkpoint)]
 
 
+def test_there_is_a_checkpoint_when_so_many_minutes_have_passed_since_the_last(slow, monkeypatch):
+    """Epochs of 50 s, a checkpoint every 2 minutes but for the rungs 4 and the last one, after which one is stored in
+    any case; the clock begins anew at each."""
+    clock = SimpleNamespace(now=1000.0)
+    monkeypatch.setattr(worker.time, "monotonic", lambda: clock.now)
+    slow.may.set()
+    scene = Scene(Steps(checkpoint_minutes=2.0), slow)
+    scene.writer.began = clock.now
+    for _ in range(EPOCHS):
+        clock.now += 50.0
+        scene.run_epoch(rungs=(4,))
+    assert [epoch for _, epoch in slow.stored] == [3, 4, 7, 9]
+    answered = [heard[1:] for heard in scene.heard if heard[0] == "answered"]
+    assert [epoch for epoch, _ in answered] == list(range(1, EPOCHS + 1))
+    assert [epoch for epoch, name in answered if name] == [3, 4, 7, 9]
+
+
 def test_every_epoch_has_a_checkpoint_where_micro_batches_may_be_halved(slow):
     slow.may.set()
-    scene = Scene(Steps(checkpoint_every=5, auto_micro_batch=True), slow)
+    scene = Scene(Steps(checkpoint_every=5, checkpoint_minutes=60.0, auto_micro_batch=True), slow)
     scene.run_epoch()
     scene.writer.wait()
     assert slow.stored == [("epoch-0001.pt", 1)]

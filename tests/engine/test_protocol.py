@@ -46,6 +46,7 @@ class Protocol(RuleBasedStateMachine):
         trials=st.integers(1, 3),
         epochs=st.integers(1, 5),
         checkpoint_every=st.integers(1, 2),
+        checkpoint_minutes=st.integers(0, 1),
         auto_micro_batch=st.booleans(),
         scheduler=st.sampled_from([RunAll(), Promote(2, 1)]),
         seed=st.integers(0, 99),
