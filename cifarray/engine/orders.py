@@ -45,6 +45,8 @@ class GroupSettings:
     """Which its checkpoints carry."""
     autoscaled: bool = True
     """Whether there may be an autoscaler, which is to hear what the group needs."""
+    collectives: Mapping[str, str] = field(default_factory=dict)
+    """Variables of NCCL that workers have unless their node sets them."""
 
     @property
     def worker(self) -> str:

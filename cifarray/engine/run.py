@@ -33,7 +33,7 @@ from cifarray.engine.checks import refuse_other_images
 from cifarray.engine.connection import connected
 from cifarray.engine.driver import StudyDriver
 from cifarray.engine.last_word import LastWord, Reason, sweep_up
-from cifarray.engine.nodes import node_requirements, refuse_what_nodes_lack
+from cifarray.engine.nodes import collectives, node_requirements, refuse_what_nodes_lack
 from cifarray.engine.orders import GroupSettings
 from cifarray.engine.pool import Pool
 from cifarray.engine.result import StudyResult
@@ -254,6 +254,7 @@ def _group_settings(study: Study, state: StudyState, study_id: str) -> GroupSett
         study.patience,
         study_id,
         autoscaled=cluster.may_be_autoscaled(),
+        collectives=collectives(study.space.base.deterministic),
     )
 
 
