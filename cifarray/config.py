@@ -250,6 +250,9 @@ class TrainConfig(Part):
     seed: Annotated[int, Field(ge=0)] = 0
     checkpoint_every: Annotated[int, Field(gt=0)] = 1
     """A checkpoint after every so many epochs; there is always one at the end."""
+    checkpoint_minutes: NonNegative = 1.0
+    """And none sooner than so many minutes after the one before, but where the trial ends or may be told to leave its
+    workers; 0: whenever it is due. Workers that die take about as long to come up again."""
 
     @property
     def peak_lr(self) -> float:

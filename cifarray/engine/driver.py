@@ -6,7 +6,7 @@ of it up (`run`).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -148,6 +148,7 @@ class StudyDriver:
         self.state.apply(self.journal.append([*events, started])[-1])
         config = self.state.trials[number].config
         folder = storage.join(self.checkpoints, f"trial-{number:04d}")
+        assignment = replace(assignment, rungs=self.state.scheduler.rungs(config["epochs"]))
         lease = self.pool.move_in(group, assignment, config, folder)
         self.running[number] = Tenancy(assignment, config, group.name, lease)
         return self.running[number]

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 FORWARDED = ("CIFARRAY_HOME", "CIFARRAY_MAX_PIXELS")
 """Environment variables of the driver that workers must have too, beside those of the storage."""
+PINNED = {"NCCL_ALGO": "Ring", "NCCL_PROTO": "Simple"}
+"""How the gradients of a deterministic training are added up between GPUs, where nobody says otherwise. By itself NCCL
+chooses what is fastest where its ranks are, and of three ranks or more the order of the sum decides on its last bit
+(NVIDIA's NCCL user guide, environment variables)."""
 ANSWER_SECONDS = 120.0
 """For a node's first worker process; a busy one takes half a minute."""
 
@@ -36,6 +40,13 @@ def node_requirements(study: "Study") -> NodeRequirements:
     forwarded = {name: os.environ[name] for name in FORWARDED if name in os.environ}
     environment = {**forwarded, **storage.environment()}
     return NodeRequirements(versions(), study.marker, _local_paths(study), _code(), environment)
+
+
+def collectives(deterministic: bool) -> dict[str, str]:
+    """Variables that workers have before they meet, unless their node has its own: the driver's, else `PINNED` where
+    training is deterministic."""
+    chosen = {name: os.environ[name] for name in PINNED if name in os.environ}
+    return {**PINNED, **chosen} if deterministic else chosen
 
 
 def missing(requirements: NodeRequirements, patience: float = 0.0) -> str | None:

@@ -45,6 +45,8 @@ class GroupSettings:
     """Which its checkpoints carry."""
     autoscaled: bool = True
     """Whether there may be an autoscaler, which is to hear what the group needs."""
+    collectives: Mapping[str, str] = field(default_factory=dict)
+    """Variables of NCCL that workers have unless their node sets them."""
 
     @property
     def worker(self) -> str:
@@ -90,8 +92,8 @@ class Order:
     """The number format of its epochs so far, which a checkpoint may not be there to tell."""
     losses: Losses = field(default_factory=Losses)
     """Of its workers before this stay."""
-    pauses: tuple[int, ...] = ()
-    """Epochs after which the trial may be told to pause: there is a checkpoint after each."""
+    rungs: tuple[int, ...] = ()
+    """Epochs after which the trial may be told to leave: each is answered with a checkpoint."""
 
 
 @dataclass(frozen=True)

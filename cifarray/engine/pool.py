@@ -193,7 +193,7 @@ class Pool:
             folder,
             assignment.precision,
             Losses(assignment.restarts, assignment.deaths),
-            assignment.pauses,
+            assignment.rungs,
         )
         group.host.move_in.remote(order)
         return group.lease

@@ -6,7 +6,8 @@ group (`cifarray.training`).
 """
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import ray
@@ -28,7 +29,7 @@ class ProcessGroupBackend(Backend):
     def on_start(self, worker_group: Any, backend_config: "ProcessGroupConfig") -> None:
         address, port = worker_group.execute_single(0, ray_internals.address_and_free_port)
         backend = "nccl" if worker_group.get_resources_per_worker().get("GPU") else "gloo"
-        common = (address, port, backend, len(worker_group), backend_config.timeout)
+        common = (address, port, backend, len(worker_group), backend_config.timeout, backend_config.environment)
         join = ray_internals.join_process_group
         ray.get([worker_group.execute_single_async(rank, join, rank, *common) for rank in range(len(worker_group))])
 
@@ -42,9 +43,11 @@ class ProcessGroupBackend(Backend):
 
 @dataclass
 class ProcessGroupConfig(BackendConfig):
-    """timeout: seconds that a collective may wait for a rank."""
+    """timeout: seconds that a collective may wait for a rank. environment: variables that a worker has when it joins,
+    unless its node has set them."""
 
     timeout: int
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def backend_cls(self) -> type[Backend]:

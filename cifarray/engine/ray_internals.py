@@ -9,7 +9,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -224,10 +224,14 @@ def address_and_free_port() -> tuple[str, int]:
     return address, port
 
 
-def join_process_group(rank: int, address: str, port: int, backend: str, size: int, timeout: int) -> None:
+def join_process_group(
+    rank: int, address: str, port: int, backend: str, size: int, timeout: int, environment: Mapping[str, str]
+) -> None:
     """In a worker, as Train's TorchConfig has it done. Imports torch."""
     from ray.train.torch import config
 
+    for name, value in environment.items():
+        os.environ.setdefault(name, value)
     os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"] = address, str(port)
     config._set_torch_distributed_env_vars()
     config._setup_torch_process_group(backend, rank, size, "env://", timeout)

@@ -35,7 +35,7 @@ from cifarray.engine.checks import refuse_observations_of_other_images, refuse_o
 from cifarray.engine.connection import connected
 from cifarray.engine.driver import StudyDriver
 from cifarray.engine.last_word import LastWord, Reason, sweep_up
-from cifarray.engine.nodes import node_requirements, refuse_what_nodes_lack
+from cifarray.engine.nodes import collectives, node_requirements, refuse_what_nodes_lack
 from cifarray.engine.orders import GroupSettings
 from cifarray.engine.pool import Pool
 from cifarray.engine.preload import import_ahead
@@ -275,6 +275,7 @@ def group_settings(study: Study, state: StudyState, study_id: str) -> GroupSetti
         study.patience,
         study_id,
         autoscaled=cluster.may_be_autoscaled(),
+        collectives=collectives(study.space.base.deterministic),
     )
 
 

@@ -18,8 +18,12 @@ class Stay:
     """Of the trial's workers, in all its stays."""
     precision: str
     """The number format of its epochs so far; empty where there are none."""
-    wanted: int
+    asked: int
     """The last epoch that was asked for."""
+    wanted: int
+    """The last epoch that was ordered: at most one more than was asked for."""
+    trained: int
+    """The last epoch that its workers have trained and not only begun, where nothing is decided on it."""
     answers: dict[int, Answer] = field(default_factory=dict)
     """By epoch, those that were not delivered yet."""
     failures: dict[int, Failure] = field(default_factory=dict)
@@ -30,7 +34,10 @@ class Stay:
     @classmethod
     def of(cls, order: Order) -> "Stay":
         """As it begins."""
-        return cls(order, order.epoch, order.checkpoint, order.losses, order.precision, wanted=order.epoch)
+        epoch = order.epoch
+        return cls(
+            order, epoch, order.checkpoint, order.losses, order.precision, asked=epoch, wanted=epoch, trained=epoch - 1
+        )
 
     @property
     def damage(self) -> str | None:
@@ -48,10 +55,21 @@ class Stay:
             self.epoch, self.checkpoint = answer.epoch, answer.checkpoint
             self.losses = replace(self.losses, deaths=0)
 
-    def order_up_to(self, epoch: int) -> list[Order]:
-        """What is still to be ordered for its workers to do `epoch`."""
-        orders = [self._epoch()] * (epoch - self.wanted)
-        self.wanted = max(self.wanted, epoch)
+    def ask(self, epoch: int) -> list[Order]:
+        """The trial's actor wants the answer of `epoch`. Returns what is to be ordered for that."""
+        self.asked = max(self.asked, epoch)
+        return self._orders()
+
+    def go_on_after(self, epoch: int) -> list[Order]:
+        """Workers have trained an epoch on which nothing is decided, and write its checkpoint. Returns what they do
+        meanwhile: the next one, if this is the one that is asked for. So they are never further ahead."""
+        self.trained = max(self.trained, epoch)
+        return self._orders()
+
+    def _orders(self) -> list[Order]:
+        up_to = self.asked + (self.trained >= self.asked)
+        orders = [self._epoch()] * (up_to - self.wanted)
+        self.wanted = max(self.wanted, up_to)
         return orders
 
     def orders_again(self) -> list[Order]:
@@ -69,4 +87,4 @@ class Stay:
 
     def _epoch(self) -> Order:
         order = self.order
-        return Order("epoch", order.lease, order.trial, folder=order.folder, pauses=order.pauses)
+        return Order("epoch", order.lease, order.trial, folder=order.folder, rungs=order.rungs)

@@ -39,7 +39,7 @@ def make_trainer(settings: GroupSettings, host: Any) -> Any:
             "patience": settings.patience,
             "study": settings.study_id,
         },
-        backend_config=ProcessGroupConfig(COLLECTIVE_TIMEOUT_SECONDS),
+        backend_config=ProcessGroupConfig(COLLECTIVE_TIMEOUT_SECONDS, settings.collectives),
         scaling_config=ScalingConfig(
             num_workers=settings.workers,
             use_gpu=settings.gpus_per_worker > 0,

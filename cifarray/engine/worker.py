@@ -1,10 +1,12 @@
 """What every DDP worker of a group runs: take the next order from the host, train, answer; from trial to trial.
 
-All ranks follow the same sequence of orders (`worker_group`), so they always meet in the same collectives. Whatever
+All ranks follow the same sequence of orders (`worker_group`), so they always meet in the same collectives. A thread of
+rank 0 writes checkpoints (`checkpoint_writer`), at which nobody waits unless the trial may be told to leave. Whatever
 happens inside a trial is told to the host and the worker stays for the next order; only the death of a process ends
 it. Not here: how one epoch is trained (`cifarray.training`).
 """
 
+import contextlib
 import os
 import time
 import traceback
@@ -21,6 +23,7 @@ import torch
 
 from cifarray import storage
 from cifarray.config import TrainConfig
+from cifarray.engine.checkpoint_writer import CheckpointWriter
 from cifarray.engine.failures import LostCheckpointError, failure_of, is_sticky
 from cifarray.engine.nodes import missing
 from cifarray.engine.orders import Answer, NodeRequirements, Order, WorkerProcess
@@ -57,35 +60,35 @@ def serve(settings: dict[str, Any]) -> None:
     if generation is None:
         return
     pulse = Pulse(host, generation, rank, settings["patience"])
+    writer = CheckpointWriter()
     index, lease = 0, 0
     training: Training | None = None
     while True:
         order: Order = ray.get(host.next_order.remote(generation, rank, index))
         index += 1
         if order.kind == "leave":
-            if training is not None:
-                training.close()
+            _close(training, writer)
             return
         failure = None
         try:
             if order.kind == "move_in":
-                if training is not None:
-                    training.close()
+                _close(training, writer)
                 training, lease = None, order.lease
                 training = _move_in(order, rank, settings)
+                writer.began = time.monotonic()
             # Epochs that are still in the sequence after this trial failed here are passed over.
             elif training is not None and order.lease == lease:
-                _run_epoch(training, order, rank, host, pulse, settings["study"])
+                _run_epoch(training, order, rank, host, pulse, writer, settings["study"])
         except Exception as error:
             if is_sticky(error):
                 # Nothing on this GPU works any more in this process; Train starts another one.
                 raise
             failure = failure_of(error, training)
             # The traceback's frames hold the batch, the logits and their graph.
-            traceback.clear_frames(error.__traceback__)
+            for each in filter(None, (error, error.__context__)):
+                traceback.clear_frames(each.__traceback__)
         if failure is not None:
-            if training is not None:
-                training.close()
+            _close(training, writer)
             training = None
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
@@ -184,19 +187,58 @@ def _own_checkpoint(address: str, study_id: str, marker: str) -> dict[str, Any]:
     return state
 
 
-def _run_epoch(training: Training, order: Order, rank: int, host: Any, pulse: Pulse, study_id: str) -> None:
-    """One epoch; rank 0 writes the checkpoint if one is due and answers."""
+def _close(training: Training | None, writer: CheckpointWriter) -> None:
+    """The trial has left. Nobody waits for a checkpoint of it that is still being written, but its memory is in use."""
+    with contextlib.suppress(Exception):
+        writer.wait()
+    if training is not None:
+        training.close()
+
+
+def _run_epoch(
+    training: Training, order: Order, rank: int, host: Any, pulse: Pulse, writer: CheckpointWriter, study_id: str
+) -> None:
+    """One epoch; rank 0 has the checkpoint written if one is due, and answers when it is stored.
+
+    Meanwhile the workers go on, where nothing is to be decided first.
+    """
     pulse.begin()
-    metrics = training.run_epoch(partial(pulse.step, training, order.trial))
+    try:
+        metrics = training.run_epoch(partial(pulse.step, training, order.trial))
+    except Exception as error:
+        # What comes of the epoch before is heard first, as if the ranks had waited for it.
+        if not is_sticky(error):
+            _wait(writer, pulse)
+        raise
+    _wait(writer, pulse)
     if rank != 0:
         return
-    config = training.config
-    is_last_of_stay = training.epoch == config.epochs or training.epoch in order.pauses
-    due = training.epoch % config.checkpoint_every == 0 or is_last_of_stay or config.auto_micro_batch
-    address = None
-    if due:
-        address = storage.join(order.folder, f"epoch-{training.epoch:04d}.pt")
+    config, now = training.config, time.monotonic()
+    may_leave = training.epoch == config.epochs or training.epoch in order.rungs
+    is_time = training.epoch % config.checkpoint_every == 0 and now - writer.began >= 60 * config.checkpoint_minutes
+    # Where micro-batches are halved nothing is done again that was done with larger ones.
+    due = may_leave or is_time or config.auto_micro_batch
+    answer = Answer(order.trial, training.epoch, metrics, None, training.precision, training.remark)
+    if not due:
+        ray.get(host.answer.remote(order.lease, answer))
+        return
+    answer = replace(answer, checkpoint=storage.join(order.folder, f"epoch-{training.epoch:04d}.pt"))
+    writer.begin(partial(_store, {**training.snapshot(), "study": study_id}, host, order.lease, answer), now)
+    if may_leave:
+        _wait(writer, pulse)
+    else:
+        ray.get(host.trained.remote(order.lease, training.epoch))
+
+
+def _store(state: dict[str, Any], host: Any, lease: int, answer: Answer) -> None:
+    """In a thread: an epoch is answered when its checkpoint is on disk."""
+    address = cast(str, answer.checkpoint)
+    storage.patiently(address, partial(save_checkpoint, address, state))
+    ray.get(host.answer.remote(lease, answer))
+
+
+def _wait(writer: CheckpointWriter, pulse: Pulse) -> None:
+    """Raises what went wrong with the checkpoint."""
+    if writer.is_busy:
         pulse.expect(WRITING_SECONDS)
-        storage.patiently(address, partial(save_checkpoint, address, {**training.state(), "study": study_id}))
-    answer = Answer(order.trial, training.epoch, metrics, address, training.precision, training.remark)
-    ray.get(host.answer.remote(order.lease, answer))
+        writer.wait()

@@ -164,8 +164,18 @@ class WorkerGroup:
             self.deadlines.begin(rank, anew=order.kind == "move_in")
             return order
 
+    async def trained(self, lease: int, epoch: int) -> None:
+        """An epoch on which nothing is decided is trained; its answer comes when its checkpoint is stored."""
+        async with self.changed:
+            stay = self._stay_of(lease)
+            if stay is None or stay.last_answer is not None or stay.failures:
+                return
+            self.sequence.extend(stay.go_on_after(epoch))
+            self.changed.notify_all()
+
     async def answer(self, lease: int, answer: Answer) -> None:
-        """Rank 0 has finished an epoch. A late answer is ignored, of an old stay as of one that has its ending."""
+        """Rank 0 has finished an epoch, and its checkpoint, if it has one, is stored. A late answer is ignored, of an
+        old stay as of one that has its ending."""
         async with self.changed:
             stay = self._stay_of(lease)
             if stay is None or stay.last_answer is not None:
@@ -298,7 +308,7 @@ class WorkerGroup:
             if stay is None:
                 return _taken_back(epoch - 1)
             if stay.last_answer is None:
-                self.sequence.extend(stay.order_up_to(epoch))
+                self.sequence.extend(stay.ask(epoch))
                 self.changed.notify_all()
         await self._until(lambda: epoch in stay.answers or stay.last_answer is not None or self.stay is not stay)
         if epoch in stay.answers:

@@ -20,7 +20,7 @@ from cifarray.examine.progress import Tell, counted, tell_nobody
 from cifarray.report.page.champion import Examined, Wrong
 from cifarray.report.page.told import Told
 from cifarray.report.page.worth import winner
-from cifarray.training.classifier import CHUNK, Classifier
+from cifarray.training.classifier import CHUNK, Classifier, as_trained
 
 WORST = 24
 """Misclassified images that are shown."""
@@ -56,15 +56,19 @@ def examine_champion(told: Told, tell: Tell = tell_nobody) -> Examined | str:
     except (StudyError, DataError) as error:
         return f"The champion cannot be looked at here: {error}."
     told.validation_images = held_out = len(rows)
-    if torch.cuda.is_available():
-        classifier = classifier.cuda()
-    else:
+    if not torch.cuda.is_available():
         affordable = max(FEWEST, int(MACS_ON_CPU / max(1, best.macs)))
         if affordable < held_out:
             rows = rows[stratified_rows(store.labels[rows], affordable, "report")]
-    with counted(classifier, f"looking at trial {best.number} of {told.name}", len(rows), tell):
-        confusion, worst = _look(classifier, store.images, store.labels, rows)
-    return Examined(best.number, classifier.classes, confusion, len(rows), held_out, worst)
+    try:
+        with (
+            as_trained(classifier) as computed,
+            counted(classifier, f"looking at trial {best.number} of {told.name}", len(rows), tell),
+        ):
+            confusion, worst = _look(classifier, store.images, store.labels, rows)
+    except StudyError as error:
+        return f"The champion cannot be looked at here: {error}."
+    return Examined(best.number, classifier.classes, confusion, len(rows), held_out, worst, computed)
 
 
 def known_held_out(told: Told) -> int | None:

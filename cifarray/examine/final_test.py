@@ -1,8 +1,8 @@
 """The final test: the one reader of the test split. Every opening is an event of the study's journal.
 
 Here: evaluating the kept checkpoints of the trials that a target names, and counting. A trial that was tested keeps
-its result, and the split is opened again only if that is asked for. Runs in this process, without Ray: a test split is
-10,000 images. Not here: evaluation itself (`cifarray.training`).
+its result, and the split is opened again only if that is asked for. Runs in this process, without Ray, on a GPU if
+there is one: a test split is 10,000 images. Not here: evaluation itself (`cifarray.training`).
 """
 
 import math
@@ -20,7 +20,7 @@ from cifarray.study.events import TestOpened
 from cifarray.study.state import StudyState
 from cifarray.study.trial_record import TrialRecord
 from cifarray.tracking import Tracking
-from cifarray.training.classifier import load_classifier
+from cifarray.training.classifier import as_trained, load_classifier
 from cifarray.training.evaluate import evaluate_split
 
 
@@ -75,16 +75,18 @@ def _times(trial: TrialRecord) -> str:
 
 
 def _result(trial: TrialRecord, name: str) -> str:
-    """An accuracy with its error from the number of images, where the journal tells that; on grids all metrics."""
+    """An accuracy with its error from the number of images and what it was computed in, where the journal tells that;
+    on grids all metrics."""
     metrics, num_images = trial.test or {}, trial.test_images
+    computed = f", in {trial.test_computed}" if trial.test_computed else ""
     if "test_accuracy" not in metrics:
         what = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in metrics.items())
-        return f"trial {name}: {what}"
+        return f"trial {name}: {what}{computed}"
     accuracy = metrics["test_accuracy"]
     error = ""
     if num_images:
         error = f" (± {100 * math.sqrt(accuracy * (1 - accuracy) / num_images):.2f} from {num_images:,} images)"
-    return f"trial {name}: test accuracy {100 * accuracy:.2f} %{error}, test loss {metrics['test_loss']:.4f}"
+    return f"trial {name}: test accuracy {100 * accuracy:.2f} %{error}, test loss {metrics['test_loss']:.4f}{computed}"
 
 
 def _open(trial: TrialRecord, name: str, journal: Journal, tell: Tell) -> TestOpened:
@@ -93,13 +95,17 @@ def _open(trial: TrialRecord, name: str, journal: Journal, tell: Tell) -> TestOp
     classifier = load_classifier(trial.checkpoint[1])
     data = classifier.config.data
     num_images = len(open_store(data.source, "test", data.image_size).labels)
-    with counted(classifier, f"testing {name}", num_images, tell):
+    with (
+        as_trained(classifier) as computed,
+        counted(classifier, f"testing {name}", num_images, tell),
+    ):
         metrics = evaluate_split(classifier, data.source, "test")
     event = TestOpened(
         trial=trial.number,
         opening=trial.test_openings + 1,
         metrics={f"test_{name}": value for name, value in metrics.items()},
         images=num_images,
+        computed=computed,
     )
     # A driver on another head may have begun meanwhile.
     journal.keep()

@@ -8,8 +8,6 @@ import statistics
 from collections.abc import Iterator
 from pathlib import Path
 
-import torch
-
 from cifarray.config import TrainConfig
 from cifarray.data import open_store, split_indices, stratified_rows
 from cifarray.errors import StudyError
@@ -20,7 +18,7 @@ from cifarray.examine.progress import Tell, counted, tell_nobody
 from cifarray.models import residual_blocks
 from cifarray.study.events import LesionStudied
 from cifarray.tracking.ended import append_to_ended
-from cifarray.training.classifier import Classifier
+from cifarray.training.classifier import Classifier, as_trained
 from cifarray.training.evaluate import evaluate
 from cifarray.training.tasks.kinds import kind_of
 
@@ -44,12 +42,12 @@ def run_lesion_study(
     classifier = networks.load(address)
     name = f"{folder.name}-{number}" if number is not None else Path(address).stem
     yield f"{name}: {classifier.config.model.name}, {address}"
-    intact, measured = _measure(classifier, source or classifier.config.data.source, limit, tell)
+    intact, measured, computed = _measure(classifier, source or classifier.config.data.source, limit, tell)
     rises = median_rises(intact, measured)
     paths = {kind: folder / f"lesion-{name}.{kind}" for kind in ("png", "csv")}
     draw(paths["png"], f"{_describe(classifier.config)}: one residual branch silent at a time", intact, measured)
     write_table(paths["csv"], intact, measured)
-    yield f"intact: error {100 * intact:.2f} %"
+    yield f"intact: error {100 * intact:.2f} %, in {computed}"
     for kind, rise in rises.items():
         count = sum(each.downsamples is (kind == "downsampling") for each in measured)
         yield f"median rise over {count} {kind} blocks: {100 * rise:+.2f} points"
@@ -74,8 +72,8 @@ def _describe(config: TrainConfig) -> str:
     return f"{config.model.name} ({', '.join(options)})"
 
 
-def _measure(classifier: Classifier, source: str, limit: int | None, tell: Tell) -> tuple[float, list[Lesion]]:
-    """The error of the intact network and of each lesion, on validation images."""
+def _measure(classifier: Classifier, source: str, limit: int | None, tell: Tell) -> tuple[float, list[Lesion], str]:
+    """The error of the intact network and of each lesion, on validation images, and what they were computed in."""
     data = classifier.config.data
     if limit is not None and limit < 1:
         raise StudyError(f"limit {limit} is too few: choose 1 or more")
@@ -96,11 +94,12 @@ def _measure(classifier: Classifier, source: str, limit: int | None, tell: Tell)
     rows = split_indices(store.labels, data.validation, data.limit)[1]
     if limit is not None and limit < len(rows):
         rows = rows[stratified_rows(store.labels[rows], limit, "lesion")]
-    if torch.cuda.is_available():
-        classifier = classifier.cuda()
 
     def error() -> float:
         return 1 - evaluate(classifier, store.images, store.labels, rows)["accuracy"]
 
-    with counted(classifier, f"silencing {blocks} branches in turn", (1 + blocks) * len(rows), tell):
-        return error(), list(lesions(classifier.network, error))
+    with (
+        as_trained(classifier) as computed,
+        counted(classifier, f"silencing {blocks} branches in turn", (1 + blocks) * len(rows), tell),
+    ):
+        return error(), list(lesions(classifier.network, error)), computed

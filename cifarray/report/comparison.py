@@ -123,7 +123,8 @@ def gap(recipe: Recipe, row: RecipeResult, metric: Metric) -> str:
     if config.data.source != published.dataset or _train_images(config.data) != published.train_images:
         return "–"
     # What changes the machine or the bookkeeping and not the training, and what was looked at above.
-    free = ("seed", "precision", "channels_last", "compile", "cuda_graph", "deterministic", "checkpoint_every")
+    machine = ("precision", "channels_last", "compile", "cuda_graph", "deterministic")
+    free = ("seed", *machine, "checkpoint_every", "checkpoint_minutes")
     ours, theirs = flatten(config.to_dict()), flatten(recipe().to_dict())
     differing = {path for path in ours.keys() | theirs.keys() if ours.get(path) != theirs.get(path)}
     if differing - {*free, "data.source", "data.validation"}:

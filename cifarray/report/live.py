@@ -162,7 +162,10 @@ class TableView(Progress):
     def _fitted(self, trials: Sequence[TrialRecord], width: int) -> tuple[list[Column], list[Column]]:
         assert self.state is not None
         paces = [self._pace(trial) for trial in trials]
-        shares = [f" +{100 * pace.share:.0f} %" if pace else "" for pace in paces]
+        shares = [
+            f" +{100 * pace.since(trial.epoch):.0f} %" if pace else ""
+            for trial, pace in zip(trials, paces, strict=True)
+        ]
         speeds = [_speed(trial, pace) for trial, pace in zip(trials, paces, strict=True)]
         table = [
             Column("trial", [str(trial.number) for trial in trials]),
@@ -236,7 +239,7 @@ class TableView(Progress):
         """Of its present epoch, as far as it was told."""
         pace = self.paces.get(trial.number)
         is_present = trial.number in self.running and trial.outcome is None
-        return pace if pace is not None and is_present and pace.epoch == trial.epoch + 1 else None
+        return pace if pace is not None and is_present and pace.epoch > trial.epoch else None
 
     def _ask(self, ask_paces: AskPaces) -> None:
         """In a thread of its own: a Ray that hangs must not keep the table."""

@@ -303,6 +303,8 @@ class TestOpened(Event):
     metrics: Mapping[str, float]
     images: int = 0
     """In the split; 0 in older journals."""
+    computed: str = ""
+    """In which number format and on what, in words; empty in older journals."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,10 +28,10 @@ class Pace:
     batch_size: int
     images_per_second: float = 0.0
 
-    @property
-    def share(self) -> float:
-        """Of the epoch, 0..1."""
-        return self.step / self.steps
+    def since(self, epoch: int) -> float:
+        """Epochs done since `epoch`; more than 1 where the next one is trained already and its checkpoint is being
+        written, negative where epochs are done again."""
+        return self.epoch - 1 + self.step / self.steps - epoch
 
     @property
     def epoch_seconds(self) -> float | None:
@@ -196,12 +196,12 @@ class Forecast:
 
 def share_done(trial: TrialRecord, pace: Pace | None) -> float:
     """Of all its epochs, 0..1."""
-    within = pace.share if pace is not None and pace.epoch == trial.epoch + 1 else 0.0
+    within = pace.since(trial.epoch) if pace is not None and pace.epoch > trial.epoch else 0.0
     return float(min(1.0, (trial.epoch + within) / trial.config["epochs"]))
 
 
 def _share(trial: TrialRecord, seconds: float, pace: Pace | None, waited: float) -> float:
-    """Of the trial's present epoch, 0..1."""
-    if pace is not None and pace.epoch == trial.epoch + 1:
-        return pace.share
+    """What is done of the trial after its last epoch, in epochs."""
+    if pace is not None and pace.epoch > trial.epoch:
+        return pace.since(trial.epoch)
     return min(1.0, waited / seconds) if seconds else 0.0

@@ -144,6 +144,7 @@ class StudyRecord:
             case TestOpened():
                 trial = self.trials[event.trial]
                 trial.test, trial.test_openings, trial.test_images = event.metrics, event.opening, event.images
+                trial.test_computed = event.computed
 
     def _take_in(self, event: TrialSampled) -> None:
         trial = TrialRecord(

@@ -100,6 +100,8 @@ class TrialRecord:
     test_openings: int = 0
     test_images: int = 0
     """In the test split; 0 where the journal does not say."""
+    test_computed: str = ""
+    """In which number format and on what; empty where the journal does not say."""
 
     @property
     def epoch(self) -> int:

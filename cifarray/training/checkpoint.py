@@ -6,7 +6,7 @@ Not here: what is in it (`Training.state`).
 import io
 import pickle
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -18,7 +18,7 @@ from cifarray.fields import difference
 
 PARTS = ("model", "optimizer", "scheduler", "scaler", "epoch", "config", "metrics", "data")
 
-FREE = ("checkpoint_every", "cuda_graph", "accumulate", "auto_micro_batch")
+FREE = ("checkpoint_every", "checkpoint_minutes", "cuda_graph", "accumulate", "auto_micro_batch")
 """Fields that may be others when a training goes on."""
 
 
@@ -26,15 +26,47 @@ class OtherTrainingError(ValueError):
     """A checkpoint is whole and of another training."""
 
 
-def copied_to_cpu(value: Any) -> Any:
+def copied_to_cpu(value: Any, copy: Callable[[Tensor], Tensor] = lambda tensor: tensor.to("cpu", copy=True)) -> Any:
     """The same of dicts, lists and tuples, with a copy of each tensor, on the CPU and without its graph."""
     if isinstance(value, Tensor):
-        return value.detach().to("cpu", copy=True)
+        return copy(value.detach())
     if isinstance(value, dict):
-        return {key: copied_to_cpu(item) for key, item in value.items()}
+        return {key: copied_to_cpu(item, copy) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return type(value)(copied_to_cpu(item) for item in value)
+        return type(value)(copied_to_cpu(item, copy) for item in value)
     return value
+
+
+class Snapshots:
+    """Copies of a training's state, one after the other, for which a GPU waits as short as can be.
+
+    Its tensors come into pinned memory, all at once; what is allocated for the first copy serves for all. So there is
+    one at a time, and it is freed where it was made: CUDA would have to be asked before, and a thread that asks spoils
+    a graph that is just being captured.
+    """
+
+    def __init__(self) -> None:
+        self._pinned: list[Tensor] = []
+
+    def take(self, state: dict[str, Any]) -> dict[str, Any]:
+        """As `copied_to_cpu`; the next one overwrites what was on a GPU."""
+        before, self._pinned = iter(self._pinned), []
+        devices = set()
+
+        def copy(tensor: Tensor) -> Tensor:
+            if not tensor.is_cuda:
+                return tensor.clone()
+            place = next(before, None)
+            if place is None or (place.shape, place.dtype) != (tensor.shape, tensor.dtype):
+                place = torch.empty_like(tensor, device="cpu", pin_memory=True)
+            self._pinned.append(place)
+            devices.add(tensor.device)
+            return place.copy_(tensor, non_blocking=True)
+
+        copied: dict[str, Any] = copied_to_cpu(state, copy)
+        for device in devices:
+            torch.cuda.current_stream(device).synchronize()
+        return copied
 
 
 def save_checkpoint(address: str, state: dict[str, Any]) -> None:

@@ -4,7 +4,8 @@ Not here: finding the checkpoint of an MLflow run (`cifarray.load`).
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -12,9 +13,11 @@ from torch import Tensor, nn
 
 from cifarray.config import TrainConfig
 from cifarray.data import as_images, center_view, normalise
+from cifarray.errors import StudyError
 from cifarray.models import build
 from cifarray.training.checkpoint import load_checkpoint
-from cifarray.training.precision import Resolved, autocast, resolve
+from cifarray.training.determinism import set_determinism
+from cifarray.training.precision import Resolved, answers_in, autocast, resolve
 from cifarray.training.tasks.registry import answers_of
 
 CHUNK = 500
@@ -155,6 +158,28 @@ def assemble(
     if trained.channels_last:
         network.to(memory_format=torch.channels_last)
     return Classifier(network, trained, data, metrics, precision, study).eval()
+
+
+@contextmanager
+def as_trained(classifier: Classifier) -> Iterator[str]:
+    """In the block a network answers as in its study's evaluations: on a GPU, if there is one, in the format that it
+    was trained in, with deterministic kernels if it was trained with them.
+
+    Yields what it is computed in and on, for the user: `bf16 on NVIDIA H100 80GB HBM3`, and why in another format where
+    it is one. Raises StudyError for a GPU without memory.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    where = torch.cuda.get_device_name(device) if device.type == "cuda" else "a CPU"
+    set_determinism(classifier.config.deterministic)
+    classifier.precision, why = answers_in(classifier.precision, classifier.config.precision, device)
+    try:
+        classifier.to(device)
+        yield f"{classifier.precision} on {where}" + (f" ({why})" if why else "")
+    except torch.OutOfMemoryError as error:
+        raise StudyError(
+            f"{where} has too little memory left ({str(error).splitlines()[0]}): wait until nothing else runs on it, "
+            "or set CUDA_VISIBLE_DEVICES to nothing, which takes the CPU"
+        ) from None
 
 
 def _renamed(classes: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:

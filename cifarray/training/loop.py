@@ -19,7 +19,7 @@ from cifarray.data import augments_on, epoch_order, open_store, split_indices
 from cifarray.models import build, drop_branches, initialise, seed_shared_draws
 from cifarray.training.average import MovingAverage
 from cifarray.training.batches import batch_rows, check_batch, count_steps, rank_shares
-from cifarray.training.checkpoint import check_belongs, copied_to_cpu
+from cifarray.training.checkpoint import Snapshots, check_belongs, copied_to_cpu
 from cifarray.training.classifier import Classifier
 from cifarray.training.determinism import hashed_seed, seed_torch, set_determinism
 from cifarray.training.distillation import Distilled, load_teacher
@@ -77,6 +77,7 @@ class Training:
         self.epoch = 0
         self.step = 0
         self.metrics: dict[str, float] = {}
+        self.snapshots = Snapshots()
 
         store = open_store(config.data.source, "train", config.data.image_size)
         self.train_rows, self.val_rows = split_indices(store.labels, config.data.validation, config.data.limit)
@@ -209,7 +210,15 @@ class Training:
 
     def state(self) -> dict[str, Any]:
         """The checkpoint: copies on the CPU, of plain types alone. The same on every rank after an epoch."""
-        state = {
+        state: dict[str, Any] = copied_to_cpu(self._present_state())
+        return state
+
+    def snapshot(self) -> dict[str, Any]:
+        """`state`, for who is done with it before the next snapshot and before `close`: a GPU waits for it less."""
+        return self.snapshots.take(self._present_state())
+
+    def _present_state(self) -> dict[str, Any]:
+        return {
             "model": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.schedule.state_dict(),
@@ -221,7 +230,6 @@ class Training:
             "metrics": self.metrics,
             "data": self.data,
         }
-        return copied_to_cpu(state)
 
     def close(self) -> None:
         """Lets go of all that this trial held, so that the next one finds the process as if fresh. Not collective.

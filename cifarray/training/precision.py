@@ -53,15 +53,32 @@ def agreed(
 
 def check_device(precision: Precision, device: torch.device) -> None:
     """Raises ValueError for a format that is of other devices."""
-    if precision != "tf32":
+    if precision != "tf32" or has_tf32(device):
         return
     if device.type != "cuda":
         raise ValueError(f"precision tf32 is of NVIDIA's GPUs, and this worker trains on {device.type}: choose fp32")
     major, minor = torch.cuda.get_device_capability(device)
-    if major < 8:
-        raise ValueError(
-            f"precision tf32 is of GPUs from compute capability 8.0 on, and this one has {major}.{minor}: choose fp32"
-        )
+    raise ValueError(
+        f"precision tf32 is of GPUs from compute capability 8.0 on, and this one has {major}.{minor}: choose fp32"
+    )
+
+
+def has_tf32(device: torch.device) -> bool:
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+
+
+def answers_in(trained: Resolved | None, precision: Precision, device: torch.device) -> tuple[Resolved, str]:
+    """The format in which a network answers on a device that need not be the one it was trained on, and why that is not
+    the one it was trained in, empty if it is.
+
+    trained: as its checkpoint says; None where it does not. precision: as its config says.
+    """
+    if trained is None and precision == "auto":
+        return resolve(precision, device), "its checkpoint does not say what it was trained in"
+    trained = trained or resolve(precision, device)
+    if trained == "tf32" and not has_tf32(device):
+        return "fp32", "it was trained in tf32, which this device does not have"
+    return trained, ""
 
 
 def autocast(precision: Resolved, device: torch.device) -> torch.autocast:

@@ -56,8 +56,9 @@ def make_study(tmp_path: Path, tracking_uri: str):
     """A function that makes a small study of WRN-10-1 on synthetic images in a folder of its own."""
 
     def make(name="toy", num_trials=6, domains=None, fixed=None, **options):
-        fields = {"data.source": "synthetic:500", "model.depth": 10, "epochs": 4, "batch_size": 64, **(fixed or {})}
-        base = override(TrainConfig(), fields)
+        fields = {"data.source": "synthetic:500", "model.depth": 10, "epochs": 4, "batch_size": 64}
+        # Epochs take no time here, and there is to be a checkpoint after each.
+        base = override(TrainConfig(), {**fields, "checkpoint_minutes": 0, **(fixed or {})})
         space = SearchSpace(name, base, domains or {"optimizer.lr": log_uniform(0.001, 1.0)})
         return Study(
             name=name,

@@ -17,11 +17,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 from simulated_ray import NODE, Call, Network, NothingReadyError, Process, VirtualLoop
-from simulated_workers import PATIENCE, Rank, SimulatedTraining, TrainRun, WrongError
+from simulated_workers import PATIENCE, Rank, SimulatedTraining, Thread, TrainRun, WrongError
 
 from cifarray import storage
 from cifarray.config import TrainConfig
-from cifarray.engine import cluster, group, liveness, pool, trial, worker, worker_group
+from cifarray.engine import checkpoint_writer, cluster, group, liveness, pool, trial, worker, worker_group
 from cifarray.engine.capacity import Cluster, Node
 from cifarray.engine.driver import StudyDriver
 from cifarray.engine.orders import GroupSettings, NodeRequirements, Order
@@ -37,7 +37,7 @@ from cifarray.study.events import CheckpointLost, EpochEnded, TrialEnded, Worker
 from cifarray.study.faults import MAX_DEATHS, Fault
 from cifarray.study.schedulers import RunAll
 from cifarray.study.state import StudyState
-from cifarray.study.trial_record import Outcome
+from cifarray.study.trial_record import Decision, Outcome
 
 LOSSES = set(Fault) - {Fault.DIVERGED, Fault.OUT_OF_MEMORY, Fault.RAISED, Fault.CHECKPOINT}
 Step = tuple[str, Callable[[], object]]
@@ -66,6 +66,7 @@ class SimulatedStudy:
         trials=1,
         epochs=2,
         checkpoint_every=1,
+        checkpoint_minutes=0,
         auto_micro_batch=False,
         scheduler=None,
         seed=0,
@@ -94,7 +95,11 @@ class SimulatedStudy:
         self.patch = pytest.MonkeyPatch()
         self._replace_ray()
         config = TrainConfig(
-            epochs=epochs, batch_size=12, checkpoint_every=checkpoint_every, auto_micro_batch=auto_micro_batch
+            epochs=epochs,
+            batch_size=12,
+            checkpoint_every=checkpoint_every,
+            checkpoint_minutes=checkpoint_minutes,
+            auto_micro_batch=auto_micro_batch,
         )
         space = SearchSpace("simulated", config, {"optimizer.lr": log_uniform(0.001, 1.0)})
         self.state = StudyState(space, trials, "random", scheduler or RunAll())
@@ -127,6 +132,7 @@ class SimulatedStudy:
         self.patch.setattr(torch, "set_num_threads", lambda count: None)
         self.patch.setattr(worker, "missing", lambda requirements, patience: Process.current().stand("node", "look"))
         self.patch.setattr(worker, "Training", SimulatedTraining)
+        self.patch.setattr(checkpoint_writer, "in_background", lambda work: Process.current().in_background(work))
         self.patch.setattr(worker, "save_checkpoint", self._save)
         self.patch.setattr(worker, "load_checkpoint", self._load)
         self.patch.setattr(storage, "patiently", lambda address, action: action())
@@ -159,8 +165,9 @@ class SimulatedStudy:
                     study.deaths[study.trial_in(run.name)] += 1
                 run.were_ready = False
                 generation = await super().begin()
-                if self.orders and self.orders[0].lease == study.lease_of(run.name):
-                    study.check_goes_on(self.orders[0])
+                orders = self.sequence.orders
+                if orders and orders[0].lease == study.lease_of(run.name):
+                    study.check_goes_on(orders[0])
                 return generation
 
         kill = self.network.kill
@@ -183,11 +190,11 @@ class SimulatedStudy:
         return any(actor not in living for actor in actors)
 
     def _save(self, address, state) -> None:
-        rank = Process.current()
-        rank.stand("work", "save")
+        thread = Process.current()
+        thread.stand("work", "save")
         self.checkpoints[address] = state
         self.destroyed.discard(address)
-        self.deaths_at[state["lr"], state["epoch"]] = self.deaths[rank.order.trial]
+        self.deaths_at[state["lr"], state["epoch"]] = self.deaths[thread.order.trial]
 
     def _load(self, address) -> dict:
         rank = Process.current()
@@ -226,7 +233,11 @@ class SimulatedStudy:
                 assert event.metrics["epoch"] == event.epoch, "an epoch is recorded from another one's answer"
                 assert event.metrics["lr"] == config["optimizer"]["lr"], "recorded from another trial's answer"
                 assert not any(isinstance(earlier, TrialEnded) for earlier in before), "an epoch after the end"
+                stays = event.decision is Decision.CONTINUE
+                assert stays or event.checkpoint, f"{event.decision} without a checkpoint"
                 if event.checkpoint:
+                    stored = self.checkpoints.keys() | self.destroyed
+                    assert event.checkpoint in stored, f"{event.checkpoint} is named before it is stored"
                     self.forgiven[number] = self.deaths_at[event.metrics["lr"], event.epoch]
             case WorkersRestarted():
                 assert event.fault in LOSSES, f"workers are said to be lost since the trial {event.fault}"
@@ -258,6 +269,12 @@ class SimulatedStudy:
     @property
     def living(self) -> list[Rank]:
         return [rank for run in self.runs.values() if not run.over for rank in run.ranks if not rank.ended]
+
+    @property
+    def threads(self) -> list[Thread]:
+        """Of the workers; one that has raised an error may have one for a while."""
+        threads = [rank.thread for run in self.runs.values() if not run.over for rank in run.ranks]
+        return [thread for thread in threads if thread is not None and not thread.ended]
 
     # Tune's loop.
 
@@ -318,6 +335,7 @@ class SimulatedStudy:
             for one in (*([] if run.over else run.ranks), run):
                 step = one.step()
                 steps += [(str(one) if one is not run else f"Train of {run.name}", step)] if step else []
+        steps += [(str(thread), step) for thread in self.threads if (step := thread.step())]
         for name, process in self.trials.items():
             halt = process.halt
             if halt.kind == "result":
@@ -360,7 +378,7 @@ class SimulatedStudy:
         self._close()
 
     def _somebody_hangs(self) -> bool:
-        return any(rank.hung or rank.halt.kind == "peers" for rank in self.living)
+        return any(each.hung or each.halt.kind == "peers" for each in (*self.living, *self.threads))
 
     def _close(self) -> None:
         """As a run ends: idle groups go home in order."""
@@ -380,7 +398,7 @@ class SimulatedStudy:
         assert rebuilt.trials == self.state.trials, "the journal tells another story than the state"
 
     def describe(self) -> str:
-        where = [*self.living, *self.trials.values(), *self.network.under_way]
+        where = [*self.living, *self.threads, *self.trials.values(), *self.network.under_way]
         return "; ".join(map(str, where))
 
     def end(self) -> None:

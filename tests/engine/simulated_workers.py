@@ -33,7 +33,20 @@ class Rank(Process):
         """The lease under which its loss is no number."""
         self.met: dict[int, object] | None = None
         """What its peers brought to where it stands."""
+        self.thread: Thread | None = None
+        """In which it has a checkpoint written."""
         super().__init__(f"{run.name}/{run.starts}.{rank}", main)
+
+    def in_background(self, work: Callable[[], None]) -> "Thread":
+        """As `cifarray.engine.background.in_background`."""
+        assert self.thread is None or self.thread.ended, "two checkpoints are written at once"
+        self.thread = Thread(self, work)
+        return self.thread
+
+    def kill(self) -> None:
+        if self.thread is not None:
+            self.thread.kill()
+        super().kill()
 
     def meet(self, what: tuple, value: object = None) -> dict[int, object]:
         """A collective: returns when all ranks are there, with what each brought."""
@@ -47,6 +60,8 @@ class Rank(Process):
         if self.halt.kind == "call":
             call = self.halt.what
             return (lambda: self._take(call)) if call.done else None
+        if self.halt.kind == "thread":
+            return self.go_on if self.halt.what.ended else None
         if self.halt.kind != "peers":
             return self.go_on
         ranks = self.run.ranks
@@ -69,7 +84,7 @@ class Rank(Process):
 
     def fail(self, error: Exception) -> None:
         """An error is raised where it stands."""
-        self.run.is_torn |= self.run.study.workers > 1 and self.halt.what not in ("set up", "forward", "save")
+        self.run.is_torn |= self.run.study.workers > 1 and self.halt.what not in ("set up", "forward")
         self.go_on(error=error)
 
     def _take(self, call: Call) -> None:
@@ -92,6 +107,32 @@ class Rank(Process):
         assert order.kind != "epoch" or [order.lease] == moved_in[-1:], (
             f"an epoch of lease {order.lease}, not {moved_in}"
         )
+
+
+class Thread(Process):
+    """In which a worker writes a checkpoint; also what the worker waits for, as for a future."""
+
+    def __init__(self, rank: Rank, work: Callable[[], None]) -> None:
+        self.worker, self.order = rank, rank.order
+        super().__init__(f"{rank.name}'s thread", work)
+
+    def step(self) -> Callable[[], None] | None:
+        if self.ended or self.hung:
+            return None
+        if self.halt.kind != "call":
+            return self.go_on
+        call = self.halt.what
+        return (lambda: self.go_on(*call.outcome())) if call.done else None
+
+    def fail(self, error: Exception) -> None:
+        self.go_on(error=error)
+
+    def result(self) -> None:
+        """By the worker."""
+        if not self.ended:
+            Process.current().stand("thread", self)
+        if self.error is not None:
+            raise self.error
 
 
 class TrainRun:
@@ -202,7 +243,7 @@ class SimulatedTraining:
         self.epoch = epoch
         return {"epoch": epoch, "val_accuracy": epoch / (1 + epoch), "lr": self.lr}
 
-    def state(self) -> dict:
+    def snapshot(self) -> dict:
         return {"lr": self.lr, "epoch": self.epoch}
 
     def close(self) -> None: ...

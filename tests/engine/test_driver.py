@@ -182,6 +182,28 @@ def test_a_paused_trial_leaves_its_group_to_others_and_goes_on_from_its_checkpoi
     assert driver.state.is_over()
 
 
+@pytest.mark.parametrize(
+    ("scheduler", "rungs"),
+    [(RunAll(), ()), (Asha(3, 1), (1, 3)), (Promote(3, 1), (1, 3)), (FreezeThaw(), (1, 2, 3, 5))],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_a_group_is_told_after_which_epochs_its_trial_may_have_to_leave(scheduler, rungs):
+    """And there is no other after which it has to, but the last."""
+    driver = make_driver(num_trials=9, num_groups=2, epochs=9, scheduler=scheduler)
+    told = []
+    move_in = driver.pool.move_in
+
+    def watched(group, assignment, config, folder):
+        told.append(assignment.rungs)
+        return move_in(group, assignment, config, folder)
+
+    driver.pool.move_in = watched
+    run(driver)
+    assert set(told) == {rungs}
+    left = {e.epoch for e in driver.journal.events if isinstance(e, EpochEnded) and e.decision is not Decision.CONTINUE}
+    assert left <= {*rungs, 9}
+
+
 def test_what_is_paused_at_the_end_is_over_and_keeps_no_checkpoint_but_the_best():
     deleted = []
     driver = make_driver(num_trials=30, num_groups=3, epochs=9, scheduler=Promote(3, 1), deleted=deleted)

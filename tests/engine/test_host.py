@@ -74,6 +74,70 @@ def test_an_epoch_is_ordered_once_however_often_it_is_asked_for():
     assert shown(told) == [("move_in", 1), ("epoch", 1), ("epoch", 1)]
 
 
+def test_the_next_epoch_is_ordered_while_a_checkpoint_is_written_and_no_more_than_that():
+    """Rank 0 has trained epochs 1 and 2, and of neither a checkpoint is stored."""
+
+    async def scene():
+        host = WorkerGroup(SETTINGS)
+        generation = await begin(host, 0)
+        await host.move_in(move_in(lease=1))
+        asked = asyncio.ensure_future(host.run_epoch(1, 1))
+        told = [await host.next_order(generation, 0, index) for index in range(2)]
+        await host.trained(1, 1)
+        told.append(await asyncio.wait_for(host.next_order(generation, 0, 2), timeout=1))
+        await host.trained(1, 2)
+        ahead = asyncio.ensure_future(host.next_order(generation, 0, 3))
+        await settle()
+        assert not ahead.done()
+        assert not asked.done()
+        await host.answer(1, Answer(0, 1, {"epoch": 1}, "/1"))
+        first = await asked
+        asked = asyncio.ensure_future(host.run_epoch(1, 2))
+        told.append(await asyncio.wait_for(ahead, timeout=1))
+        await host.answer(1, Answer(0, 2, {"epoch": 2}, "/2"))
+        return [first, await asked], told
+
+    answers, told = asyncio.run(scene())
+    assert [(answer.epoch, answer.checkpoint) for answer in answers] == [(1, "/1"), (2, "/2")]
+    assert shown(told) == [("move_in", 1), ("epoch", 1), ("epoch", 1), ("epoch", 1)]
+
+
+def test_workers_that_die_while_a_checkpoint_is_written_go_on_from_the_one_before():
+    """Epoch 2 is trained and not stored, epoch 3 has begun: both are done again."""
+
+    async def scene():
+        host = WorkerGroup(SETTINGS)
+        generation = await begin(host, 0)
+        await host.move_in(move_in(lease=1, epoch=1, checkpoint="/study/trial-0000/1"))
+        asked = asyncio.ensure_future(host.run_epoch(1, 2))
+        for index in range(2):
+            await host.next_order(generation, 0, index)
+        await host.trained(1, 2)
+        await host.next_order(generation, 0, 2)
+        told = await take_orders(host, orders=3)
+        return told, await asked, await host.run_epoch(1, 3)
+
+    told, *answers = asyncio.run(scene())
+    assert told[0].checkpoint == "/study/trial-0000/1"
+    assert shown(told) == [("move_in", 1), ("epoch", 1), ("epoch", 1)]
+    assert [answer.epoch for answer in answers] == [2, 3]
+
+
+def test_who_has_trained_an_epoch_of_an_old_stay_goes_on_with_nothing():
+    async def scene():
+        host = WorkerGroup(SETTINGS)
+        generation = await begin(host, 0)
+        await host.move_in(move_in(lease=1))
+        await host.move_in(move_in(lease=2, trial=1))
+        await host.trained(1, 0)
+        told = [await host.next_order(generation, 0, index) for index in range(2)]
+        idle = asyncio.ensure_future(host.next_order(generation, 0, 2))
+        await settle()
+        return shown(told), idle.done()
+
+    assert asyncio.run(scene()) == ([("move_in", 1), ("move_in", 2)], False)
+
+
 def test_a_late_question_of_a_trial_that_has_left_orders_nothing():
     """The old trial's actor asks between two waits of the host, in which the next trial moves in."""
 

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 from simulated_study import SimulatedStudy
-from simulated_workers import Rank
+from simulated_workers import Rank, Thread
 
 from cifarray.study.faults import MAX_LOSSES
 from cifarray.study.schedulers import Promote, RunAll
@@ -46,6 +46,7 @@ class Protocol(RuleBasedStateMachine):
         trials=st.integers(1, 3),
         epochs=st.integers(1, 5),
         checkpoint_every=st.integers(1, 2),
+        checkpoint_minutes=st.integers(0, 1),
         auto_micro_batch=st.booleans(),
         scheduler=st.sampled_from([RunAll(), Promote(2, 1)]),
         seed=st.integers(0, 99),
@@ -156,11 +157,13 @@ class Protocol(RuleBasedStateMachine):
     @precondition(is_on)
     @rule(data=st.data(), beginning=st.booleans())
     def worker_hangs(self, data, beginning) -> None:
-        """In its work or, `beginning`, while it looks whether its node will do; not before it has said a word."""
-        busy: list[Rank] = []
+        """In its work, in that of its thread or, `beginning`, while it looks whether its node will do; not before it
+        has said a word."""
+        busy: list[Rank | Thread] = []
         for _ in range(10):
             kinds = ("node",) if beginning else ("work", "peers")
-            busy = [rank for rank in self.study.living if rank.halt.kind in kinds and not rank.hung]
+            living = [*self.study.living, *self.study.threads]
+            busy = [each for each in living if each.halt.kind in kinds and not each.hung]
             if busy or not self.is_on():
                 break
             self.everybody_gets_on(1)
@@ -170,20 +173,21 @@ class Protocol(RuleBasedStateMachine):
     @precondition(is_on)
     @rule(data=st.data(), kind=st.sampled_from(["raised", "out of memory", "diverged", "storage", "sticky"]))
     def worker_fails(self, data, kind) -> None:
-        """Wherever its work is; before it meets the others or after they have met."""
-        busy: list[Rank] = []
+        """Wherever its work is; before it meets the others or after they have met; or its thread."""
+        busy: list[Rank | Thread] = []
         for _ in range(10):
-            busy = [rank for rank in self.study.living if rank.halt.kind == "work" and not rank.hung]
+            living = [*self.study.living, *self.study.threads]
+            busy = [each for each in living if each.halt.kind == "work" and not each.hung]
             if busy or not self.is_on():
                 break
             self.everybody_gets_on(1)
-        rank: Rank | None = self.draw(data, busy, "worker")
+        rank: Rank | Thread | None = self.draw(data, busy, "worker")
         if rank is None:
             return
         if kind in OWN_REASONS:
             self.study.injected.add((rank.order.trial, OWN_REASONS[kind]))
         if kind == "diverged":
-            rank.diverges = rank.order.lease
+            getattr(rank, "worker", rank).diverges = rank.order.lease
         else:
             rank.fail(error_of(kind))
 
@@ -225,6 +229,21 @@ def play(scenes: int, steps: int) -> None:
             phases=(Phase.generate, Phase.shrink),
         ),
     )
+
+
+@pytest.mark.parametrize("scheduler", [RunAll(), Promote(2, 1)], ids=lambda scheduler: scheduler.name)
+@pytest.mark.parametrize("workers", [1, 3])
+def test_where_nothing_breaks_all_trials_come_to_their_end(workers, scheduler):
+    study = SimulatedStudy(groups=2, workers=workers, trials=3, epochs=5, scheduler=scheduler)
+    try:
+        study.finish()
+    finally:
+        study.end()
+    assert not study.paused
+    outcomes = [trial.outcome for trial in study.state.trials.values()]
+    assert len(outcomes) == 3
+    assert set(outcomes) <= {Outcome.COMPLETED, Outcome.STOPPED}
+    assert outcomes[0] is Outcome.COMPLETED or scheduler.name != "none"
 
 
 @pytest.mark.timeout(120)

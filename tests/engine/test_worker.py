@@ -7,11 +7,9 @@ import pytest
 import torch
 
 from cifarray import storage
-from cifarray.config import TrainConfig
 from cifarray.data.errors import DataError, SplitError
 from cifarray.engine import worker
 from cifarray.engine.failures import LostCheckpointError, failure_of, is_sticky
-from cifarray.engine.orders import Order
 from cifarray.engine.worker import Pulse
 from cifarray.study.faults import Fault
 from cifarray.study.forecast import Pace
@@ -160,28 +158,3 @@ def test_other_ranks_tell_no_pace(clock):
     pulse.begin()
     do_steps(pulse, training, clock, 30, 0.1)
     assert host.paces == [None] * len(host.asked)
-
-
-@pytest.mark.parametrize(
-    ("epoch", "pauses", "is_written"),
-    [(1, (), False), (2, (2, 4), True), (3, (2, 4), False), (4, (2, 4), True), (5, (2, 4), True), (9, (), True)],
-)
-def test_there_is_a_checkpoint_where_a_trial_may_be_told_to_pause(tmp_path, monkeypatch, epoch, pauses, is_written):
-    """Besides those after every five epochs and after the last of nine."""
-    answers = []
-    host = SimpleNamespace(answer=SimpleNamespace(remote=lambda lease, answer: answers.append(answer)))
-    pulse = SimpleNamespace(begin=lambda: None, expect=lambda seconds: None, step=None)
-    training = SimpleNamespace(
-        epoch=epoch,
-        config=TrainConfig(epochs=9, checkpoint_every=5),
-        precision="fp32",
-        remark="",
-        run_epoch=lambda on_step: {"val_accuracy": 0.5},
-        state=lambda: dict.fromkeys(PARTS, 0),
-    )
-    pulse.step = lambda training, trial: None
-    monkeypatch.setattr(worker.ray, "get", lambda ref: ref)
-    folder = str(tmp_path / "trial-0003")
-    worker._run_epoch(training, Order("epoch", 1, 3, folder=folder, pauses=pauses), 0, host, pulse, "ours")
-    assert [answer.checkpoint is not None for answer in answers] == [is_written]
-    assert storage.exists(f"{folder}/epoch-{epoch:04d}.pt") == is_written

@@ -16,6 +16,7 @@ from cifarray.examine import final_test
 from cifarray.examine.final_test import run_final_test
 from cifarray.journal.journal import FILE_NAME, Journal, StudyRunningError, read_events
 from cifarray.study.events import TestOpened as Opened
+from cifarray.training.checkpoint import save_checkpoint
 from cifarray.training.classifier import load_classifier
 from tests.examine.conftest import CONFIG
 
@@ -53,7 +54,7 @@ def test_a_second_final_test_shows_what_the_first_one_found_and_opens_nothing(
     found = (
         rf"trial good-1: test accuracy {100 * share:.2f} % \(± {100 * error:.2f} from 60 images\), test loss \d\.\d+"
     )
-    assert re.fullmatch(found + "; the test split was opened 1 time for this trial", first)
+    assert re.fullmatch(found + ", in fp32 on .+; the test split was opened 1 time for this trial", first)
     with monkeypatch.context() as patch:
         patch.setattr(final_test, "evaluate_split", lambda *arguments: pytest.fail("the split is opened"))
         (second,) = lines(results)
@@ -99,3 +100,30 @@ def test_the_job_says_what_it_does_where_no_bar_can_be_drawn(results: Path, caps
 def test_a_trial_that_was_stopped_has_no_final_result(results: Path) -> None:
     with pytest.raises(StudyError, match=r"good-0 has no checkpoint of its last epoch: choose one that has \(good-1\)"):
         list(run_final_test("good-0", str(results), "sqlite:///none.db"))
+
+
+def test_a_cpu_says_in_what_it_computes_where_the_trial_was_trained_in_something_else(
+    results: Path, untrained: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also later, from the journal alone."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    address = str(results / "good" / "trial-0001" / "epoch-0001.pt")
+    save_checkpoint(address, {**untrained, "precision": "tf32"})
+    for again in (True, False):
+        (line,) = lines(results, again=again)
+        assert ", in fp32 on a CPU (it was trained in tf32, which this device does not have); " in line
+    save_checkpoint(address, {**untrained, "precision": "bf16"})
+    (line,) = lines(results, again=True)
+    assert ", in bf16 on a CPU; " in line
+
+
+def test_a_gpu_without_memory_is_told_of_in_a_sentence(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the split counts as unopened: nobody has seen a result."""
+    monkeypatch.setattr(final_test, "evaluate_split", lambda *arguments: raise_out_of_memory())
+    with pytest.raises(StudyError, match="too little memory left .*: wait until .*, or set CUDA_VISIBLE_DEVICES"):
+        lines(results)
+    assert openings(results) == []
+
+
+def raise_out_of_memory() -> None:
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")

@@ -287,12 +287,13 @@ def test_too_little_or_too_alike_is_said(tmp_path, values):
 
 def test_the_champions_classes_are_counted():
     """Of 10 a and 10 b: 9 and 6 are right, together 75 %."""
-    part = champion(Examined(3, ["a", "b"], [[9, 1], [4, 6]], 20, 50, []))
+    part = champion(Examined(3, ["a", "b"], [[9, 1], [4, 6]], 20, 50, [], "bf16 on a CPU"))
     assert part.sentence == (
         "Trial 3 is right on 75.00% of 20 validation images of 50, an even part of each class; a is its easiest class "
         "(90.0%) and b its hardest (60.0%)."
     )
     assert part.tables[0].cells == [["b", "a", 4], ["a", "b", 1]]
+    assert list(part.notes) == ["Computed in bf16 on a CPU."]
     assert champion("There is none.").sentence == "There is none."
 
 

@@ -89,6 +89,8 @@ def test_an_epoch_s_progress_is_that_of_its_workers():
         assert ("34/100" in text) == (size[0] == 120)
         # 18.66 epochs of 30 s.
         assert "about 10 min left" in text
+        scene.view.paces = {0: Pace(0, 3, 10, 100, 128, 2345.0)}
+        assert "1/20 +110 %" in screen(scene), "the checkpoint of the second epoch is being written"
         scene.view.paces = {0: Pace(0, 1, 99, 100, 128, 2345.0)}
         assert "%" not in " ".join(row(screen(scene), 0)).partition("25.00")[0], "an epoch that is over"
 

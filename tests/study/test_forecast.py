@@ -105,6 +105,8 @@ def test_the_share_of_a_trial_is_that_of_its_epochs():
     trial = study([((10, 10), None)], 1).trials[0]
     assert share_done(trial, None) == pytest.approx(2 / 9)
     assert share_done(trial, Pace(0, 3, 50, 100, 64)) == pytest.approx(2.5 / 9)
+    assert share_done(trial, Pace(0, 4, 50, 100, 64)) == pytest.approx(3.5 / 9), "the third is not stored yet"
+    assert share_done(trial, Pace(0, 2, 50, 100, 64)) == pytest.approx(2 / 9), "done again"
 
 
 def test_a_paused_trial_may_be_over_or_go_on_to_its_end():

@@ -26,7 +26,7 @@ def test_who_waits_comes_before_a_new_trial_and_what_runs_is_left_alone(name):
     def given(running):
         """But for what a scheduler says besides."""
         assignment = state.next(running)
-        return assignment and replace(assignment, params=None, pauses=(), reason="")
+        return assignment and replace(assignment, params=None, reason="")
 
     assert given(running=[]) == Assignment(0)
     for number in (0, 1):

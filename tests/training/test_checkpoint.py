@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 from tiny import CPU, TINY, assert_same_weights, tiny, train
+from trainings import assert_same
 
 import cifarray
 from cifarray.data import open_store
@@ -34,6 +35,15 @@ def test_what_is_loaded_is_what_was_saved(state: dict[str, Any], address: str) -
     assert {name: loaded[name] for name in ("epoch", "config", "metrics", "data")} == {
         name: state[name] for name in ("epoch", "config", "metrics", "data")
     }
+
+
+def test_a_snapshot_is_the_state_and_stays_what_it_was_while_training_goes_on() -> None:
+    training = Training(tiny(ema_decay=0.9), CPU)
+    training.run_epoch()
+    state, snapshot = training.state(), training.snapshot()
+    training.run_epoch()
+    assert_same(snapshot, state)
+    training.close()
 
 
 def test_a_loaded_network_classifies_as_the_trained_one_did(state: dict[str, Any], address: str) -> None:

@@ -8,7 +8,7 @@ from ranks import Ranks
 from tiny import CPU, tiny, train
 
 from cifarray.training.loop import Training
-from cifarray.training.precision import Precision, autocast, resolve
+from cifarray.training.precision import Precision, Resolved, answers_in, autocast, resolve
 
 
 @pytest.mark.parametrize(("avx512_bf16", "amx", "expected"), [(0, 0, "fp32"), (1, 0, "bf16"), (0, 1, "bf16")])
@@ -30,6 +30,25 @@ def test_auto_is_bf16_on_gpus_that_compute_in_it(
 
 def test_auto_is_fp32_on_any_other_device() -> None:
     assert resolve("auto", torch.device("mps")) == "fp32"
+
+
+@pytest.mark.parametrize(
+    ("trained", "precision", "expected", "why"),
+    [
+        ("bf16", "auto", "bf16", ""),
+        ("fp16", "fp16", "fp16", ""),
+        ("fp32", "auto", "fp32", ""),
+        ("tf32", "tf32", "fp32", "it was trained in tf32, which this device does not have"),
+        (None, "auto", "bf16", "its checkpoint does not say what it was trained in"),
+        (None, "fp16", "fp16", ""),
+        (None, "tf32", "fp32", "it was trained in tf32, which this device does not have"),
+    ],
+)
+def test_a_network_answers_in_what_it_was_trained_in_where_that_can_be(
+    trained: Resolved | None, precision: Precision, expected: str, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    assert answers_in(trained, precision, torch.device("cpu")) == (expected, why)
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,8 @@ class Examined:
     images: int
     of: int
     worst: Sequence[Wrong]
+    computed: str = ""
+    """In which number format and on what, in words; empty where that is not known."""
 
 
 def champion(examined: Examined | str) -> Part:
@@ -58,7 +60,7 @@ def champion(examined: Examined | str) -> Part:
         f"({easiest[0]:.1%}) and {hardest[1]} its hardest ({hardest[0]:.1%})."
     )
     wrong = examined.images - right
-    notes = []
+    notes = [f"Computed in {examined.computed}."] if examined.computed else []
     if examined.worst:
         notes.append(
             f"Of {plural(wrong, 'image')} that it takes for something else, these {len(examined.worst)} cost it most: "

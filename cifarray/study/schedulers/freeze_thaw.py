@@ -70,14 +70,10 @@ class FreezeThaw:
         return Decision.PAUSE, place_at_rung(study, trial)
 
     def next(self, study: StudyView, running: Collection[int]) -> Assignment | None:
-        chosen = interrupted(study, running)
-        if chosen is None and not self.is_spent(study, running):
-            chosen = self._in_design(study) or self._by_model(study, running) or self._by_rank(study, running)
-        if chosen is None:
-            return None
-        trial = study.trials.get(chosen.number)
-        pauses = self.rungs(study.space.base.epochs) if trial is None else self._pauses(study, trial)
-        return replace(chosen, pauses=pauses)
+        begun = interrupted(study, running)
+        if begun is not None or self.is_spent(study, running):
+            return begun
+        return self._in_design(study) or self._by_model(study, running) or self._by_rank(study, running)
 
     def is_spent(self, study: StudyView, running: Collection[int]) -> bool:
         share = self.share_spent(study, running)

@@ -44,8 +44,7 @@ class Promote(CountsTrials):
         return Decision.PAUSE, place_at_rung(study, trial)
 
     def next(self, study: StudyView, running: Collection[int]) -> Assignment | None:
-        waiting = interrupted(study, running) or self._next(study, running)
-        return self._with_pauses(study, waiting) if waiting is not None else None
+        return interrupted(study, running) or self._next(study, running)
 
     def _next(self, study: StudyView, running: Collection[int]) -> Assignment | None:
         begun = len(study.trials) >= study.budget
@@ -53,11 +52,6 @@ class Promote(CountsTrials):
         if chosen is not None:
             return chosen
         return None if begun else Assignment(len(study.trials))
-
-    def _with_pauses(self, study: StudyView, chosen: Assignment) -> Assignment:
-        trial = study.trials.get(chosen.number)
-        epochs = study.space.base.epochs if trial is None else trial.config["epochs"]
-        return replace(chosen, pauses=self.rungs(epochs))
 
     def soonest_end(self, epoch: int, epochs: int) -> int:
         return self._asha().soonest_end(epoch, epochs)

@@ -16,6 +16,9 @@ class RunAll(CountsTrials):
     compares: ClassVar[bool] = False
     chooses: ClassVar[bool] = False
 
+    def rungs(self, epochs: int) -> tuple[int, ...]:
+        return ()
+
     def after_epoch(self, study: StudyView, trial: TrialRecord) -> tuple[Decision, str]:
         return Decision.CONTINUE, ""
 

@@ -30,8 +30,8 @@ class Assignment:
     """Of its worker processes, since that checkpoint."""
     precision: str = ""
     """The number format of its epochs so far; empty where there are none."""
-    pauses: tuple[int, ...] = ()
-    """Epochs after which it may be told to pause, so that there is to be a checkpoint."""
+    rungs: tuple[int, ...] = ()
+    """Epochs after which it may be told to stop or to pause; the driver fills them in (`Scheduler.rungs`)."""
     params: Mapping[str, Any] | None = field(default=None, hash=False)
     """Of a new trial, where the scheduler chooses them; None: the searcher does."""
     reason: str = ""
@@ -101,6 +101,12 @@ class Scheduler(Protocol):
     @property
     def chooses(self) -> bool:
         """Whether it chooses the points of new trials, in place of a searcher."""
+
+    def rungs(self, epochs: int) -> tuple[int, ...]:
+        """Epochs after which a trial of `epochs` epochs may be told to stop or to pause, rising, the last one aside.
+
+        After any other it goes on, so that its workers need not wait for that to be said.
+        """
 
     def after_epoch(self, study: StudyView, trial: TrialRecord) -> tuple[Decision, str]:
         """What follows the epoch that `trial` has done last, and why, in words (empty if there was nothing to decide).
