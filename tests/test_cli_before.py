@@ -57,7 +57,8 @@ def finished(study, failed=()):
         journal.append(events)
         state.replay(events)
     journal.append([driver_ended()])
-    State(study.tracking_uri, "cifarray", position=journal.path.stat().st_size).save(journal.path)
+    told = {"position": journal.path.stat().st_size, "model": "trial 0 is models:/m-1"}
+    State(study.tracking_uri, "cifarray", **told).save(journal.path)
     journal.close()
     return study
 
@@ -84,6 +85,7 @@ def test_a_finished_study_answers_without_torch_ray_and_mlflow(storage):
     said = "nothing to do: 3 of 3 trials are done; --trials 6 goes on, --fresh starts anew"
     assert said in done.stdout.splitlines()
     assert "50.00 %" in done.stdout  # the leaderboard
+    assert "model:   trial 0 is models:/m-1" in done.stdout.splitlines()
     assert (storage / "wrn" / "journal.jsonl").read_bytes() == before
 
 

@@ -25,7 +25,7 @@ from cifarray.study.schedulers import Asha, Promote
 from cifarray.study.state import StudyState
 from cifarray.study.study import Study
 from cifarray.study.trial_record import Outcome
-from cifarray.tracking import EXPERIMENT, Tracking
+from cifarray.tracking import EXPERIMENT, Tracking, TrackingResult
 from cifarray.tracking.state import State
 
 
@@ -150,8 +150,9 @@ def already_done(study: Study, retry_failed: bool) -> StudyResult | None:
         again = retry_failed and any(trial.outcome is Outcome.FAILED for trial in state.ended)
         if not finished or again or decisions.repairs(state) or not state.is_over():
             return None
-        tracking = None
-        if State.load(journal.path, study.tracking_uri, EXPERIMENT).waiting(journal.path):
+        told = State.load(journal.path, study.tracking_uri, EXPERIMENT)
+        tracking = TrackingResult(True, 0, told.parent_run_id, "", told.model)
+        if told.waiting(journal.path):
             # In the background: who asks a finished study does not wait for a store.
             tracking = Tracking(journal.path, study.tracking_uri).finish(timeout=0.0)
     finally:

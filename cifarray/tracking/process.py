@@ -104,7 +104,7 @@ class Tracking:
                 f"MLflow at {redact(self._tracking_uri)} lacks {waiting} events ({why}): "
                 "they wait in the journal and the next command on this study sends them"
             )
-        return TrackingResult(code == 0, waiting, state.parent_run_id, message, state.model if code == 0 else "")
+        return TrackingResult(code == 0, waiting, state.parent_run_id, message, "" if waiting else state.model)
 
 
 def try_model_out(config: Mapping[str, Any], num_classes: int, versions: Mapping[str, str]) -> str:

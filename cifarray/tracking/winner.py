@@ -57,7 +57,7 @@ def tell_of_winner(client: MlflowClient, place: Place, winner: WinnerNamed) -> s
     try:
         model = _logged(client, place, winner)
     except _UnableError as error:
-        return f"{who} is not in MLflow as a model ({redact(str(error))}); its checkpoint is {winner.checkpoint}"
+        return f"{who} is not in MLflow as a model ({_reason(error)}); its checkpoint is {winner.checkpoint}"
     address = f"models:/{model.model_id}"
     if not winner.register:
         return f"{who} is {address}, and not registered"
@@ -66,7 +66,12 @@ def tell_of_winner(client: MlflowClient, place: Place, winner: WinnerNamed) -> s
     except MlflowException as error:
         if error.error_code not in UNABLE:
             raise
-        return f"{who} is {address}, and could not be registered ({redact(str(error))})"
+        return f"{who} is {address}, and could not be registered ({_reason(error)})"
+
+
+def _reason(error: Exception) -> str:
+    """In a line: libraries' errors may go on for a page."""
+    return (redact(str(error)).strip().splitlines() or [type(error).__name__])[0][:300]
 
 
 class _UnableError(RuntimeError):
