@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from cifarray.cli.preflight import expectation, measured
+from cifarray.cli.preflight import expectation, measured, planned_and_actual
 from cifarray.engine.preflight import Corner
 from cifarray.simulate.plan import Plan
 
@@ -46,3 +46,15 @@ def test_a_network_that_does_not_fit_is_named_with_what_leaves_it_out():
     assert first.endswith("2,346 images/s on a worker with 1 CPU + 1 GPU, 0.6 GB, 0.0 s for a checkpoint")
     assert "does not fit on a worker with 1 CPU + 1 GPU (CUDA out of memory)" in second
     assert "--max-macs 8099999999 to leave it out" in second
+
+
+@pytest.mark.parametrize(
+    ("taken", "verdict"),
+    [
+        (90.0, "80 to 100 worker-seconds expected, 90 taken: as expected"),
+        (40.0, "80 to 100 worker-seconds expected, 40 taken: 50 % less than that"),
+        (150.0, "80 to 100 worker-seconds expected, 150 taken: 50 % more than that"),
+    ],
+)
+def test_the_plan_is_held_against_what_was_taken(taken, verdict):
+    assert planned_and_actual(Plan(80.0, 100.0, 40.0, 50.0, 2), taken) == verdict

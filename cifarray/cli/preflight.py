@@ -4,6 +4,7 @@ Not here: the measuring (`cifarray.engine.preflight`), the forecast (`cifarray.s
 """
 
 import datetime
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
@@ -21,11 +22,15 @@ if TYPE_CHECKING:
 
 
 def preflight(
-    study: Study, price: float | None, stage: "Callable[[str], AbstractContextManager[None]]"
-) -> Iterator[str]:
-    """Sentences on what was measured and what is to be expected. Ray is connected.
+    study: Study,
+    price: float | None,
+    stage: "Callable[[str], AbstractContextManager[None]]",
+    tell: "Callable[[str], None]",
+) -> "Plan | None":
+    """Tells what was measured and what is to be expected, and returns the latter; None where no network fits.
 
-    price: of a worker-hour; None if it is not known. Raises StudyError and DataError as a study does that starts.
+    Ray is connected. price: of a worker-hour; None if it is not known. Raises StudyError and DataError as a study does
+    that starts.
     """
     from cifarray.data import open_store
     from cifarray.engine import cluster
@@ -44,16 +49,18 @@ def preflight(
     settings = group_settings(study, state, "")
     with stage("measuring some steps on one worker"):
         corners = measure_corners(study, sizes, settings)
-    yield from measured(corners, settings.worker)
+    for line in measured(corners, settings.worker):
+        tell(line)
     fitting = [corner for corner in corners if not corner.failure]
     if not fitting:
-        return
+        return None
     worker = WorkerResources(settings.cpus_per_worker, settings.gpus_per_worker)
     groups = max(1, groups_that_fit(cluster.look().nodes, worker, study.workers))
     groups = min(groups, study.concurrent or groups, max(1, study.num_trials))
     pace = Pace.through([(corner.macs, corner.images_per_second) for corner in fitting])
     expected = plan(study, pace, lambda config: sizes.of(config).macs, len(store.labels), groups)
-    yield expectation(expected, study, price, datetime.datetime.now())
+    tell(expectation(expected, study, price, datetime.datetime.now()))
+    return expected
 
 
 def measured(corners: "Sequence[Corner]", worker: str) -> Iterator[str]:
@@ -73,17 +80,40 @@ def measured(corners: "Sequence[Corner]", worker: str) -> Iterator[str]:
 
 
 def expectation(expected: "Plan", study: Study, price: float | None, now: datetime.datetime) -> str:
-    """In hours, and when it is over."""
-    low, high = expected.low / 3600, expected.high / 3600
-    cost = "" if price is None else f", {_span(price * low, price * high)} at {price:g} a worker-hour"
+    """How much work it is, and when it is over."""
+    costs = [] if price is None else [price * seconds / 3600 for seconds in (expected.low, expected.high)]
+    cost = f", {_span(*costs)} at {price:g} a worker-hour" if costs else ""
     at_once = f"{expected.groups} trial{'s' if expected.groups > 1 else ''} at once"
     ends = [now + datetime.timedelta(seconds=seconds) for seconds in (expected.wall_low, expected.wall_high)]
     shown = "%H:%M" if ends[1].date() == now.date() else "%a %d %b %H:%M"
     trials = trials_in_all(study.num_trials)
     return (
-        f"expected: {_span(low, high)} worker-hours for {trials} (scheduler {study.scheduler.name}){cost}; with "
+        f"expected: {_work(expected)} for {trials} (scheduler {study.scheduler.name}){cost}; with "
         f"{at_once} {_lasting(expected.wall_low, expected.wall_high)}, until about {ends[1].strftime(shown)}"
     )
+
+
+def planned_and_actual(expected: "Plan", seconds: float) -> str:
+    """seconds: of workers, that the study's trials have taken."""
+    if expected.low <= seconds <= expected.high:
+        verdict = "as expected"
+    elif seconds < expected.low:
+        verdict = f"{100 * (1 - seconds / expected.low):.0f} % less than that"
+    else:
+        verdict = f"{100 * (seconds / expected.high - 1):.0f} % more than that"
+    return f"{_work(expected)} expected, {seconds / _unit(expected)[0]:.3g} taken: {verdict}"
+
+
+def _work(expected: "Plan") -> str:
+    """`14 to 19 worker-hours`."""
+    each, name = _unit(expected)
+    return f"{_span(expected.low / each, expected.high / each)} worker-{name}"
+
+
+def _unit(expected: "Plan") -> tuple[float, str]:
+    """In which so much work is a handy number: its seconds, its name."""
+    units = ((120.0, 1.0, "seconds"), (7200.0, 60.0, "minutes"), (math.inf, 3600.0, "hours"))
+    return next((each, name) for most, each, name in units if expected.high <= most)
 
 
 def _span(low: float, high: float) -> str:

@@ -51,6 +51,7 @@ from cifarray.tracking.addresses import unreachable
 
 if TYPE_CHECKING:
     from cifarray.engine.result import StudyResult
+    from cifarray.simulate.plan import Plan
 
 Epilogue = Callable[[Study, "StudyResult", Console], None]
 """What a job shows in place of the leaderboard."""
@@ -102,16 +103,16 @@ def _run_and_conclude(study: Study, flags: argparse.Namespace, console: Console,
     from cifarray.engine.run import run_study
 
     began = time.monotonic()
-    with _after_preflight(study, flags, console):
+    with _after_preflight(study, flags, console) as plan:
         result = run_study(study, view_for(console), retry_failed=flags.retry_failed, repair=flags.repair)
-    return _conclude(study, result, console, epilogue, time.monotonic() - began)
+    return _conclude(study, result, console, epilogue, time.monotonic() - began, plan)
 
 
 @contextmanager
-def _after_preflight(study: Study, flags: argparse.Namespace, console: Console) -> Iterator[None]:
-    """The block runs on the Ray that the preflight has started, if there was to be one."""
+def _after_preflight(study: Study, flags: argparse.Namespace, console: Console) -> "Iterator[Plan | None]":
+    """The block runs on the Ray that the preflight has started, if there was to be one; with what that expects."""
     if not flags.preflight:
-        yield
+        yield None
         return
     from cifarray.cli.preflight import preflight
     from cifarray.engine.connection import connected
@@ -120,15 +121,19 @@ def _after_preflight(study: Study, flags: argparse.Namespace, console: Console) 
     with ExitStack() as stack:
         with stage(console, "starting Ray"):
             stack.enter_context(connected())
-        for line in preflight(study, flags.price_per_hour, partial(stage, console)):
-            say(console, line)
-        yield
+        yield preflight(study, flags.price_per_hour, partial(stage, console), partial(say, console))
 
 
 def _conclude(
-    study: Study, result: "StudyResult", console: Console, epilogue: Epilogue | None, seconds: float | None
+    study: Study,
+    result: "StudyResult",
+    console: Console,
+    epilogue: Epilogue | None,
+    seconds: float | None,
+    plan: "Plan | None" = None,
 ) -> int:
-    """The last screen, and the exit code. seconds: that the study took this time; None if there was nothing to do."""
+    """The last screen, and the exit code. seconds: that the study took this time; None if there was nothing to do.
+    plan: what it was expected to take."""
     completed = sum(trial.outcome is Outcome.COMPLETED for trial in result.state.trials.values())
 
     def tell(label: str, text: str, prose: bool = False) -> None:
@@ -150,6 +155,10 @@ def _conclude(
             if found := about_the_audit(result.state):
                 tell("audit", found, prose=True)
         tell("time", time_spent(study, result.state, seconds), prose=True)
+        if plan is not None and result.reason == "finished":
+            from cifarray.cli.preflight import planned_and_actual
+
+            tell("plan", planned_and_actual(plan, result.state.seconds_trained * study.workers), prose=True)
         if seconds is not None and result.reason == "finished" and (ending := about_the_end(result.state)):
             tell("budget", ending, prose=True)
     tell("results", str(study.folder))
