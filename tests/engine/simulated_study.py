@@ -141,6 +141,7 @@ class SimulatedStudy:
         self.patch.setattr(cluster, "remove_orphaned_placement_groups", lambda: None)
         self.patch.setattr(cluster, "free_places", lambda seconds: None)
         self.patch.setattr(cluster, "starts", HowFar)
+        self.patch.setattr(cluster, "names", lambda nodes: ())
         self.patch.setattr(cluster, "cancel_request", lambda requester_id: None)
         self.patch.setattr(cluster, "any_node_gone", lambda nodes: self.gone_nodes)
         self.patch.setattr(cluster, "any_dead", self._any_dead)

@@ -18,6 +18,7 @@ from simulated_workers import Rank, Thread
 
 from cifarray.study.faults import MAX_LOSSES
 from cifarray.study.schedulers import Promote, RunAll
+from cifarray.study.time_budget import TimeBudget
 from cifarray.study.trial_record import Outcome
 
 OWN_REASONS = {"raised": Outcome.FAILED, "out of memory": Outcome.OUT_OF_MEMORY, "diverged": Outcome.DIVERGED}
@@ -244,6 +245,21 @@ def test_where_nothing_breaks_all_trials_come_to_their_end(workers, scheduler):
     assert len(outcomes) == 3
     assert set(outcomes) <= {Outcome.COMPLETED, Outcome.STOPPED}
     assert outcomes[0] is Outcome.COMPLETED or scheduler.name != "none"
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_pause_for_a_budget_comes_where_workers_are_an_epoch_ahead(workers):
+    """Where there are no rungs they go on while a checkpoint is written; seven seconds of a group are the budget."""
+    study = SimulatedStudy(workers=workers, trials=3, epochs=5)
+    study.state.time_budget = TimeBudget(7.0 * workers, workers)
+    try:
+        study.finish()
+    finally:
+        study.end()
+    done = {number: (trial.epoch, trial.outcome) for number, trial in study.state.trials.items()}
+    assert done == {0: (5, Outcome.COMPLETED), 1: (2, None)}
+    assert study.state.trials[1].is_paused
+    assert study.state.trials[1].checkpoint[0] == 2
 
 
 @pytest.mark.timeout(120)
