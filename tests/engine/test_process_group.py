@@ -55,7 +55,7 @@ def settings_of(make_study, monkeypatch, **fields):
     monkeypatch.setattr(cluster, "look", lambda: Cluster((Node(8),)))
     monkeypatch.setattr(cluster, "may_be_autoscaled", lambda: False)
     monkeypatch.setattr(run, "node_requirements", lambda study: NodeRequirements({}, study.marker))
-    return run._group_settings(study, study.new_state(), "id")
+    return run.group_settings(study, study.new_state(), "id")
 
 
 @pytest.mark.parametrize(
