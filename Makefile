@@ -1,6 +1,6 @@
 # make demo       install, then a search of a minute on synthetic images with two DDP workers
 # make test       the test suite;  make test-slow: the tests that train, kill and restart;  make check: ruff and mypy
-# make test-both  the two of them, tests without Ray in the time that those with Ray leave
+# make test-all   the two of them and test-cluster, tests without Ray in the time that the others leave
 # make test-faults    of everything that can be killed, stopped, filled up or torn, one of each kind, and how long it took
 # make test-nightly   what the others leave out: all other faults, long repetitions of what shorter tests show
 # make test-gpu   families, toolbox, memory, ranks and broken devices on one CUDA GPU; CIFARRAY_TEST_DEVICE=cpu without
@@ -10,7 +10,7 @@
 # make cluster-check [FILE=cluster.yaml] [PRICES='m7i.xlarge=0.2 …']   what `ray up` would launch, and what it costs
 # make constraints                                                     the versions of this .venv, for all nodes
 # make pictures STUDY=FOLDER                                           README's pictures, of the study in that folder
-.PHONY: demo install test test-slow test-both test-faults test-nightly test-gpu test-cluster check ui
+.PHONY: demo install test test-slow test-all test-faults test-nightly test-gpu test-cluster check ui
 .PHONY: cluster stop-cluster cluster-check constraints pictures install-head start-mlflow stop-mlflow stop-machines
 
 VENV := .venv
@@ -73,12 +73,13 @@ test-slow: $(VENV)/.installed-test
 	$(PYTEST) $(ON_ALL_CORES) -m "not ray and slow and not nightly and not cluster"
 	$(PYTEST) -m "ray and slow and not nightly and not cluster"
 
-# Ray's part is the longer one, and its tests have timeouts: the rest gives way to it.
-test-both: $(VENV)/.installed-test
+# Tests with Ray and on hosts wait for much, and have timeouts: the rest gives way to them.
+test-all: $(VENV)/.installed-test install-head
 	@nice -n 10 $(PYTEST) $(ON_ALL_CORES) -m "not ray and not nightly and not cluster and not gpu" > $(VENV)/test.log 2>&1 & \
 		others=$$!; trap "kill $$others" INT TERM; \
 		$(PYTEST) -m "ray and not nightly and not cluster"; ray=$$?; \
-		wait $$others; others=$$?; cat $(VENV)/test.log; [ $$ray = 0 ] && [ $$others = 0 ]
+		$(PYTEST) -m "cluster and not nightly" -rs tests/cluster; cluster=$$?; \
+		wait $$others; others=$$?; cat $(VENV)/test.log; [ $$ray = 0 ] && [ $$cluster = 0 ] && [ $$others = 0 ]
 
 test-nightly: $(VENV)/.installed-test install-head
 	$(PYTEST) $(ON_ALL_CORES) -m "not ray and nightly and not cluster"
