@@ -38,7 +38,6 @@ from cifarray.engine.last_word import LastWord, Reason, sweep_up
 from cifarray.engine.nodes import collectives, node_requirements, refuse_what_nodes_lack
 from cifarray.engine.orders import GroupSettings
 from cifarray.engine.pool import Pool
-from cifarray.engine.preload import import_ahead
 from cifarray.engine.result import StudyResult
 from cifarray.engine.signals import interruptible
 from cifarray.engine.versions import command, commit, versions
@@ -107,7 +106,6 @@ def run_study(
         if not state.is_over():
             with view.stage("starting Ray"):
                 stack.enter_context(connected())
-                import_ahead(study.workers)
         with view.stage("looking at data and networks"):
             store, sizes = looking.result()
         if study.space.is_limited:
