@@ -117,7 +117,7 @@ def with_ray(base: TrainConfig, trials: int, seed: int, tell: Callable[[Told], N
         TorchTrainer(
             on_a_worker,
             train_loop_config=params,
-            scaling_config=train.ScalingConfig(num_workers=1, resources_per_worker={"CPU": 1}),
+            scaling_config=train.ScalingConfig(num_workers=1, resources_per_worker={"CPU": 0.98}),
             run_config=train.RunConfig(
                 name=f"train-{tune.get_context().get_trial_id()}",
                 storage_path=os.environ["PEERS_STORAGE"],
@@ -131,7 +131,7 @@ def with_ray(base: TrainConfig, trials: int, seed: int, tell: Callable[[Told], N
 
     ray.init(num_cpus=2, log_to_driver=False, logging_level=logging.ERROR)
     tune.Tuner(
-        # Nearly none: the places are the workers', and there are two.
+        # Nearly none, and what is missing for two workers beside it is left free: two train at once.
         tune.with_resources(start_workers, {"CPU": 0.01}),
         param_space={
             "model.widen_factor": tune.choice(WIDTHS),
