@@ -47,7 +47,8 @@ def test_another_head_goes_on_from_the_bucket(
 
     assert run_study(study, make_recorder(interrupt)).reason == "interrupted"
     here = study.folder / "journal.jsonl"
-    assert objects(".pt")[-1] == "mine/remote/trial-0000/epoch-0002.pt"
+    # The workers may have been an epoch ahead.
+    assert "mine/remote/trial-0000/epoch-0002.pt" in objects(".pt")
     assert objects("study.json") == ["mine/remote/study.json"]
     assert not [name for name in objects("") if "/ray/" in name]
 
