@@ -1,6 +1,6 @@
 # make demo       install, then a search of a minute on synthetic images with two DDP workers
 # make test       the test suite;  make test-slow: the tests that train, kill and restart;  make check: ruff and mypy
-# make test-all   the two of them and test-cluster, tests without Ray in the time that the others leave
+# make test-all   the two of them and test-cluster, tests without Ray in the time that those on hosts leave
 # make test-faults    of everything that can be killed, stopped, filled up or torn, one of each kind, and how long it took
 # make test-nightly   what the others leave out: all other faults, long repetitions of what shorter tests show
 # make test-gpu   families, toolbox, memory, ranks and broken devices on one CUDA GPU; CIFARRAY_TEST_DEVICE=cpu without
@@ -73,13 +73,14 @@ test-slow: $(VENV)/.installed-test
 	$(PYTEST) $(ON_ALL_CORES) -m "not ray and slow and not nightly and not cluster"
 	$(PYTEST) -m "ray and slow and not nightly and not cluster"
 
-# Tests with Ray and on hosts wait for much, and have timeouts: the rest gives way to them.
+# Those with Ray want the machine for themselves: anything beside them costs them more than it gains. Those on hosts wait
+# for much, and the rest takes that time.
 test-all: $(VENV)/.installed-test install-head
+	$(PYTEST) -m "ray and not nightly and not cluster"
 	@nice -n 10 $(PYTEST) $(ON_ALL_CORES) -m "not ray and not nightly and not cluster and not gpu" > $(VENV)/test.log 2>&1 & \
 		others=$$!; trap "kill $$others" INT TERM; \
-		$(PYTEST) -m "ray and not nightly and not cluster"; ray=$$?; \
 		$(PYTEST) -m "cluster and not nightly" -rs tests/cluster; cluster=$$?; \
-		wait $$others; others=$$?; cat $(VENV)/test.log; [ $$ray = 0 ] && [ $$cluster = 0 ] && [ $$others = 0 ]
+		wait $$others; others=$$?; cat $(VENV)/test.log; [ $$cluster = 0 ] && [ $$others = 0 ]
 
 test-nightly: $(VENV)/.installed-test install-head
 	$(PYTEST) $(ON_ALL_CORES) -m "not ray and nightly and not cluster"
