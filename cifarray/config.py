@@ -286,6 +286,10 @@ class TrainConfig(Part):
             raise ValueError(explain(error)) from None
 
 
+WHEN_SAVED = ("checkpoint_every", "checkpoint_minutes")
+"""Fields of a train config that only say when there are checkpoints: the training is the same."""
+
+
 def override(config: TrainConfig, values: Mapping[str, Any]) -> TrainConfig:
     """A new config with fields replaced by dotted path: `override(config, {"optimizer.lr": 0.2})`.
 

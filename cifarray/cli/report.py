@@ -15,7 +15,7 @@ from cifarray.report.sentences import say
 EXAMPLES = (
     ("wrn --open", "the page of a study, in the browser"),
     ("wrn densenet", "two studies side by side"),
-    ("wrn --price 0.8", "with what its worker-hours cost"),
+    ("wrn --price-per-hour 0.8", "with what its worker-hours cost"),
 )
 
 
@@ -24,7 +24,9 @@ def report(arguments: Sequence[str] | None = None) -> NoReturn:
     parser = make_parser("Report a study as one HTML page that opens without a network.", EXAMPLES)
     parser.add_argument("studies", metavar="STUDY", nargs="+", help="study, or its folder; several stand side by side")
     parser.add_argument("--open", action="store_true", help="show the page in the browser")
-    parser.add_argument("--price", type=number, metavar="X", help="of a worker-hour, for the costs")
+    parser.add_argument(
+        "--price-per-hour", "--price", dest="price", type=number, metavar="X", help="of a worker, for the costs"
+    )
     parser.add_argument(
         "--no-champion", action="store_true", help="leave out the best network's mistakes, which need its images"
     )

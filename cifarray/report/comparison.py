@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
-from cifarray.config import DataConfig, TrainConfig
+from cifarray.config import WHEN_SAVED, DataConfig, TrainConfig
 from cifarray.fields import flatten
 from cifarray.recipes import RECIPES, Recipe
 from cifarray.report.leaderboard import mean_and_deviation, short_count
@@ -124,7 +124,7 @@ def gap(recipe: Recipe, row: RecipeResult, metric: Metric) -> str:
         return "–"
     # What changes the machine or the bookkeeping and not the training, and what was looked at above.
     machine = ("precision", "channels_last", "compile", "cuda_graph", "deterministic")
-    free = ("seed", *machine, "checkpoint_every", "checkpoint_minutes")
+    free = ("seed", *machine, *WHEN_SAVED)
     ours, theirs = flatten(config.to_dict()), flatten(recipe().to_dict())
     differing = {path for path in ours.keys() | theirs.keys() if ours.get(path) != theirs.get(path)}
     if differing - {*free, "data.source", "data.validation"}:

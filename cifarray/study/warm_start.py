@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from cifarray.config import TrainConfig
+from cifarray.config import WHEN_SAVED, TrainConfig
 from cifarray.fields import as_text, flatten
 from cifarray.space.domains import Choice, Domain, comparable
 from cifarray.space.space import RECIPE, SearchSpace
@@ -20,8 +20,8 @@ from cifarray.study.trial_record import Metric, Outcome, TrialRecord
 TELLING = frozenset({Outcome.COMPLETED, Outcome.STOPPED, Outcome.DIVERGED})
 """What failed or had no memory may have done so for reasons that are mended since."""
 OF_NO_CONSEQUENCE = (
-    *("data.source", "seed", "checkpoint_every", "deterministic", "auto_micro_batch", "compile", "cuda_graph"),
-    "channels_last",
+    *("data.source", "seed", "deterministic", "auto_micro_batch", "compile", "cuda_graph", "channels_last"),
+    *WHEN_SAVED,
 )
 """Fields that may differ all the same. The data are told apart by their digest."""
 

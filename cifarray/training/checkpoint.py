@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from cifarray import storage
-from cifarray.config import TrainConfig
+from cifarray.config import WHEN_SAVED, TrainConfig
 from cifarray.fields import difference
 
 PARTS = ("model", "optimizer", "scheduler", "scaler", "epoch", "config", "metrics", "data")
 
-FREE = ("checkpoint_every", "checkpoint_minutes", "cuda_graph", "accumulate", "auto_micro_batch")
+FREE = (*WHEN_SAVED, "cuda_graph", "accumulate", "auto_micro_batch")
 """Fields that may be others when a training goes on."""
 
 

@@ -90,7 +90,7 @@ def test_the_job_opens_the_page(results: Path, monkeypatch: pytest.MonkeyPatch, 
     opened: list[str] = []
     monkeypatch.setattr("webbrowser.open", opened.append)
     with pytest.raises(SystemExit) as end:
-        report(["good", "--open", "--no-champion", "--price", "2"])
+        report(["good", "--open", "--no-champion", "--price-per-hour", "2"])
     assert end.value.code == 0
     assert opened == [(results / "good" / "report.html").as_uri()]
     assert capsys.readouterr().out.endswith("good/report.html\n")

@@ -49,6 +49,8 @@ def taken_by(space, state, metric=DEFAULT_METRIC):
         # What was fixed there may vary here; seed, place of the images and speed are of no consequence.
         ({"optimizer.lr": 0.01}, {"optimizer.lr": 0.01, "batch_size": 128}),
         ({"optimizer.lr": 0.2, "seed": 7}, {"optimizer.lr": 0.2, "batch_size": 128}),
+        # When there are checkpoints is no matter.
+        ({"checkpoint_every": 2, "checkpoint_minutes": 5.0}, {"optimizer.lr": 0.1, "batch_size": 128}),
         ({"optimizer.lr": 0.2, "data.source": "/a/folder"}, {"optimizer.lr": 0.2, "batch_size": 128}),
         ({"optimizer.lr": 0.2, "channels_last": False}, {"optimizer.lr": 0.2, "batch_size": 128}),
         ({"optimizer.lr": 2.0}, None),

@@ -186,7 +186,7 @@ def _cost(told: Told, price: float | None) -> str:
     spent = told.groups_hours
     text += f", of {hours(spent)} in which workers were ready" if spent else ""
     if price is None:
-        return f"{text}; money: give jobs/report.py the --price of a worker-hour"
+        return f"{text}; money: give jobs/report.py a --price-per-hour of a worker"
     return f"{text}; {max(spent, told.worker_hours) * price:,.2f} at {price:g} a worker-hour"
 
 
