@@ -102,7 +102,7 @@ def test_a_study_that_has_spent_its_budget_says_what_goes_on(capsys: pytest.Capt
     assert run("tune", *flags) == 0
     text = capsys.readouterr().out
     assert (
-        "nothing to do: the budget of 3 min is spent: 0.05 worker-hours; 1 trial is paused; --budget 6m goes on, "
+        "nothing to do: the budget of 3 min is spent: 3 worker-minutes; 1 trial is paused; --budget 6m goes on, "
         "--fresh starts anew"
     ) in text
     assert (study_of().folder / "journal.jsonl").read_bytes() == before

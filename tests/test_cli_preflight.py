@@ -51,9 +51,9 @@ def test_a_network_that_does_not_fit_is_named_with_what_leaves_it_out():
 @pytest.mark.parametrize(
     ("taken", "verdict"),
     [
-        (90.0, "80 to 100 worker-seconds expected, 90 taken: as expected"),
-        (40.0, "80 to 100 worker-seconds expected, 40 taken: 50 % less than that"),
-        (150.0, "80 to 100 worker-seconds expected, 150 taken: 50 % more than that"),
+        (90.0, "80 to 100 worker-seconds expected, 90 worker-seconds taken: as expected"),
+        (40.0, "80 to 100 worker-seconds expected, 40 worker-seconds taken: 50 % less than that"),
+        (150.0, "80 to 100 worker-seconds expected, 2.5 worker-minutes taken: 50 % more than that"),
     ],
 )
 def test_the_plan_is_held_against_what_was_taken(taken, verdict):

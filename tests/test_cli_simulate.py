@@ -65,7 +65,7 @@ def test_a_budget_ends_the_search_and_says_what_goes_on(curves: str, capsys: pyt
     told = json.loads(capsys.readouterr().out)
     assert (told["trials"], told["epochs"], told["paused"]) == (5, 9, 1)
     assert run("simulate_search", *arguments, "--budget", "17s") == 0
-    said = "the budget of 17 s is spent: 0.00514 worker-hours; 1 trial is paused; --budget 34s goes on"
+    said = "the budget of 17 s is spent: 18.5 worker-seconds; 1 trial is paused; --budget 34s goes on"
     assert said in capsys.readouterr().out
 
 

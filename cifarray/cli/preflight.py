@@ -4,7 +4,6 @@ Not here: the measuring (`cifarray.engine.preflight`), the forecast (`cifarray.s
 """
 
 import datetime
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from cifarray.report.budget import trials_in_all
 from cifarray.report.leaderboard import short_count
 from cifarray.study.rough_time import in_words
 from cifarray.study.study import Study
+from cifarray.study.time_budget import span, worker_time, worker_times
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,13 +82,14 @@ def measured(corners: "Sequence[Corner]", worker: str) -> Iterator[str]:
 def expectation(expected: "Plan", study: Study, price: float | None, now: datetime.datetime) -> str:
     """How much work it is, and when it is over."""
     costs = [] if price is None else [price * seconds / 3600 for seconds in (expected.low, expected.high)]
-    cost = f", {_span(*costs)} at {price:g} a worker-hour" if costs else ""
+    cost = f", {span(*costs)} at {price:g} a worker-hour" if costs else ""
     at_once = f"{expected.groups} trial{'s' if expected.groups > 1 else ''} at once"
     ends = [now + datetime.timedelta(seconds=seconds) for seconds in (expected.wall_low, expected.wall_high)]
     shown = "%H:%M" if ends[1].date() == now.date() else "%a %d %b %H:%M"
     trials = trials_in_all(study.num_trials)
+    work = worker_times(expected.low, expected.high)
     return (
-        f"expected: {_work(expected)} for {trials} (scheduler {study.scheduler.name}){cost}; with "
+        f"expected: {work} for {trials} (scheduler {study.scheduler.name}){cost}; with "
         f"{at_once} {_lasting(expected.wall_low, expected.wall_high)}, until about {ends[1].strftime(shown)}"
     )
 
@@ -101,24 +102,7 @@ def planned_and_actual(expected: "Plan", seconds: float) -> str:
         verdict = f"{100 * (1 - seconds / expected.low):.0f} % less than that"
     else:
         verdict = f"{100 * (seconds / expected.high - 1):.0f} % more than that"
-    return f"{_work(expected)} expected, {seconds / _unit(expected)[0]:.3g} taken: {verdict}"
-
-
-def _work(expected: "Plan") -> str:
-    """`14 to 19 worker-hours`."""
-    each, name = _unit(expected)
-    return f"{_span(expected.low / each, expected.high / each)} worker-{name}"
-
-
-def _unit(expected: "Plan") -> tuple[float, str]:
-    """In which so much work is a handy number: its seconds, its name."""
-    units = ((120.0, 1.0, "seconds"), (7200.0, 60.0, "minutes"), (math.inf, 3600.0, "hours"))
-    return next((each, name) for most, each, name in units if expected.high <= most)
-
-
-def _span(low: float, high: float) -> str:
-    few, many = (f"{value:,.0f}" if value >= 100 else f"{value:.2g}" for value in (low, high))
-    return few if few == many else f"{few} to {many}"
+    return f"{worker_times(expected.low, expected.high)} expected, {worker_time(seconds)} taken: {verdict}"
 
 
 def _lasting(low: float, high: float) -> str:

@@ -36,7 +36,7 @@ from cifarray.errors import UserError
 from cifarray.journal.folder import is_finished, set_aside
 from cifarray.redaction import redact
 from cifarray.report.audit import about_the_audit
-from cifarray.report.budget import about_the_end, remaining
+from cifarray.report.budget import about_the_end, remaining, worker_seconds
 from cifarray.report.last_screen import COMMANDS, about_the_best, labelled, time_spent
 from cifarray.report.leaderboard import table
 from cifarray.report.live import view_for
@@ -158,7 +158,7 @@ def _conclude(
         if plan is not None and result.reason == "finished":
             from cifarray.cli.preflight import planned_and_actual
 
-            tell("plan", planned_and_actual(plan, result.state.seconds_trained * study.workers), prose=True)
+            tell("plan", planned_and_actual(plan, worker_seconds(result.state, study.workers)), prose=True)
         if seconds is not None and result.reason == "finished" and (ending := about_the_end(result.state)):
             tell("budget", ending, prose=True)
     tell("results", str(study.folder))

@@ -4,7 +4,7 @@ Not here: the budget itself (`cifarray.study.time_budget`).
 """
 
 from cifarray.study.state import StudyState
-from cifarray.study.time_budget import UNLIMITED, TimeBudget, is_reached, say, typed
+from cifarray.study.time_budget import UNLIMITED, TimeBudget, in_unit_of, is_reached, say, typed, worker_time
 
 
 def is_unlimited(state: StudyState) -> bool:
@@ -27,16 +27,14 @@ def rule(budget: TimeBudget) -> str:
     )
 
 
-def worker_hours(state: StudyState, workers: int) -> float:
+def worker_seconds(state: StudyState, workers: int) -> float:
     """That its trials have spent."""
-    return state.spent.seconds * workers / 3600
+    return state.spent.seconds * workers
 
 
 def so_far(state: StudyState, budget: TimeBudget) -> str:
     """`1.32 of 4 h spent`, both in the unit of the budget."""
-    amount, unit = say(budget.seconds).split()
-    each = {"s": 1.0, "min": 60.0, "h": 3600.0}[unit]
-    return f"{state.spent.seconds * budget.workers / each:.3g} of {amount} {unit} spent"
+    return f"{in_unit_of(budget.seconds, worker_seconds(state, budget.workers))} of {say(budget.seconds)} spent"
 
 
 def about_the_end(state: StudyState) -> str | None:
@@ -44,7 +42,7 @@ def about_the_end(state: StudyState) -> str | None:
     budget = state.time_budget
     if budget is None or state.is_complete() or not is_reached(state, ()):
         return None
-    text = f"the budget of {say(budget.seconds)} is spent: {worker_hours(state, budget.workers):.3g} worker-hours"
+    text = f"the budget of {say(budget.seconds)} is spent: {worker_time(worker_seconds(state, budget.workers))}"
     paused = sum(trial.is_paused for trial in state.unfinished.values())
     waiting = len(state.unfinished) - paused
     for count, standing in ((paused, "paused"), (waiting, "unfinished")):

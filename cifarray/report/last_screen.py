@@ -15,11 +15,12 @@ from pathlib import Path
 
 from cifarray import places, storage
 from cifarray.redaction import redact
-from cifarray.report.budget import worker_hours
+from cifarray.report.budget import worker_seconds
 from cifarray.report.leaderboard import describe_params, mean_and_deviation
 from cifarray.report.progress import clock
 from cifarray.study.state import StudyState
 from cifarray.study.study import Study
+from cifarray.study.time_budget import worker_time
 from cifarray.study.trial_record import Metric, Outcome, TrialRecord
 
 LABEL_WIDTH = 9
@@ -92,10 +93,8 @@ def worth(state: StudyState, best: TrialRecord) -> str:
 
 def time_spent(study: Study, state: StudyState, seconds: float | None) -> str:
     """seconds: that this command took; None where it had nothing to do."""
-    hours = worker_hours(state, study.workers)
-    amount = f"{hours:,.0f}" if hours >= 100 else f"{hours:.2g}"
     this_time = "" if seconds is None else f"{clock(seconds)} this time; "
-    return f"{this_time}all trials together took {amount} worker-hours"
+    return f"{this_time}all trials together took {worker_time(worker_seconds(state, study.workers))}"
 
 
 def _config(trial: TrialRecord) -> str:

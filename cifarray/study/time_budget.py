@@ -121,23 +121,49 @@ def why_it_pauses(study: TimedStudy, trial: TrialRecord, running: Collection[int
     return ""
 
 
-_UNITS = ((120.0, 1.0, "s", "s"), (7200.0, 60.0, "m", "min"), (inf, 3600.0, "h", "h"))
-"""Below how many seconds a budget is said in a unit of so many seconds, the unit as it is typed and as it is said."""
+_UNITS = ((120.0, 1.0, "s", "s", "seconds"), (7200.0, 60.0, "m", "min", "minutes"), (inf, 3600.0, "h", "h", "hours"))
+"""Below how many seconds a time is said in a unit of so many seconds; the unit as it is typed, said, written out."""
 
 
 def say(seconds: float) -> str:
     """14400 as `4 h`, 5400 as `90 min`."""
-    unit, _, name = _unit(seconds)
-    return f"{seconds / unit:.3g} {name}"
+    unit, _, name, _ = _unit(seconds)
+    return f"{_digits(seconds / unit, 3)} {name}"
+
+
+def in_unit_of(whole: float, seconds: float) -> str:
+    """`seconds` as a number in the unit in which `say` says `whole`."""
+    return _digits(seconds / _unit(whole)[0], 3)
 
 
 def typed(seconds: float) -> str:
     """14400 as `4h`, as a flag takes it; never less than it is."""
-    unit, letter, _ = _unit(seconds)
+    unit, letter, _, _ = _unit(seconds)
     amount = seconds / unit
     return f"{ceil(amount) if amount >= 10 else ceil(amount * 100) / 100:g}{letter}"
 
 
-def _unit(seconds: float) -> tuple[float, str, str]:
-    _, unit, letter, name = next(row for row in _UNITS if seconds < row[0])
-    return unit, letter, name
+def worker_time(seconds: float) -> str:
+    """14472 as `4.02 worker-hours`."""
+    unit, _, _, name = _unit(seconds)
+    return f"{_digits(seconds / unit, 3)} worker-{name}"
+
+
+def worker_times(low: float, high: float) -> str:
+    """As `worker_time`, roughly: `14 to 19 worker-hours`."""
+    unit, _, _, name = _unit(high)
+    return f"{span(low / unit, high / unit)} worker-{name}"
+
+
+def span(low: float, high: float) -> str:
+    """`14 to 19`, or one number where they are the same in two digits."""
+    few, many = _digits(low, 2), _digits(high, 2)
+    return few if few == many else f"{few} to {many}"
+
+
+def _digits(value: float, count: int) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.{count}g}"
+
+
+def _unit(seconds: float) -> tuple[float, str, str, str]:
+    return next(row[1:] for row in _UNITS if seconds < row[0])
