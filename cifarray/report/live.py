@@ -128,7 +128,7 @@ class TableView(Progress):
         room = min(BAR_WIDTH, width - text.cell_len - 4)
         if room < 8:
             return text
-        share = state.scheduler.share_spent(state, ())
+        share = state.share_spent(())
         if share is None:
             shares = [share_done(state.trials[number], self.paces.get(number)) for number in running]
             share = (len(state.ended) + sum(shares)) / max(1, state.budget)
@@ -186,7 +186,7 @@ class TableView(Progress):
         """What is to be said of the study as a whole."""
         state = self.state
         assert state is not None
-        share = state.scheduler.share_spent(state, ())
+        share = state.share_spent(())
         done = f"{len(state.ended)} of {state.budget} trials done"
         if is_unlimited(state):
             done = f"{len(state.ended)} trials done"

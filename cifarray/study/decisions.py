@@ -12,6 +12,7 @@ from cifarray.study.events import (
     AuditStarted,
     CheckpointDropped,
     CheckpointLost,
+    CheckpointStored,
     EpochEnded,
     Event,
     MicroBatchHalved,
@@ -42,15 +43,17 @@ def after_epoch(
     Where the budget of time is reached the trial pauses, if it has a checkpoint to go on from. running: numbers of the
     trials that run, that one may be among them.
 
-    An epoch that the journal has already (it is run again after a restart) gets the decision that it had, and no
-    event; so nothing is counted twice. A trial that was told to pause there and runs was told to go on since; so was
-    one that was stopped there and is audited.
+    An epoch that the journal has already (it is run again after a restart) gets the decision that it had, and no event
+    but of a checkpoint that there was not; so nothing is counted twice. A trial that was told to pause there and runs
+    was told to go on since; so was one that was stopped there and is audited.
     """
     trial = state.trials[number]
     if epoch <= trial.epoch:
         recorded = trial.decisions[epoch - 1]
         goes_on = recorded is Decision.PAUSE or (recorded is Decision.STOP and trial.given_up_after is not None)
-        return Decision.CONTINUE if goes_on else recorded, []
+        is_news = checkpoint is not None and epoch not in trial.checkpoints
+        stored = [CheckpointStored(trial=number, epoch=epoch, checkpoint=str(checkpoint))] if is_news else []
+        return Decision.CONTINUE if goes_on else recorded, [*stored]
     if epoch != trial.epoch + 1:
         raise AssertionError(f"trial {number} answered epoch {epoch} after epoch {trial.epoch}")
     decision, reason, out_of_time = Decision.COMPLETE, "", False
@@ -148,7 +151,7 @@ def closings(state: StudyState, running: Collection[int]) -> list[TrialEnded]:
     """
     if is_reached(state, running):
         return []
-    if running and not state.scheduler.is_spent(state, running):
+    if running and not state.is_spent(running):
         return []
     return [
         TrialEnded(

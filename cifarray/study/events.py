@@ -253,6 +253,16 @@ class TrialEnded(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CheckpointStored(Event):
+    """By the driver: an epoch was done again, after which there was no checkpoint before. The trial goes on from it."""
+
+    kind = "stored"
+    trial: int
+    epoch: int
+    checkpoint: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class CheckpointDropped(Event):
     """By the driver: a checkpoint is not kept; its file is deleted after this is on disk."""
 
@@ -342,6 +352,7 @@ KINDS: dict[str, type[Event]] = {
         AuditStarted,
         MicroBatchHalved,
         TrialEnded,
+        CheckpointStored,
         CheckpointDropped,
         WinnerNamed,
         DriverEnded,

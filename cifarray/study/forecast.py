@@ -111,7 +111,7 @@ class Forecast:
     ) -> Interval | None:
         """Until all trials are done."""
         state = self._state
-        share = state.scheduler.share_spent(state, ())
+        share = state.share_spent(())
         # After it there is an audit of early stopping, of so many trials.
         if share is not None and share < 1:
             return self._rest_after(share, max(1, at_once))
@@ -138,7 +138,7 @@ class Forecast:
             low.append(max(0.0, soonest - done) * seconds)
             high.append(max(0.0, epochs - done) * seconds)
             shortest, longest = shortest.with_value(soonest * seconds), longest.with_value(epochs * seconds)
-        new = 0 if state.scheduler.is_spent(state, ()) else max(0, state.budget - len(state.trials))
+        new = 0 if state.is_spent(()) else max(0, state.budget - len(state.trials))
         if not shortest.n:
             return None
         return self._together(low, high, new, shortest, longest, max(1, at_once))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from cifarray.space.space import SearchSpace
-from cifarray.study.audit import as_given_up, given_up
+from cifarray.study.audit import Audit, as_given_up, given_up
 from cifarray.study.events import (
     Event,
     StudyStarted,
@@ -85,16 +85,31 @@ class StudyState(StudyRecord):
 
     def _is_decided(self) -> bool:
         """Whether all trials are over, and no other one is to be begun."""
-        return not self.unfinished and (len(self.trials) >= self.budget or self.scheduler.is_spent(self, ()))
+        return not self.unfinished and (len(self.trials) >= self.budget or self.is_spent(()))
+
+    def is_spent(self, running: Collection[int]) -> bool:
+        """As the scheduler's own, which is not to know of an audit."""
+        return self.scheduler.is_spent(self.as_searched(), self._searching(running))
+
+    def share_spent(self, running: Collection[int]) -> float | None:
+        """As the scheduler's own, which is not to know of an audit."""
+        return self.scheduler.share_spent(self.as_searched(), self._searching(running))
+
+    def _searching(self, running: Collection[int]) -> list[int]:
+        return [number for number in running if number not in self.audited]
 
     def to_audit(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Trials that an audit begins with now, and those that they are chosen from; none before the search is at its
         end, or where there was one."""
         if self.audit is None or not self._is_decided():
             return (), ()
-        settled = self._audited_from if self.audit.asked_for else self._audited_from | self._settled
-        candidates = tuple(sorted(set(given_up(self.trials.values())) - settled))
+        candidates = self._to_choose_from(self.audit)
         return self.audit.chosen(candidates, self.seed), candidates
+
+    def _to_choose_from(self, audit: Audit) -> tuple[int, ...]:
+        """Given up so far, and part of no audit yet."""
+        settled = self._audited_from if audit.asked_for else self._audited_from | self._settled
+        return tuple(sorted(set(given_up(self.ended)) - settled))
 
     def as_searched(self) -> "StudyState":
         """What the search may know: trials that are audited as they were when they were given up."""
@@ -110,7 +125,7 @@ class StudyState(StudyRecord):
         reached, those that run."""
         if running and is_reached(self, running):
             return len(running)
-        new = 0 if self.scheduler.is_spent(self, ()) else max(0, self.budget - len(self.trials))
+        new = 0 if self.is_spent(()) else max(0, self.budget - len(self.trials))
         return len(self.unfinished) + new + len(self.to_audit()[0])
 
     def groups_wanted(self, running: Collection[int]) -> int:
@@ -118,8 +133,7 @@ class StudyState(StudyRecord):
         remaining = self.remaining(running)
         if self.audit is None or len(self.trials) < self.budget or is_reached(self, running):
             return remaining
-        candidates = set(given_up(self.ended)) - self._audited_from
-        return max(remaining, len(running) + self.audit.count(len(candidates)))
+        return max(remaining, len(running) + self.audit.count(len(self._to_choose_from(self.audit))))
 
     def failures_alike(self, message: str) -> int:
         """As `failures_in_a_row`; none where a trial has completed, since then it is not what all have in common."""
@@ -168,7 +182,7 @@ class StudyState(StudyRecord):
             trial = self.trials[min(waiting)]
             reason = f"audit of early stopping, which gave it up after epoch {trial.given_up_after}"
             return replace(resumed(trial), reason=reason)
-        return self.scheduler.next(self.as_searched(), [number for number in running if number not in self.audited])
+        return self.scheduler.next(self.as_searched(), self._searching(running))
 
     def sample(self, number: int) -> dict[str, Any]:
         """The params of a new trial."""

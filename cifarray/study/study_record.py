@@ -14,6 +14,7 @@ from cifarray.study.events import (
     AuditStarted,
     CheckpointDropped,
     CheckpointLost,
+    CheckpointStored,
     DriverEnded,
     DriverStarted,
     EarlierTrials,
@@ -91,6 +92,8 @@ class StudyRecord:
     """Those that were given up when they were chosen."""
     _settled: set[int] = field(default_factory=set)
     """Those that were given up when a driver had come to the search's end."""
+    _begun: DriverStarted | None = None
+    """The latest driver."""
 
     def replay(self, events: Iterable[Event]) -> None:
         for event in events:
@@ -103,6 +106,7 @@ class StudyRecord:
             case DriverStarted():
                 self.losses_in_a_row = self.dead_nodes_in_a_row = 0
                 self.first_failures = ("", 0)
+                self._begun = event
             case EarlierTrials():
                 self._learn(event)
             case TrialSampled():
@@ -135,8 +139,12 @@ class StudyRecord:
                     trial.given_up_after = trial.epoch
                     self.audited[trial.number] = trial
                     self._reopen(trial)
-            case DriverEnded(reason="finished") if not self.unfinished:
+            case DriverEnded(reason="finished") if not self.unfinished and not self._ended_by_budget():
                 self._settled = set(given_up(self.ended))
+            case CheckpointStored(trial=number):
+                self.trials[number].checkpoints[event.epoch] = event.checkpoint
+                self.trials[number].deaths = 0
+                self.standings.update(self.trials[number])
             case CheckpointDropped() | CheckpointLost():
                 trial = self.trials[event.trial]
                 trial.checkpoints.pop(event.epoch, None)
@@ -145,6 +153,14 @@ class StudyRecord:
                 trial = self.trials[event.trial]
                 trial.test, trial.test_openings, trial.test_images = event.metrics, event.opening, event.images
                 trial.test_computed = event.computed
+
+    def _ended_by_budget(self) -> bool:
+        """Whether the latest driver's budget of time ended it before all of its trials had begun."""
+        return (
+            self._begun is not None
+            and self._begun.budget_seconds is not None
+            and len(self.trials) < self._begun.num_trials
+        )
 
     def _take_in(self, event: TrialSampled) -> None:
         trial = TrialRecord(

@@ -13,6 +13,7 @@ from cifarray.study.events import (
     AuditStarted,
     CheckpointDropped,
     CheckpointLost,
+    CheckpointStored,
     DriverEnded,
     DriverStarted,
     EpochEnded,
@@ -138,6 +139,8 @@ class StudyRuns:
             case TrialReopened(trial=trial):
                 self.summary.reopen(trial)
                 self._change(trial).tags |= {"outcome": None, MESSAGE_TAG: None}
+            case CheckpointStored():
+                self._keep(event.trial, event.checkpoint)
             case CheckpointDropped() | CheckpointLost():
                 self._drop(event.trial, event.checkpoint)
             case TestOpened(trial=trial):
@@ -209,8 +212,8 @@ class StudyRuns:
             # The compare page opens with the metric that came first.
             names = sorted(metrics.keys() - {"epoch"}, key=lambda name: (name != self._metric, name))
             change.points += [self._point(name, metrics[name], epoch) for name in names]
-            value = metrics.get(self._metric)
-            if value is not None and (self._best is None or self._is_better(value, self._best)):
+            value, score = metrics.get(self._metric), self.summary.metric.score
+            if value is not None and (self._best is None or score(value) > score(self._best)):
                 self._best = value
                 # Over the epochs that the study has spent: the curve by which searches are compared.
                 best = self._point(f"best_{self._metric}", value, self._epochs)
@@ -223,13 +226,13 @@ class StudyRuns:
         if event.precision:
             self._change(trial).tags["precision"] = event.precision
         if event.checkpoint is not None:
-            kept = self._checkpoints.setdefault(trial, [])
-            if event.checkpoint not in kept:
-                kept.append(event.checkpoint)
-            self._change(trial).tags[CHECKPOINT_TAG] = self._checkpoint(trial)
+            self._keep(trial, event.checkpoint)
 
-    def _is_better(self, value: float, than: float) -> bool:
-        return value < than if self._metric.endswith("loss") else value > than
+    def _keep(self, trial: int, checkpoint: str) -> None:
+        kept = self._checkpoints.setdefault(trial, [])
+        if checkpoint not in kept:
+            kept.append(checkpoint)
+        self._change(trial).tags[CHECKPOINT_TAG] = self._checkpoint(trial)
 
     def _drop(self, trial: int, checkpoint: str) -> None:
         kept = self._checkpoints.get(trial, [])

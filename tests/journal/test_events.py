@@ -19,6 +19,7 @@ from cifarray.study.events import (
     AuditStarted,
     CheckpointDropped,
     CheckpointLost,
+    CheckpointStored,
     DriverEnded,
     EarlierTrials,
     Event,
@@ -63,6 +64,7 @@ ONE_OF_EACH = [
     AuditStarted(trials=[3], given_up=[1, 3, 4]),
     MicroBatchHalved(trial=0, epoch=3, accumulate=4, message="CUDA out of memory"),
     TrialEnded(trial=0, outcome=Outcome.OUT_OF_MEMORY, message="CUDA out of memory"),
+    CheckpointStored(trial=0, epoch=2, checkpoint="/ck/0/2"),
     CheckpointDropped(trial=0, epoch=3, checkpoint="/storage/0/3"),
     WinnerNamed(
         trial=0, epoch=4, checkpoint="/storage/0/4", register=True, accuracy=0.5, images=30, split="30 of f00d"

@@ -1,10 +1,11 @@
 """An audit of early stopping: who is chosen, that the search knows nothing of it, and what it finds."""
 
 import math
+from dataclasses import replace
 from typing import ClassVar
 
 import pytest
-from histories import driver_ended, epoch_ended, sampled, started
+from histories import driver_ended, driver_started, epoch_ended, sampled, started, study_started
 from one_group import carry_out
 
 from cifarray.config import TrainConfig
@@ -267,3 +268,20 @@ def test_the_time_left_is_that_of_an_audit_also_where_a_search_is_an_amount_of_w
     state.replay(events[: begins + 1])
     seconds = sum(EPOCHS - trial.epoch for trial in state.audited.values())
     assert Forecast(state).left(1) == Interval(pytest.approx(seconds), pytest.approx(seconds))
+
+
+def test_what_a_budget_left_undecided_is_audited_when_all_is_decided():
+    """A driver that came to the end of its time has not come to the end of the search."""
+    events = [study_started(num_trials=60), replace(driver_started(), num_trials=60, budget_seconds=10.0)]
+    for number in range(60):
+        if number == 30:
+            events += [driver_ended(), replace(driver_started(), num_trials=60)]
+        config = TrainConfig(epochs=EPOCHS).to_dict()
+        decision = "complete" if number == 59 else "stop"
+        events += [sampled(number, config=config), started(number)]
+        events.append(epoch_ended(number, EPOCHS if number == 59 else 1, decision=decision, val_accuracy=0.5))
+    state = StudyState(SPACE, 60, "random", Asha(3, 1), audit=Audit())
+    state.replay(events)
+    chosen, candidates = state.to_audit()
+    assert candidates == tuple(range(59))
+    assert len(chosen) == 3  # 5 % of 59, rounded up

@@ -10,7 +10,7 @@ from cifarray.journal.events import from_json, to_json
 from cifarray.space.domains import choice, log_uniform
 from cifarray.space.space import SearchSpace
 from cifarray.study import decisions
-from cifarray.study.events import DriverStarted, TrialEnded, WorkersRestarted
+from cifarray.study.events import CheckpointStored, DriverStarted, TrialEnded, WorkersRestarted
 from cifarray.study.faults import MAX_DEATHS, Fault, Losses
 from cifarray.study.schedulers import Asha, Assignment
 from cifarray.study.state import StudyState
@@ -302,12 +302,14 @@ def test_a_torn_checkpoint_costs_the_epochs_since_the_one_before_it():
         lose_workers(state, 0, Fault.CHECKPOINT)
     assert seen == [(3, "/storage/0/3"), (2, "/storage/0/2")]
     assert (assignment.epoch, assignment.restarts) == (0, 0)
-    # What is done again keeps what it had, whatever comes of it now.
-    assert decisions.after_epoch(state, 0, 2, {"epoch": 2, "val_accuracy": 0.9}, "/storage/0/2") == (
-        Decision.CONTINUE,
-        [],
-    )
+    # What is done again keeps what it had, whatever comes of it now, and gives the checkpoint that is missing.
+    told = decisions.after_epoch(state, 0, 2, {"epoch": 2, "val_accuracy": 0.9}, "/storage/0/2")
+    stored = CheckpointStored(trial=0, epoch=2, checkpoint="/storage/0/2")
+    assert told == (Decision.CONTINUE, [stored])
+    state.apply(stored)
     assert state.trials[0].epochs[1]["val_accuracy"] == pytest.approx(0.2)
+    assert (state.next([]).epoch, state.next([]).checkpoint) == (2, "/storage/0/2")
+    assert decisions.after_epoch(state, 0, 2, {"epoch": 2, "val_accuracy": 0.9}, "/storage/0/2")[1] == []
 
 
 def test_failed_trials_can_be_tried_again_from_what_they_have():
