@@ -39,13 +39,20 @@ def test_hours_and_when_it_is_over(hours, wall_hours, groups, price, told):
     assert expectation(expected, STUDY, price, NOON) == told
 
 
+def test_of_a_study_that_goes_on_the_whole_is_told_and_no_end():
+    told = expectation(Plan(80.0, 100.0, 40.0, 50.0, 2), STUDY, None, NOON, begun=True)
+    assert told.endswith("with 2 trials at once 1 minute, from its beginning on")
+
+
 def test_a_network_that_does_not_fit_is_named_with_what_leaves_it_out():
     small = Corner("wide_resnet (depth 10)", 77_850, 12_000_000, 2345.6, 612_000_000, 0.04)
     large = Corner("wide_resnet (depth 40)", 55_900_000, 8_100_000_000, failure="CUDA out of memory")
     first, second = measured([small, large], "1 CPU + 1 GPU")
     assert first.endswith("2,346 images/s on a worker with 1 CPU + 1 GPU, 0.6 GB, 0.0 s for a checkpoint")
     assert "does not fit on a worker with 1 CPU + 1 GPU (CUDA out of memory)" in second
-    assert "--max-macs 8099999999 to leave it out" in second
+    assert second.endswith("(--set batch_size=… or accumulate=…), or --max-macs 8099999999 to leave it out")
+    # Where not even the smallest fits there would be none left.
+    assert "--max-macs" not in "".join(measured([large], "1 GPU"))
 
 
 @pytest.mark.parametrize(

@@ -26,11 +26,12 @@ def preflight(
     price: float | None,
     stage: "Callable[[str], AbstractContextManager[None]]",
     tell: "Callable[[str], None]",
+    begun: bool = False,
 ) -> "Plan | None":
     """Tells what was measured and what is to be expected, and returns the latter; None where no network fits.
 
-    Ray is connected. price: of a worker-hour; None if it is not known. Raises StudyError and DataError as a study does
-    that starts.
+    Ray is connected. price: of a worker-hour; None if it is not known. begun: whether some of it is done. Raises
+    StudyError and DataError as a study does that starts.
     """
     from cifarray.data import open_store
     from cifarray.engine import cluster
@@ -58,8 +59,10 @@ def preflight(
     groups = max(1, groups_that_fit(cluster.look().nodes, worker, study.workers))
     groups = min(groups, study.concurrent or groups, max(1, study.num_trials))
     pace = Pace.through([(corner.macs, corner.images_per_second) for corner in fitting])
-    expected = plan(study, pace, lambda config: sizes.of(config).macs, len(store.labels), groups)
-    tell(expectation(expected, study, price, datetime.datetime.now()))
+    allowed = sizes.allowed if study.space.is_limited else None
+    with stage("simulating the study"):
+        expected = plan(study, pace, lambda config: sizes.of(config).macs, len(store.labels), groups, allowed)
+    tell(expectation(expected, study, price, datetime.datetime.now(), begun))
     return expected
 
 
@@ -68,10 +71,10 @@ def measured(corners: "Sequence[Corner]", worker: str) -> Iterator[str]:
     for corner in corners:
         size = f"{corner.name}, {short_count(corner.num_params)} parameters, {short_count(corner.macs)} MACs"
         if corner.failure:
-            yield (
-                f"preflight: {size}: does not fit on a worker with {worker} ({corner.failure}): smaller batches "
-                f"(--set batch_size=… or auto_micro_batch=true), or --max-macs {corner.macs - 1} to leave it out"
-            )
+            smaller = "smaller batches (--set batch_size=… or accumulate=…)"
+            if not all(each.failure for each in corners):
+                smaller += f", or --max-macs {corner.macs - 1} to leave it out"
+            yield f"preflight: {size}: does not fit on a worker with {worker} ({corner.failure}): {smaller}"
         else:
             yield (
                 f"preflight: {size}: {corner.images_per_second:,.0f} images/s on a worker with {worker}, "
@@ -79,18 +82,21 @@ def measured(corners: "Sequence[Corner]", worker: str) -> Iterator[str]:
             )
 
 
-def expectation(expected: "Plan", study: Study, price: float | None, now: datetime.datetime) -> str:
-    """How much work it is, and when it is over."""
+def expectation(
+    expected: "Plan", study: Study, price: float | None, now: datetime.datetime, begun: bool = False
+) -> str:
+    """How much work it is from the beginning on, and, of a study that begins now, when it is over."""
     costs = [] if price is None else [price * seconds / 3600 for seconds in (expected.low, expected.high)]
     cost = f", {span(*costs)} at {price:g} a worker-hour" if costs else ""
     at_once = f"{expected.groups} trial{'s' if expected.groups > 1 else ''} at once"
     ends = [now + datetime.timedelta(seconds=seconds) for seconds in (expected.wall_low, expected.wall_high)]
     shown = "%H:%M" if ends[1].date() == now.date() else "%a %d %b %H:%M"
     trials = trials_in_all(study.num_trials)
+    until = "from its beginning on" if begun else f"until about {ends[1].strftime(shown)}"
     work = worker_times(expected.low, expected.high)
     return (
         f"expected: {work} for {trials} (scheduler {study.scheduler.name}){cost}; with "
-        f"{at_once} {_lasting(expected.wall_low, expected.wall_high)}, until about {ends[1].strftime(shown)}"
+        f"{at_once} {_lasting(expected.wall_low, expected.wall_high)}, {until}"
     )
 
 

@@ -34,6 +34,7 @@ from cifarray.engine.connection import refuse_malformed_address
 from cifarray.engine.signals import INTERRUPTED
 from cifarray.errors import UserError
 from cifarray.journal.folder import is_finished, set_aside
+from cifarray.journal.journal import FILE_NAME
 from cifarray.redaction import redact
 from cifarray.report.audit import about_the_audit
 from cifarray.report.budget import about_the_end, remaining, worker_seconds
@@ -121,7 +122,8 @@ def _after_preflight(study: Study, flags: argparse.Namespace, console: Console) 
     with ExitStack() as stack:
         with stage(console, "starting Ray"):
             stack.enter_context(connected())
-        yield preflight(study, flags.price_per_hour, partial(stage, console), partial(say, console))
+        begun = (study.folder / FILE_NAME).exists()
+        yield preflight(study, flags.price_per_hour, partial(stage, console), partial(say, console), begun)
 
 
 def _conclude(

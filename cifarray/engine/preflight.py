@@ -13,10 +13,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from cifarray import storage
+from cifarray.config import TrainConfig
 from cifarray.engine.orders import GroupSettings
 from cifarray.space.rules import NETWORK
 from cifarray.space.sizes import Sizes
+from cifarray.study.faults import Fault
 from cifarray.study.study import Study
+from cifarray.training.batches import smaller_micro_batches
 
 SECONDS, MOST_STEPS = 5.0, 60
 """Of training, for each network; the first half warms up and is not counted."""
@@ -66,9 +69,14 @@ def measure_corners(study: Study, sizes: Sizes, settings: GroupSettings) -> list
         size = sizes.of(config)
         address = storage.join(study.address, f"preflight-{uuid.uuid4().hex[:8]}.pt")
         config = {**config, "batch_size": config["batch_size"] // settings.workers}
-        told = ray.get(
-            measuring.remote(config, settings.threads, settings.gpus_per_worker > 0, address, settings.requirements)
-        )
+        while True:
+            told = ray.get(
+                measuring.remote(config, settings.threads, settings.gpus_per_worker > 0, address, settings.requirements)
+            )
+            smaller = smaller_micro_batches(TrainConfig.from_dict(config), 1) if told.get("failure") else None
+            if smaller is None:
+                break
+            config = {**config, "accumulate": smaller}  # as a trial goes on that may
         found.append(Corner(_name(config), size.num_params, size.macs, **told))
     return found
 
@@ -77,7 +85,7 @@ def _measured(config: Mapping[str, Any], threads: int, on_gpu: bool, address: st
     """On a worker; fields of a Corner."""
     import torch
 
-    from cifarray.config import TrainConfig
+    from cifarray.engine.failures import failure_of
     from cifarray.training.checkpoint import load_checkpoint, save_checkpoint
     from cifarray.training.loop import Training
     from cifarray.training.memory import peak_bytes
@@ -104,12 +112,17 @@ def _measured(config: Mapping[str, Any], threads: int, on_gpu: bool, address: st
         counted = [began, *moments][len(moments) // 2 :]
         rate = (len(counted) - 1) * config["batch_size"] / (counted[-1] - counted[0])
         peak, began = peak_bytes(device), time.perf_counter()
-        save_checkpoint(address, training.state())
-        load_checkpoint(address)
-        seconds = time.perf_counter() - began
-        storage.delete(address)
-    except torch.OutOfMemoryError as error:
-        return {"failure": str(error).partition(". ")[0]}
+        try:
+            save_checkpoint(address, training.state())
+            load_checkpoint(address)
+            seconds = time.perf_counter() - began
+        finally:
+            storage.delete(address)
+    except Exception as error:
+        failure = failure_of(error, None)
+        if failure.fault is not Fault.OUT_OF_MEMORY:
+            raise
+        return {"failure": failure.message.partition(". ")[0]}
     return {"images_per_second": rate, "peak_bytes": peak, "checkpoint_seconds": seconds}
 
 

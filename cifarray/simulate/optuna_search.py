@@ -72,7 +72,10 @@ def _new_study(epochs: int, seed: int) -> Any:
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     pruner = optuna.pruners.HyperbandPruner(min_resource=1, max_resource=epochs, reduction_factor=3)
-    return optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed), pruner=pruner)
+    # Hyperband takes a trial's bracket from the study's name, which would be another one each time.
+    return optuna.create_study(
+        study_name=f"seed-{seed}", direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed), pruner=pruner
+    )
 
 
 def _states() -> Any:

@@ -15,7 +15,7 @@ from cifarray.simulate.curves import Curve
 from cifarray.simulate.machines import Cluster
 from cifarray.simulate.run import simulate
 from cifarray.simulate.study import GeneratedStudy
-from cifarray.study.samplers import SearcherName, point_key
+from cifarray.study.samplers import Allowed, SearcherName, point_key
 from cifarray.study.study import Study
 from cifarray.training.batches import split_of
 
@@ -38,9 +38,9 @@ class Pace:
     def through(cls, measured: Sequence[tuple[int, float]]) -> "Pace":
         """measured: multiply-adds and images/s of one network or two; of one alone all is its multiply-adds'."""
         (macs, rate), *others = sorted(measured)
-        if not others:
+        more_macs, lower_rate = others[-1] if others else (macs, rate)
+        if more_macs == macs:
             return cls(0.0, 1 / rate / macs)
-        more_macs, lower_rate = others[-1]
         per_mac = max(0.0, (1 / lower_rate - 1 / rate) / (more_macs - macs))
         constant = max(0.0, 1 / rate - per_mac * macs)
         return cls(constant, per_mac)
@@ -63,8 +63,16 @@ class Plan:
     groups: int
 
 
-def plan(study: Study, pace: Pace, macs_of: Callable[[Mapping[str, Any]], int], num_images: int, groups: int) -> Plan:
-    """macs_of: of a config, as a dict. num_images: that its data have before the split."""
+def plan(
+    study: Study,
+    pace: Pace,
+    macs_of: Callable[[Mapping[str, Any]], int],
+    num_images: int,
+    groups: int,
+    allowed: Allowed | None = None,
+) -> Plan:
+    """Of the whole study. macs_of: of a config, as a dict. num_images: that its data have before the split. allowed:
+    whether a point's network is within the space's limits; None where all are."""
     epochs = study.space.base.epochs
     seconds: dict[str, float] = {}
 
@@ -80,7 +88,7 @@ def plan(study: Study, pace: Pace, macs_of: Callable[[Mapping[str, Any]], int], 
     for repeat in range(REPEATS_OF_A_MODEL if study.scheduler.chooses else REPEATS):
         searcher: SearcherName = "grid" if study.searcher == "grid" else "random"
         state = GeneratedStudy(study.space, study.num_trials, searcher, study.scheduler, study.seed)
-        state.time_budget, state.audit = study.time_budget, study.audit
+        state.time_budget, state.audit, state.allowed = study.time_budget, study.audit, allowed
         state.begin(_curves(epochs, seconds_of, repeat), epochs)
         told = simulate(state, Cluster(groups))
         busy.append(told.busy_seconds * study.workers)
@@ -101,7 +109,7 @@ def _curves(
             digest = hashlib.blake2b(f"{repeat}/{key}".encode(), digest_size=16).digest()
             end = 0.5 + 0.4 * int.from_bytes(digest[:8], "little") / 2**64
             speed = 0.4 + 0.4 * int.from_bytes(digest[8:], "little") / 2**64
-            values = tuple(end - (end - 0.1) * math.pow(epoch, -speed) for epoch in range(1, epochs + 1))
+            values = tuple(end - (end - 0.1) * math.pow(epoch + 1, -speed) for epoch in range(1, epochs + 1))
             made[key] = Curve(dict(params), values, seconds_of(params))
         return made[key]
 

@@ -56,6 +56,11 @@ def test_optuna_learns_where_the_good_points_are() -> None:
     assert by_name[OPTUNA].sooner[0.01].low > max(1.0, by_name["none"].sooner[0.01].high)
 
 
+def test_a_search_of_optunas_is_a_function_of_its_seed() -> None:
+    (_, first), (_, again) = (compare(straight(FINALS, epochs=9), 2, 2, [OPTUNA]).strategies for _ in range(2))
+    assert first.times == again.times
+
+
 def test_the_base_point_first_is_where_it_is_good() -> None:
     curves = with_base_among_the_best(straight(FINALS), 3)
     assert curves.base is not None
