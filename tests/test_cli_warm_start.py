@@ -88,9 +88,13 @@ def test_what_the_journal_has_is_not_looked_for_again(then: Path) -> None:
     """The earlier study's folder is gone; another one that never was is missed all the same."""
     study = study_of("--warm-start", "then", "--name", "now")
     journal = Journal(study.folder)
-    journal.append([study_started("now", study.space), *study.earlier])
+    # Learnt by a driver after the first one.
+    journal.append([study_started("now", study.space), sampled(0), *study.earlier])
     journal.close()
     (then / "then").rename(then.parent / "elsewhere")
     assert study_of("--warm-start", "then", "--name", "now").earlier == ()
     with pytest.raises(ValueError, match="'other' is no study"):
         study_of("--warm-start", "then", "other", "--name", "now")
+    # What is begun anew has learnt nothing yet.
+    with pytest.raises(ValueError, match="'then' is no study"):
+        study_of("--warm-start", "then", "--name", "now", "--fresh")

@@ -13,7 +13,7 @@ from cifarray.errors import StudyError
 from cifarray.journal import targets
 from cifarray.journal.journal import FILE_NAME, events_in, read_events
 from cifarray.space.space import SearchSpace
-from cifarray.study.events import EarlierTrials, StudyStarted, TrialSampled
+from cifarray.study.events import EarlierTrials, StudyStarted
 from cifarray.study.state import StudyState
 from cifarray.study.trial_record import Metric
 from cifarray.study.warm_start import taken, what_differs
@@ -46,7 +46,7 @@ def earlier_trials(
         try:
             folder, number = targets.find(name, where)
         except StudyError:
-            if Path(name).name not in _known(own):
+            if flags.fresh or Path(name).name not in _known(own):
                 raise
             continue
         if number is not None:
@@ -63,11 +63,12 @@ def earlier_trials(
         found.append(taken(space, metric, folder.name, started, state))
         reasons.append(what_differs(space, state))
     if found and not any(event.trials for event in found):
-        why = f" ({reasons[0]})" if reasons[0] else ""
-        raise StudyError(
-            f"--warm-start {' '.join(flags.warm_start)}: none of {sum(event.dropped for event in found)} finished "
-            f"trials is a point of this space{why}: leave it out, or search where they are"
-        )
+        finished = sum(event.dropped for event in found)
+        why = f" ({reasons[0]})" if reasons[0] else f", or was not measured by {metric.name}"
+        what = "no trial has finished"
+        if finished:
+            what = f"none of {finished} finished trials is a point of this space{why}"
+        raise StudyError(f"--warm-start {' '.join(flags.warm_start)}: {what}: leave it out, or search where they are")
     return tuple(found)
 
 
@@ -78,6 +79,4 @@ def _known(own: Path) -> Sequence[str]:
         for event in events_in(own / FILE_NAME):
             if isinstance(event, EarlierTrials):
                 names.append(event.study)
-            if isinstance(event, TrialSampled):
-                break
     return names

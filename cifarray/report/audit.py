@@ -3,6 +3,7 @@
 Not here: the audit (`cifarray.study.audit`).
 """
 
+from cifarray.space.domains import Choice, Range
 from cifarray.study.audit import LEAST, Finding, finding
 from cifarray.study.state import StudyState
 from cifarray.study.study import Study
@@ -15,15 +16,16 @@ def audit_rule(study: Study) -> str | None:
     audit, epochs = study.audit, study.space.base.epochs
     if audit is None or study.scheduler.soonest_end(0, epochs) >= epochs:
         return None
-    # One trial at least is not given up.
-    most = audit.count(study.num_trials - 1)
-    if not most:
+    trials = study.new_state().budget
+    # One trial at least is not given up; a search without an end decides never.
+    most = audit.count(trials - 1)
+    if not most or trials >= UNLIMITED:
         return None
     few = "" if audit.asked_for else f", if they are {LEAST} or more"
-    cost = ""
-    if study.num_trials < UNLIMITED:
-        trials = f"{most} trial{'s' if most > 1 else ''}"
-        cost = f": at most {trials} and {most * epochs:,} epochs beside the search"
+    named = study.space.domains.get("epochs")
+    ends = named.corners() if isinstance(named, Choice | Range) else ()
+    longest = max([epochs, *(end for end in ends if isinstance(end, int))])
+    cost = f": at most {most} trial{'s' if most > 1 else ''} and {most * longest:,} epochs beside the search"
     share = f"{100 * audit.share:g} % of the trials that the search gives up, by chance, run to their end after it"
     return f"audit: {share}{few}{cost}; --audit 0 leaves it out"
 

@@ -11,7 +11,7 @@ from cifarray.report.leaderboard import rows, table
 from cifarray.report.lines import LineView
 from cifarray.report.page.told import tell
 from cifarray.report.page.trust import stopping_epochs, trust
-from cifarray.space.domains import log_uniform
+from cifarray.space.domains import choice, log_uniform
 from cifarray.space.space import SearchSpace
 from cifarray.study.audit import Audit
 from cifarray.study.events import AuditStarted, TrialEnded
@@ -25,9 +25,17 @@ SPACE = SearchSpace("toy", TrainConfig(epochs=2), {"optimizer.lr": log_uniform(0
 DONE = Outcome.COMPLETED
 
 
-def study(num_trials=64, scheduler=None, audit=None):
+GRID = SearchSpace("grid", TrainConfig(epochs=9), {"epochs": choice(9, 90), "seed": choice(0, 1, 2, 3)})
+OF_A_GRID = (
+    "audit: 25 % of the trials that the search gives up, by chance, run to their end after it: at most 2 trials and "
+    "180 epochs beside the search; --audit 0 leaves it out"
+)
+"""Of eight points, one of which is not given up."""
+
+
+def study(num_trials=64, scheduler=None, audit=None, space=SPACE, **more):
     scheduler, audit = scheduler or Asha(3, 1), audit or Audit()
-    return Study("toy", SPACE, num_trials, "/results", "sqlite://", scheduler=scheduler, audit=audit)
+    return Study("toy", space, num_trials, "/results", "sqlite://", scheduler=scheduler, audit=audit, **more)
 
 
 @pytest.mark.parametrize(
@@ -43,11 +51,9 @@ def study(num_trials=64, scheduler=None, audit=None):
             "audit: 25 % of the trials that the search gives up, by chance, run to their end after it: at most 2 "
             "trials and 4 epochs beside the search; --audit 0 leaves it out",
         ),
-        (
-            study(UNLIMITED),
-            "audit: 5 % of the trials that the search gives up, by chance, run to their end after it, if they are 20 "
-            "or more; --audit 0 leaves it out",
-        ),
+        # A search that only its budget ends is never decided.
+        (study(UNLIMITED), None),
+        (study(space=GRID, searcher="grid", num_trials=200, audit=Audit(0.25, asked_for=True)), OF_A_GRID),
         (study(20), None),
         (study(scheduler=RunAll()), None),
         (study(scheduler=FreezeThaw(full_runs=True)), None),

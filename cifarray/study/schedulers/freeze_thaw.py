@@ -131,8 +131,10 @@ class FreezeThaw:
     def _in_design(self, study: StudyView) -> Assignment | None:
         """The base point, then points all over the space, those that are expected to be the cheapest first."""
         number, points = len(study.trials), self._proposals(study)
-        # Trials of earlier studies tell of the space as well; one point is there in any case, beside the base.
-        size = max(1, (DESIGN_OF_FULL_RUNS if self.full_runs else DESIGN) - len(study.earlier))
+        # Trials of earlier studies tell of the space as well, where it is only ends that tell those that have come
+        # there; one point is there in any case, beside the base.
+        telling = [each for each in study.earlier.values() if not self.full_runs or each.epoch == each.config["epochs"]]
+        size = max(1, (DESIGN_OF_FULL_RUNS if self.full_runs else DESIGN) - len(telling))
         if number > size or number >= study.budget:
             return None
         if number == 0 and study.is_new(points.base):
